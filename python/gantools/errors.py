@@ -1,0 +1,70 @@
+"""The exceptions that gantools raises on purpose.
+
+Every one of them is meant to be read by a person: the message says what is wrong and where, `hint` says what to type
+or do about it. The command line prints both without a traceback and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GantoolsError(Exception):
+    """Base of all errors raised on purpose; `hint` is what the user can do about it, in one or two sentences."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class DataError(GantoolsError):
+    """Images, labels, archives or a prepared set are missing, damaged or not what was asked for."""
+
+
+class ConfigError(GantoolsError):
+    """A recipe, a config file or a `--set` override is wrong; a misspelt key names the nearest right one."""
+
+    exit_code = 2
+
+
+class CheckpointError(GantoolsError):
+    """A run or a checkpoint is missing, damaged or belongs to another configuration."""
+
+
+class WeightsError(GantoolsError):
+    """Weights of a feature extractor are missing, damaged or have another hash than expected."""
+
+
+class MetricError(GantoolsError):
+    """A score cannot be computed from what was given."""
+
+
+class DownloadError(GantoolsError):
+    """A download failed, or there is no network; the hint says which file to put where."""
+
+
+class Interrupted(GantoolsError):
+    """The user pressed Ctrl-C and everything finished so far has been kept; the hint says how to go on."""
+
+    exit_code = 130
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate most like `word`, or None when none is close."""
+    close = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def unknown_name(kind: str, word: str, candidates: Iterable[str], *, error: type[GantoolsError] = ConfigError) -> GantoolsError:
+    """An error for a misspelt name: names the nearest candidate and lists all of them."""
+    names = sorted(candidates)
+    close = nearest(word, names)
+    meant = f" Did you mean {close!r}?" if close else ""
+    return error(f"unknown {kind} {word!r}.{meant}", f"Known: {', '.join(names)}.")

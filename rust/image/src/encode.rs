@@ -1,0 +1,33 @@
+//! Pixels to PNG bytes. The same pixels always give the same bytes.
+
+use crate::{ImageError, Pixels};
+
+/// The PNG file of an image of 1 (grey), 3 (RGB) or 4 (RGBA) channels.
+///
+/// Compression and filter are fixed, so equal pixels give equal files on every machine.
+pub fn encode_png(image: &Pixels) -> Result<Vec<u8>, ImageError> {
+    let color = match image.channels {
+        1 => png::ColorType::Grayscale,
+        3 => png::ColorType::Rgb,
+        4 => png::ColorType::Rgba,
+        n => {
+            return Err(ImageError::Geometry(format!(
+                "a PNG has 1, 3 or 4 channels, not {n}"
+            )))
+        }
+    };
+    let too_large = |_| ImageError::Geometry("too large for a PNG".into());
+    let width = u32::try_from(image.width).map_err(too_large)?;
+    let height = u32::try_from(image.height).map_err(too_large)?;
+    let failed = |e: png::EncodingError| ImageError::Geometry(e.to_string());
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_filter(png::Filter::Adaptive);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&image.data).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(out)
+}

@@ -1,0 +1,1 @@
+//! Pixels to disk and back: item sources, shards and the manifest. No Python.

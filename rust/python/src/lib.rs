@@ -1,0 +1,16 @@
+//! `gantools._native`: the only crate that knows Python. It converts types, releases the interpreter lock and maps
+//! errors; everything else is in the crates below it.
+
+use pyo3::prelude::*;
+
+mod error;
+mod image;
+mod stats;
+
+#[pymodule(gil_used = true)]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    image::register(m)?;
+    stats::register(m)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Features to numbers: streamed moments and the Frechet distance. No Python.

@@ -1,0 +1,77 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+DATA_VARIABLE = "GANTOOLS_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real data sets and weights; tests that need it are skipped where it is not given."""
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        pytest.skip(f"{DATA_VARIABLE} is not set: it names a folder with CelebA, MNIST and Inception weights")
+    path = Path(value)
+    assert path.is_dir(), f"{DATA_VARIABLE}={value} is not a folder"
+    return path
+
+
+def write_prepared(
+    path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, *, shard: int = 64
+) -> Path:
+    """A prepared set written with numpy alone, so that readers are tested without the writer."""
+    path.mkdir(parents=True)
+    shards = []
+    for i, start in enumerate(range(0, len(images), shard)):
+        part = np.ascontiguousarray(images[start : start + shard])
+        np.save(path / f"images-{i:05d}.npy", part)
+        digest = hashlib.blake2b(part.tobytes(), digest_size=8).hexdigest()
+        shards.append({"file": f"images-{i:05d}.npy", "count": len(part), "xxh3": digest})
+    manifest = {
+        "format": "gantools-prepared-set",
+        "version": 1,
+        "name": path.name,
+        "count": len(images),
+        "shape": list(images.shape[1:]),
+        "dtype": "uint8",
+        "layout": "NHWC",
+        "fingerprint": hashlib.blake2b(images.tobytes(), digest_size=16).hexdigest(),
+        "shards": shards,
+    }
+    if labels is not None:
+        np.save(path / "labels.npy", labels)
+        manifest["labels"] = {"file": "labels.npy", "classes": [str(c) for c in range(int(labels.max()) + 1)]}
+    (path / "names.jsonl").write_text("".join(json.dumps(f"{i:06d}.png") + "\n" for i in range(len(images))))
+    (path / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    return path
+
+
+def blobs(n: int, size: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
+    """uint8 (n, size, size, channels): smooth random images, unlike noise so that a network can learn them."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size
+    cx, cy, r = rng.uniform(0.2, 0.8, (3, n, 1, 1, 1))
+    base = np.exp(-((x[None, ..., None] - cx) ** 2 + (y[None, ..., None] - cy) ** 2) / (0.05 + 0.2 * r**2))
+    tint = rng.uniform(0.3, 1.0, (n, 1, 1, channels))
+    return np.round(base * tint * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def make_set(tmp_path: Path) -> Callable[..., Path]:
+    """make_set(n, size, channels, name=...) -> path of a small prepared set."""
+
+    def make(n: int = 96, size: int = 64, channels: int = 3, name: str = "blobs", classes: int = 0) -> Path:
+        labels = np.arange(n) % classes if classes else None
+        return write_prepared(tmp_path / "data" / name, blobs(n, size, channels), labels)
+
+    return make
