@@ -203,7 +203,7 @@ impl Resizer {
                 }
             }
             (true, true) => {
-                // All rows: every row of the source has a weight in some row of the target.
+                // Unlike Pillow, also the few rows that no weight may reach: simpler, and the result is the same.
                 between.resize(h * width * c, 0);
                 for (y, to) in between.chunks_exact_mut(width * c).enumerate() {
                     horizontal(row(y), tables, c, to);
@@ -286,7 +286,7 @@ fn horizontal_channels<const C: usize>(row: &[u8], tables: &Tables, out: &mut [u
         }
         // Fold by halves while whole pixels stay whole.
         let mut kept = LANES;
-        while kept % (2 * C) == 0 {
+        while kept.is_multiple_of(2 * C) {
             kept /= 2;
             for i in 0..kept {
                 lanes[i] = lanes[i].wrapping_add(lanes[i + kept]);
