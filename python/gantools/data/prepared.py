@@ -149,7 +149,8 @@ class PreparedSet:
             raise DataError(f"{path}: the shard is damaged ({e}).", hint) from e
         if array.dtype != np.uint8 or array.shape != (shard.count, *self.shape):
             raise DataError(
-                f"{path}: holds {array.dtype} {array.shape}, the manifest says uint8 {(shard.count, *self.shape)}.", hint
+                f"{path}: holds {array.dtype} {array.shape}, the manifest says uint8 {(shard.count, *self.shape)}.",
+                hint,
             )
         return array
 

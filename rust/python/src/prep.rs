@@ -103,6 +103,9 @@ impl PixelPolicy {
     }
 }
 
+/// Count, hash, and (position, reason) of the rejects.
+type Prepared = (usize, String, Vec<(usize, String)>);
+
 #[pyfunction]
 #[pyo3(signature = (source, items, policy, path, threads=0, progress=None))]
 fn prepare_shard(
@@ -113,7 +116,7 @@ fn prepare_shard(
     path: PathBuf,
     threads: usize,
     progress: Option<Py<PyAny>>,
-) -> PyResult<(usize, String, Vec<(usize, String)>)> {
+) -> PyResult<Prepared> {
     let total = source.0.len();
     let items = items
         .as_array()
