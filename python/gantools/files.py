@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     try:
         with temporary.open("wb") as f:
             yield f
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         # On a full disk the space is wanted back.
         temporary.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 The list of images is fixed first and cut into shards of fixed ranges. A shard is one idempotent piece of work: Rust
 decodes, crops, resizes and writes it, and a small record beside it says what became of its images. Everything happens
 in `OUT.partial`; when all shards are there the manifest is written and the folder gets its name. A run that was stopped
-goes on by skipping the shards whose record and hash are right, so its result is byte-identical with an uninterrupted one.
+goes on by skipping the shards whose record and hash are right, so its result is byte-identical with that of an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -29,8 +29,9 @@ from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
 
-# The resize and its version: Pillow 13 changed the order of the two passes for tall images.
-RESIZE = "pillow-13"
+# What cannot be chosen yet, but would change pixels if it changed. Pillow 13 changed the order of the two passes of the
+# resize for tall images.
+FIXED_POLICY = {"resize": "pillow-13", "sixteen_bit": "high-byte", "cmyk": "pillow", "animation": "first-frame"}
 # A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
 SHARD_IMAGES = 2048
 SHARD_BYTES = 128 << 20
@@ -119,25 +120,25 @@ def prep(
     per_shard = shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
     plan = _plan(images, policy, per_shard, target.name, limit)
 
-    if target.exists() and not overwrite:
-        if is_prepared(target) and read_manifest(target).get("plan") == _digest(plan):
+    if target.exists():
+        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == _digest(plan):
             _say(f"{target} is already prepared this way; nothing to do.", progress)
             return PreparedSet(target)
-        raise DataError(
-            f"{target} exists and is something else.",
-            "Choose another place with --out, or replace it with --overwrite.",
-        )
+        if not overwrite:
+            raise DataError(
+                f"{target} exists and is something else.",
+                "Choose another place with --out, or replace it with --overwrite.",
+            )
+        if not _replaceable(target):
+            raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
     partial = target.with_name(target.name + ".partial")
-    if overwrite and target.exists() and not _replaceable(target):
-        raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
     with _working_folder(partial, plan, overwrite):
-        records = _shards(images, policy, per_shard, partial, threads, strict, progress)
-        _finish(images, plan, records, partial)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(partial, target)
-    rejected = sum(len(r["rejects"]) for r in records)
+        if not _complete(partial, plan):
+            records = _shards(images, policy, per_shard, partial, threads, strict, progress)
+            _finish(images, plan, records, partial)
+        _publish(partial, target)
     done = PreparedSet(target)
+    rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
     _say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
     return done
@@ -174,13 +175,7 @@ def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, lim
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
-        "policy": {
-            **policy,
-            "resize": RESIZE,
-            "sixteen_bit": "high-byte",
-            "cmyk": "pillow",
-            "animation": "first-frame",
-        },
+        "policy": {**policy, **FIXED_POLICY},
         "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
         "shard_size": per_shard,
     }
@@ -207,7 +202,8 @@ def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Ite
             ) from None
         try:
             file = partial / PLAN
-            if file.is_file() and file.read_text() != _plan_text(plan):
+            ours = file.is_file() and file.read_text() == _plan_text(plan)
+            if not ours and any(partial.iterdir()) and not _complete(partial, plan):
                 if not overwrite:
                     raise DataError(
                         f"{partial}: holds a stopped run of another source, policy or version.",
@@ -215,15 +211,27 @@ def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Ite
                     )
                 shutil.rmtree(partial)
                 partial.mkdir()
-            elif not file.is_file() and any(partial.iterdir()):
-                raise DataError(
-                    f"{partial}: is not gantools' own.", "Move it away, or choose another place with --out."
-                )
-            with atomic_write(file) as f:
-                f.write(_plan_text(plan).encode())
+            if not ours:
+                with atomic_write(file) as f:
+                    f.write(_plan_text(plan).encode())
             yield
         finally:
             Path(lock.name).unlink(missing_ok=True)
+
+
+def _complete(partial: Path, plan: dict[str, Any]) -> bool:
+    """Whether the set is whole and only waits for its name, because the run was killed in that moment."""
+    return is_prepared(partial) and read_manifest(partial).get("plan") == _digest(plan)
+
+
+def _publish(partial: Path, target: Path) -> None:
+    """Removes what only a stopped run needs and gives the folder its name."""
+    for record in partial.glob("images-*.json"):
+        record.unlink()
+    (partial / PLAN).unlink(missing_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    partial.replace(target)
 
 
 def _plan_text(plan: dict[str, Any]) -> str:
@@ -303,7 +311,7 @@ def _record(partial: Path, i: int) -> dict[str, Any] | None:
 
 
 def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
-    """Writes everything beside the shards, the manifest last, and removes what only a stopped run needs."""
+    """Writes everything beside the shards, the manifest last: with it the set is whole."""
     rejects = [(row, reason) for record in records for row, reason in record["rejects"]]
     kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _ in rejects])
     if not len(kept):
@@ -346,9 +354,6 @@ def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]],
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
-    for i in range(len(records)):
-        (partial / _record_name(i)).unlink()
-    (partial / PLAN).unlink()
 
 
 def _json_line(value: Any) -> bytes:

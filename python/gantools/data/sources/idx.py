@@ -7,7 +7,6 @@ numbers, then the bytes.
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 import tempfile
 import zlib
@@ -154,7 +153,7 @@ def _downloaded(kind: str, torchvision_name: str) -> Path:
                 fresh = Path(temporary) / torchvision_name / "raw"
                 (fresh / "complete").touch()
                 done.parent.mkdir(exist_ok=True)
-                os.replace(fresh, done)
+                fresh.replace(done)
         except (OSError, RuntimeError) as e:
             raise DownloadError(
                 f"{kind}: the download failed ({e}).",
