@@ -226,8 +226,9 @@ def _complete(partial: Path, plan: dict[str, Any]) -> bool:
 
 def _publish(partial: Path, target: Path) -> None:
     """Removes what only a stopped run needs and gives the folder its name."""
-    for record in partial.glob("images-*.json"):
-        record.unlink()
+    # Records, and temporary files of a run that was killed.
+    for leftover in [*partial.glob("images-*.json"), *partial.glob("*.tmp")]:
+        leftover.unlink()
     (partial / PLAN).unlink(missing_ok=True)
     if target.exists():
         shutil.rmtree(target)
