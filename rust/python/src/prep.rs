@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gantools_image as gi;
 use gantools_pack as pack;
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::{data_error, os_error};
@@ -65,9 +65,8 @@ impl Source {
         self.0.names()
     }
 
-    fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
+    fn fingerprint(&self, py: Python<'_>) -> String {
         py.detach(|| self.0.fingerprint())
-            .map_err(|e| PyOSError::new_err(e.to_string()))
     }
 }
 
