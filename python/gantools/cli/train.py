@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gantools.training.config import recipe_names
+from gantools.recipes import recipe_names
 
 
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}.")

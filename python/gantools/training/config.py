@@ -21,6 +21,7 @@ import yaml
 from gantools.errors import ConfigError, nearest, unknown_name
 from gantools.losses import LossConfig
 from gantools.models import SYSTEMS
+from gantools.recipes import recipe_names
 
 # A recipe is a page of text; anything larger is some other file.
 MAX_RECIPE_BYTES = 1 << 20
@@ -117,12 +118,6 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with gantools."""
-    folder = resources.files("gantools.recipes")
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
-
-
 def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
     """The recipe of that name, or in that YAML file, with overrides applied.
 
@@ -180,7 +175,7 @@ def recipe_from_dict(
     model = merged.get("model")
     if model is None:
         raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(SYSTEMS))}.")
-    if model not in SYSTEMS:
+    if not isinstance(model, str) or model not in SYSTEMS:
         raise unknown_name(f"model (in {places.of('model')})", str(model), SYSTEMS)
     merged.setdefault("network", {})
     built = _build(Recipe, merged, places, "", {"network": SYSTEMS[model].config})

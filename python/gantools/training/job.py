@@ -12,8 +12,9 @@ import torch
 
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_manifest
 from gantools.errors import CheckpointError, ConfigError, DataError
+from gantools.recipes import recipe_names
 from gantools.training.checkpoint import read_config, versions
-from gantools.training.config import Recipe, load_recipe, parse_overrides, recipe_from_dict, recipe_names
+from gantools.training.config import Recipe, load_recipe, parse_overrides, recipe_from_dict
 from gantools.training.device import find_device
 from gantools.training.runs import RUNS, newest_checkpoint, newest_run
 
@@ -33,7 +34,8 @@ class Job:
     @property
     def title(self) -> str:
         """The run folder's name without its number."""
-        return f"{self.recipe.name}-{re.sub(r'[^\w.-]', '_', self.data.name)}"
+        data = re.sub(r"[^\w.-]", "_", self.data.name)
+        return f"{self.recipe.name}-{data}"
 
     @property
     def total_nimg(self) -> int:
