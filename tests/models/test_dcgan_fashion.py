@@ -3,12 +3,7 @@ import torch
 from gantools.models.dcgan_fashion import DCGANFashionConfig, build
 
 
-def layer_parameters(network):
-    counts = [sum(p.numel() for p in m.parameters(recurse=False)) for m in network.modules()]
-    return [n for n in counts if n]
-
-
-def test_generator_parameters_of_each_layer():
+def test_generator_parameters_of_each_layer(layer_parameters):
     # dense 100 -> 7x7x128; 5x5 with bias: 128 -> 256 -> 128 -> 64 -> 1; BatchNorm weight and bias a channel.
     k = 5 * 5
     expected = [100 * 6272 + 6272, 2 * 128]
@@ -17,7 +12,7 @@ def test_generator_parameters_of_each_layer():
     assert layer_parameters(build(DCGANFashionConfig())["generator"]) == expected
 
 
-def test_discriminator_parameters_of_each_layer():
+def test_discriminator_parameters_of_each_layer(layer_parameters):
     assert layer_parameters(build(DCGANFashionConfig())["discriminator"]) == [1664, 204928, 819456, 4097]
 
 

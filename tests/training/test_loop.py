@@ -274,7 +274,8 @@ def test_dry_run_measures_and_writes_nothing(go, tmp_path, capsys):
 
 def test_ctrl_c_in_a_process(tiny, make_set, tmp_path):
     data = make_set(n=48, size=8)
-    command = [sys.executable, "-m", "gantools", "train", str(tiny), "--data", str(data), "--device", "cpu", "--kimg", "1e6"]
+    command = [sys.executable, "-m", "gantools", "train", str(tiny), "--data", str(data)]
+    command += ["--device", "cpu", "--kimg", "1e6"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     run = tmp_path / "runs" / "00000-tiny-blobs"
     try:

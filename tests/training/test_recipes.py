@@ -33,12 +33,13 @@ def test_recipe_says_where_it_comes_from_and_survives_a_round_trip(name):
 
 @pytest.fixture
 def user_recipe(tmp_path):
-    """Writes a YAML file: `user_recipe(text to put instead of a line that starts with the same key)`."""
+    """user_recipe(*lines): the path of a small recipe with these lines added."""
 
     def write(*lines):
-        text = "description: d\nsource: s\ntarget: t\nprep: gantools prep\nmodel: dcgan\noptim: {lr: 1e-3}\nbatch: 8\nkimg: 1\n"
+        base = ["description: d", "source: s", "target: t", "prep: gantools prep", "model: dcgan"]
+        base += ["optim: {lr: 1e-3}", "batch: 8", "kimg: 1"]
         path = tmp_path / "mine.yaml"
-        path.write_text(text + "\n".join(lines))
+        path.write_text("\n".join([*base, *lines]))
         return path
 
     return write
@@ -125,8 +126,11 @@ def test_unknown_recipes_name_the_nearest():
         load_recipe("nowhere.yaml")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.dictionaries(
-    st.sampled_from(["model", "optim", "lr", "network", "batch", "name"]) | st.text(max_size=4), x, max_size=5)))  # fmt: skip
+KEYS = st.sampled_from(["model", "optim", "lr", "network", "batch", "name"]) | st.text(max_size=4)
+VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@given(st.recursive(VALUES, lambda x: st.dictionaries(KEYS, x, max_size=5) | st.lists(x, max_size=3)))
 def test_any_values_end_in_a_recipe_or_in_a_config_error(values):
     with pytest.raises(ConfigError):
         recipe_from_dict(values, "fuzz")
