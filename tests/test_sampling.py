@@ -63,6 +63,14 @@ def test_the_first_images_do_not_depend_on_how_many_are_asked_for(run):
     assert len(np.unique(many.reshape(150, -1), axis=0)) > 100
 
 
+def test_the_network_always_sees_full_batches():
+    # A library may sum in another order for another batch size; then the first images would depend on n.
+    network, sizes = build(DCGANConfig(size=8, latent=4, width=2))["generator"], []
+    network.register_forward_pre_hook(lambda _m, inputs: sizes.append(len(inputs[0])))
+    assert [len(x) for x in generate(network, 0, 7, batch=3)] == [3, 3, 1]
+    assert sizes == [3, 3, 3]
+
+
 def test_averaged_weights_are_used_and_agree_with_the_runs_grid(run):
     generator = Generator.load(run, device="cpu")
     averaged = load_file(generator.checkpoint / "generator_ema.safetensors")

@@ -2,12 +2,14 @@ import json
 import multiprocessing
 import os
 import pickle
+import time
 
 import pytest
 import torch
 from torch import nn
 
 from gantools.errors import CheckpointError
+from gantools.training import runs
 from gantools.training.checkpoint import (
     checkpoint_name,
     list_checkpoints,
@@ -116,7 +118,14 @@ def _start(root, title):
     create_run(root, title)
 
 
-def test_runs_started_at_once_get_their_own_numbers(tmp_path):
+def test_runs_started_at_once_get_their_own_numbers(tmp_path, monkeypatch):
+    def slowly(root):
+        found = list_runs(root)
+        time.sleep(0.05)
+        return found
+
+    # Time between looking for the next number and taking it, so that starts that do not wait for each other collide.
+    monkeypatch.setattr(runs, "list_runs", slowly)
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_start, args=(tmp_path / "runs", f"r{i}")) for i in range(8)]
     for p in processes:

@@ -326,3 +326,15 @@ def test_training_on_cuda(go, precision):
     assert ours["nimg"] == theirs["nimg"]
     assert ours["loss_d"] == pytest.approx(theirs["loss_d"], abs=0.3)
     assert go(recipe=None, data=None, resume=run, device="cuda", kimg=0.12) == run
+
+
+def test_a_collapsed_generator_is_reported_once(go, capsys, monkeypatch):
+    # All weights zero, and a learning rate too small to change that: one grey image for all latents.
+    def zero(network):
+        for p in network.parameters():
+            p.data.zero_()
+
+    monkeypatch.setattr("gantools.models.dcgan.normal_init", zero)
+    run = go(overrides={"optim.lr": 1e-30})
+    assert [line["sample_diversity"] for line in read_lines(run / "stats.jsonl")] == [0.0, 0.0]
+    assert capsys.readouterr().err.count("hardly differ") == 1

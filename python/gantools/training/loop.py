@@ -186,7 +186,8 @@ class Reporter:
         append_line(self.run / "stats.jsonl", line)
         self.screen.tick(line, left_nimg / max(1e-9, line["img_per_s"]))
         self._warn("discriminator", health.discriminator_wins(means, self.job.recipe.loss))
-        self._warn("collapse", health.samples_collapsed(line["sample_diversity"]))
+        if state.nimg >= count:  # before, samples that look alike are no sign of anything
+            self._warn("collapse", health.samples_collapsed(line["sample_diversity"]))
         state.meter.reset()
         self.checkpoint()
         self.tick_start, self.tick_nimg = time.perf_counter(), state.nimg
