@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,14 +61,25 @@ def generate(network: nn.Module, seed: int, n: int, *, batch: int = BATCH) -> It
     network.eval()
     try:
         for start in range(0, n, batch):
-            # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for. TF32
-            # and algorithms chosen by timing would differ from one machine or start to the next.
+            # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for.
             z = torch.from_numpy(latents(seed, start, batch, int(network.latent))).to(device)  # type: ignore[arg-type]
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            with _repeatable():
                 images = to_uint8(network(z))
             yield images[: n - start]
     finally:
         network.train(was_training)
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Full float32 and no algorithm chosen by timing on CUDA: the next start on this machine gives the same bits."""
+    matmul = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
 
 
 class Generator:
