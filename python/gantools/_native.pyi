@@ -1,13 +1,139 @@
 """The Rust extension. Every function releases the interpreter lock while it works."""
 
-from typing import Any
+from collections.abc import Callable
+from os import PathLike
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
 
+CROPS: list[str]
+FILTERS: list[str]
+ALPHA_POLICIES: list[str]
+ORIENTATION_POLICIES: list[str]
+DECODERS: list[tuple[str, str]]
+"""The libraries that decide decoded pixels, with their versions."""
+
 # --- images -------------------------------------------------------------------------------------------------------
+
+def decode(
+    data: bytes, *, channels: int = 3, alpha: str = "error", orientation: str = "apply", max_pixels: int = 178956970
+) -> NDArray[np.uint8]:
+    """The image in the bytes of a JPEG, PNG, WebP or BMP file: uint8 (h, w, channels), channels 1 or 3.
+
+    Args:
+        data: the file's bytes; the format is taken from them.
+        channels: 3 (RGB) or 1 (ITU-R 601 luma as Pillow's `convert("L")`).
+        alpha: `error`, `drop`, `white` or `black`; alpha that is opaque everywhere is always dropped.
+        orientation: `apply` or `ignore` an EXIF orientation tag.
+        max_pixels: limit on declared width times height.
+
+    Raises:
+        DataError: not an image, damaged, truncated, too large, or transparent under `alpha="error"`.
+    """
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """The PNG file of uint8 (h, w), (h, w, 1), (h, w, 3) or (h, w, 4); the same pixels always give the same bytes."""
+
+def resize(image: NDArray[np.uint8], height: int, width: int, filter: str = "lanczos") -> NDArray[np.uint8]:
+    """uint8 (h, w) or (h, w, c) resized to uint8 (height, width, c), byte-equal with Pillow's `Image.resize`.
+
+    Args:
+        image: 1 to 4 channels.
+        height: rows of the result.
+        width: columns of the result.
+        filter: `lanczos`, `bicubic`, `bilinear` or `box`.
+    """
+
+def read_images_tf1(paths: list[str] | list[PathLike[str]], size: int, threads: int = 0) -> NDArray[np.float32]:
+    """Image files decoded to RGB and resized as the original FID does: float32 (n, size, size, 3), 0..255.
+
+    Decoding is that of Pillow's `Image.open(path).convert("RGB")` (alpha dropped, EXIF orientation ignored); the resize
+    is TensorFlow 1's bilinear without half-pixel centres and antialiasing, bit-equal with torch-fidelity on a CPU.
+
+    Args:
+        paths: files of any size, JPEG, PNG, WebP or BMP.
+        size: side of the result.
+        threads: 0 for all cores.
+
+    Raises:
+        DataError: names the first file that cannot be read.
+    """
+
+def resize_tf1(images: NDArray[np.uint8], size: int, threads: int = 0) -> NDArray[np.float32]:
+    """uint8 (n, h, w, c) resized as by `read_images_tf1`: float32 (n, size, size, c), 0..255."""
+
+# --- preparation --------------------------------------------------------------------------------------------------
+
+@final
+class Source:
+    """The items that a set is made of, addressed by number: files, the entries of a zip archive, or an array."""
+
+    @staticmethod
+    def files(root: str | PathLike[str], names: list[str]) -> Source:
+        """Files by their paths relative to `root`, in this order."""
+
+    @staticmethod
+    def zip(path: str | PathLike[str]) -> Source:
+        """The files in a zip archive, sorted by name. Raises DataError when it is no readable archive."""
+
+    @staticmethod
+    def array(images: NDArray[np.uint8]) -> Source:
+        """uint8 (n, h, w) or (n, h, w, c), copied."""
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of the items; None for an array."""
+
+    def __len__(self) -> int: ...
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits: a hash of names and sizes (files), also checksums (zip), or of the pixels (array)."""
+
+@final
+class PixelPolicy:
+    """Everything that decides the pixels of a prepared image."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        channels: int,
+        crop: str = "center",
+        filter: str = "lanczos",
+        alpha: str = "error",
+        orientation: str = "apply",
+        max_pixels: int = 178956970,
+    ) -> None: ...
+
+def prepare_shard(
+    source: Source,
+    items: NDArray[np.int64],
+    policy: PixelPolicy,
+    path: str | PathLike[str],
+    threads: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, str, list[tuple[int, str]]]:
+    """Decodes, crops and resizes items and writes them as a uint8 (n, h, w, c) `.npy` file, whole or not at all.
+
+    Args:
+        source: where the items are.
+        items: their numbers, in the order of the result.
+        policy: how they become pixels.
+        path: the file; it is written under a temporary name and renamed.
+        threads: 0 for all cores; the result does not depend on it.
+        progress: called with the number of items done, about ten times a second, with the interpreter lock held.
+
+    Returns:
+        The number of images written, the file's XXH3 as 16 hexadecimal digits, and the rejects: (position in `items`,
+        reason).
+
+    Raises:
+        OSError: the file could not be written; nothing is left of it.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+
+def hash_file(path: str | PathLike[str]) -> str:
+    """The XXH3 of a file, 16 hexadecimal digits."""

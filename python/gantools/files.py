@@ -1,26 +1,42 @@
-"""Files and folders that appear whole or not at all."""
+"""Small helpers for files and folders that must be whole or not there at all."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that appears as `path`, by renaming, only when the block ends without an error."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as f:
+            yield f
+        temporary.replace(path)
+    except BaseException:
+        # On a full disk the space is wanted back.
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    with atomic_write(path) as f:
+        f.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file by way of a temporary name, so that nobody ever sees half of it, full disk or not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Writes `data`, atomically; it is on the disk, not only in the system's memory, when this returns."""
+    with atomic_write(path) as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
 
 
 @contextmanager
@@ -40,7 +56,11 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if overwrite and path.exists():
             old = path.with_name(f".{path.name}.{os.getpid()}.old")
             path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             temporary.rename(path)

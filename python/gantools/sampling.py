@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gantools import _native
 from gantools.errors import ConfigError, DataError
-from gantools.files import whole_folder, write_whole
+from gantools.files import whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.models import SYSTEMS
 from gantools.training.checkpoint import read_config, read_weights, versions
@@ -204,7 +204,7 @@ def sample(
         )
         if grid:
             write_grid(folder / "grid.png", first)
-        write_whole(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+        write_json(folder / "manifest.json", manifest)
     return target
 
 

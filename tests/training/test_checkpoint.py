@@ -95,6 +95,7 @@ class Attack:
         return os.mkdir, (str(self.path),)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_a_state_with_code_in_it_is_refused(checkpoint, tmp_path, how):
     path, _ = checkpoint

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from gantools import __version__
 from gantools.errors import CheckpointError
-from gantools.files import whole_folder, write_whole
+from gantools.files import whole_folder, write_json, write_whole
 
 FORMAT = "gantools-checkpoint"
 FORMAT_VERSION = 1
@@ -77,8 +77,7 @@ def write_checkpoint(
         torch.save(state, folder / STATE)
         files = {p.name: {"bytes": p.stat().st_size, "crc32": _crc32(p)} for p in sorted(folder.iterdir())}
         head = {"format": FORMAT, "version": FORMAT_VERSION, "nimg": nimg}
-        text = json.dumps({**head, **config, "files": files, "versions": versions()}, indent=1)
-        write_whole(folder / CONFIG, text.encode())
+        write_json(folder / CONFIG, {**head, **config, "files": files, "versions": versions()})
     for old in list_checkpoints(run)[:-keep]:
         shutil.rmtree(old)
     return path
