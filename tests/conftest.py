@@ -15,6 +15,17 @@ from numpy.typing import NDArray
 DATA_VARIABLE = "GANTOOLS_TEST_DATA"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` are skipped where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real data sets and weights; tests that need it are skipped where it is not given."""

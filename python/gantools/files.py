@@ -1,8 +1,10 @@
-"""Small helpers for files that must be whole or not there at all."""
+"""Small helpers for files and folders that must be whole or not there at all."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +29,41 @@ def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     with atomic_write(path) as f:
         f.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes `data`, atomically; it is on the disk, not only in the system's memory, when this returns."""
+    with atomic_write(path) as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+@contextmanager
+def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder to fill, renamed to `path` at the end; on an error it is removed and `path` is as before.
+
+    Args:
+        path: the folder to make; its parents are made as well.
+        overwrite: replace `path` when it exists; otherwise an existing non-empty `path` is an OSError at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if overwrite and path.exists():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            path.rename(old)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

@@ -1,0 +1,70 @@
+"""`gantools train`."""
+
+from __future__ import annotations
+
+import click
+
+from gantools.recipes import recipe_names
+
+
+@click.command(epilog=f"Recipes: {', '.join(recipe_names())}.")
+@click.argument("recipe", required=False)
+@click.option("--data", metavar="PATH", help="Prepared set.  [default: the only one in ./data that fits the recipe]")
+@click.option("--out", metavar="DIR", help="Folder of runs.  [default: runs]")
+@click.option("--kimg", type=float, help="Length in thousands of real images shown.  [default: the recipe's]")
+@click.option("--epochs", type=float, help="Length in passes over the data.  [default: the recipe's]")
+@click.option("--batch", type=int, help="Images a step.  [default: the recipe's]")
+@click.option("--seed", type=int, help="Of initialisation, order and latents.  [default: the recipe's]")
+@click.option("--tick-kimg", type=float, help="kimg between stats, grids and checkpoints.  [default: one epoch]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, e.g. optim.lr=0.001.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Go on with a run; without a value, with the newest.",
+)
+@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")
+@click.option("--dry-run", is_flag=True, help="Print recipe, sizes, memory and expected time; write nothing.")
+@click.option("--quiet", is_flag=True, help="Show warnings only.")
+def command(
+    recipe: str | None,
+    data: str | None,
+    out: str | None,
+    kimg: float | None,
+    epochs: float | None,
+    batch: int | None,
+    seed: int | None,
+    tick_kimg: float | None,
+    overrides: tuple[str, ...],
+    resume: str | None,
+    device: str | None,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Train a GAN by a recipe on a prepared set.
+
+    RECIPE is a name (see below) or the path of a YAML file. The run goes to runs/00000-RECIPE-DATA/, whose path is
+    printed at the end: config.yaml, stats.jsonl, grids of samples, checkpoints. Ctrl-C finishes the step and writes a
+    checkpoint; --resume goes on from it.
+    """
+    # Here, so that --help does not wait for the whole of training.
+    from gantools.training.loop import train
+
+    run = train(
+        recipe,
+        data=data,
+        out=out,
+        kimg=kimg,
+        epochs=epochs,
+        batch=batch,
+        seed=seed,
+        tick_kimg=tick_kimg,
+        overrides=overrides,
+        resume=True if resume == "" else resume,
+        device=device,
+        dry_run=dry_run,
+        progress=not quiet,
+    )
+    if run is not None:
+        click.echo(run)

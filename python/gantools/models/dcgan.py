@@ -1,0 +1,109 @@
+"""DCGAN: convolutional generator and discriminator of Radford et al. 2016 (arXiv:1511.06434).
+
+The defaults are the 64x64x3 network. Other sizes follow by the same rule: the generator starts from a `base` x `base`
+map and doubles it until it has `size`; the discriminator is its mirror. 28 = 7 x 2 x 2 starts from 7 x 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+from torch import Tensor, nn
+
+from gantools.errors import ConfigError
+from gantools.models.init import normal_init
+
+
+@dataclass(frozen=True)
+class DCGANConfig:
+    """Shape of both networks.
+
+    `width` is the number of channels next to the image; it doubles with every halving of the resolution.
+    """
+
+    size: int = 64
+    channels: int = 3
+    latent: int = 128
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.size, self.channels, self.latent, self.width) < 1:
+            raise ConfigError("network: size, channels, latent and width must be at least 1.")
+        if self.stages < 1 or self.base << self.stages != self.size:
+            raise ConfigError(
+                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
+                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
+            )
+
+    @property
+    def stages(self) -> int:
+        """How many times the generator doubles the resolution."""
+        return max(0, self.size.bit_length() - 3)
+
+    @property
+    def base(self) -> int:
+        """Side of the generator's first feature map."""
+        return self.size >> self.stages
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels from the image inwards: 64, 128, 256, 512 for 64 x 64."""
+        return [self.width << i for i in range(self.stages)]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the images."""
+        return (self.size, self.size, self.channels)
+
+
+class DCGANGenerator(nn.Module):
+    """Latents float (n, latent) -> images float (n, channels, size, size) in [-1, 1]."""
+
+    def __init__(self, config: DCGANConfig) -> None:
+        super().__init__()
+        self.latent = config.latent
+        widths = config.widths[::-1]
+        layers: list[nn.Module] = []
+        # No biases: BatchNorm's own shift replaces them, and the reference implementation has none at the output.
+        layers += [nn.ConvTranspose2d(config.latent, widths[0], config.base, 1, 0, bias=False)]
+        layers += [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
+        for before, after in pairwise(widths):
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        layers += [nn.ConvTranspose2d(widths[-1], config.channels, 4, 2, 1, bias=False), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images of latents `z`."""
+        return cast(Tensor, self.layers(z[:, :, None, None]))
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images float (n, channels, size, size) in [-1, 1] -> logits float (n,); positive means real."""
+
+    def __init__(self, config: DCGANConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        layers: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
+        layers += [nn.Conv2d(widths[-1], 1, config.base, 1, 0, bias=False)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of images `x`."""
+        return cast(Tensor, self.layers(x).flatten())
+
+
+def build(config: DCGANConfig) -> dict[str, nn.Module]:
+    """Both networks, initialised from torch's random state."""
+    networks: dict[str, nn.Module] = {
+        "generator": DCGANGenerator(config),
+        "discriminator": DCGANDiscriminator(config),
+    }
+    for network in networks.values():
+        normal_init(network)
+    return networks

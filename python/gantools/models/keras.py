@@ -1,0 +1,58 @@
+"""Layers that compute what Keras computes, where torch's default differs.
+
+`padding='same'` in Keras gives `ceil(in / stride)` for a convolution and `in * stride` for a transposed one, and puts
+the odd pixel of padding after the image. torch's symmetric `padding=` shifts the result by one pixel for kernel 5,
+stride 2.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Keras: BatchNormalization(momentum=0.99, epsilon=1e-3); torch counts momentum from the other end.
+BatchNorm2d = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after an axis of `size`, as Keras pads for `padding='same'`."""
+    out = -(-size // stride)
+    total = max(0, (out - 1) * stride + kernel - size)
+    return total // 2, total - total // 2
+
+
+class Conv2dSame(nn.Conv2d):
+    """Keras `Conv2D(out_channels, kernel, strides=stride, padding='same')`: (n, c, h, w) -> (n, out, ⌈h/s⌉, ⌈w/s⌉)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution of `x`."""
+        top, bottom = same_padding(x.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = same_padding(x.shape[-1], self.kernel_size[1], self.stride[1])
+        if (top, left) == (bottom, right):
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left))
+        return F.conv2d(F.pad(x, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+
+
+class ConvTranspose2dSame(nn.ConvTranspose2d):
+    """Keras `Conv2DTranspose(out_channels, kernel, strides=stride, padding='same')`: (n, c, h, w) -> (n, out, hs, ws).
+
+    It is the gradient of `Conv2dSame` with respect to its input. Needs `kernel >= stride`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        if kernel < stride:
+            raise ValueError(f"kernel {kernel} is smaller than stride {stride}")
+        super().__init__(in_channels, out_channels, kernel, stride, padding=(kernel - stride) // 2)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """The transposed convolution of `x`; `output_size` is not supported, 'same' decides it."""
+        if output_size is not None:
+            raise ValueError("the output size follows from padding='same'")
+        h, w = x.shape[-2] * self.stride[0], x.shape[-1] * self.stride[1]
+        # torch crops the same number of rows on both sides; what 'same' crops beyond that is at the end.
+        return super().forward(x)[..., :h, :w]

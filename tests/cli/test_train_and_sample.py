@@ -1,0 +1,81 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gantools import cli
+
+TINY = ["--set", "network={size: 8, channels: 3, latent: 6, width: 4}", "--batch", "8", "--device", "cpu"]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """call(*arguments) -> (exit code, stdout, stderr), in tmp_path."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as e:
+            cli.main(arguments)
+        captured = capsys.readouterr()
+        return e.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def test_train_resume_sample(call, make_set, tmp_path):
+    make_set(n=48, size=8)
+    code, out, err = call("train", "dcgan", *TINY, "--kimg", "0.048")
+    assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
+    assert "kimg 0.0  epoch 1.00  loss_g" in err and "img/s" in err
+    code, out, err = call("train", "--resume", "--epochs", "2")
+    assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
+    assert len((tmp_path / "runs/00000-dcgan-blobs/stats.jsonl").read_text().splitlines()) == 2
+    code, out, err = call("sample", "-n", "3", "--grid", "--seed", "4")
+    assert (code, out) == (0, "samples\n"), err
+    manifest = json.loads((tmp_path / "samples/manifest.json").read_text())
+    assert manifest["count"] == 3 and manifest["seed"] == 4 and manifest["checkpoint"] == "kimg-000000.096"
+    code, out, err = call("sample", "-n", "3")
+    assert code == 1 and out == "" and "--overwrite" in err
+    assert call("sample", "-n", "3", "--overwrite", "--format", "npy")[0] == 0
+
+
+def test_dry_run_is_printed(call, make_set, tmp_path):
+    make_set(n=48, size=8)
+    code, out, err = call("train", "dcgan", *TINY, "--dry-run")
+    assert code == 0 and "parameters, generator:" in out and "expected time:" in out and err == ""
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train"], 2, "which recipe?"),
+        (["train", "dcgam"], 2, "Did you mean 'dcgan'?"),
+        (["train", "dcgan"], 1, "gantools prep celeba --size 64"),
+        (["train", "dcgan", "--set", "optim.rl=1"], 2, "Did you mean 'optim.lr'?"),
+        (["train", "dcgan", "--batch", "0"], 2, "batch: must be at least 1"),
+        (["train", "dcgan", "--data", "nowhere"], 1, "nowhere: no such folder"),
+        (["train", "--resume"], 1, "no run with a checkpoint in runs/"),
+        (["train", "--resume", "runs/7"], 1, "runs/7: no such run"),
+        (["sample"], 1, "gantools train"),
+        (["sample", "nowhere"], 1, "nowhere: no such folder"),
+    ],
+)
+def test_mistakes_end_in_a_message(call, arguments, code, message):
+    found, out, err = call(*arguments)
+    assert found == code and out == "" and message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["train", "sample"])
+def test_help_does_not_import_torch(name):
+    program = f"import sys; from gantools.cli import cli; cli(['{name}', '--help'], standalone_mode=False)"
+    program += "; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--device" in done.stdout
+
+
+def test_help_lists_the_recipes(call):
+    out = call("train", "--help")[1]
+    assert "dcgan-fashion" in out and "--dry-run" in out and "[RUN]" in out
