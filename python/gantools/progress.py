@@ -68,12 +68,19 @@ class Progress:
         elif self.show and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(done)
 
-    def print(self, text: str) -> None:
+    def print(self, text: str, style: str | None = None) -> None:
         """Prints a line above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False, soft_wrap=True)
+            self._bar.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
         elif self.show:
             print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Prints a warning, also when nothing else is shown."""
+        if self.show:
+            self.print(f"warning: {text}", style="yellow")
+        else:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None

@@ -246,10 +246,12 @@ def _write_npy(
     folder: Path, batches: Iterator[NDArray[np.uint8]], n: int, shape: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
     """Write all images as one array; returns the first images, for the grid."""
-    array = np.lib.format.open_memmap(folder / "samples.npy", mode="w+", dtype=np.uint8, shape=(n, *shape))
-    done = 0
-    for images in batches:
-        array[done : done + len(images)] = images
-        done += len(images)
-    array.flush()
-    return np.array(array[:GRID])
+    first: list[NDArray[np.uint8]] = []
+    # Not through a memory map: on a full disk writing to one kills the process.
+    with (folder / "samples.npy").open("wb") as f:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
+        np.lib.format.write_array_header_1_0(f, header)
+        for images in batches:
+            first.extend(images[: GRID - len(first)])
+            f.write(np.ascontiguousarray(images).data)
+    return np.stack(first)

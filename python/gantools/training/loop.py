@@ -84,7 +84,6 @@ def train(
         if dry_run:
             print(measure(job).text())
             return None
-        screen = Screen(job.total_nimg, quiet=not progress)
         state = TrainingState(job.recipe, job.device)
         if job.checkpoint is None:
             run = create_run(job.out, job.title)
@@ -92,8 +91,9 @@ def train(
             run = job.checkpoint.parent.parent
             state.load(job.checkpoint)
             cut_after(run / "stats.jsonl", state.nimg)
+        screen = Screen(job.total_nimg, start=state.nimg, quiet=not progress)
         if state.nimg >= job.total_nimg:
-            screen.note(
+            screen.print(
                 f"{run}: finished already, at {state.nimg / 1000:g} kimg. Train it longer with --epochs or --kimg."
             )
             return run
@@ -119,9 +119,9 @@ def _fit(job: Job, run: Path, state: TrainingState, screen: Screen, stop: StopSi
         job.data, recipe.batch, recipe.seed, job.device, flip=recipe.flip, channels_last=recipe.channels_last
     )
     reporter = Reporter(job, run, state, screen, real=_uint8_images(batches, recipe))
-    screen.note(f"{run}: {recipe.name} on {job.data.name} ({count} images), {job.device}, to {total / 1000:g} kimg")
+    screen.print(f"{run}: {recipe.name} on {job.data.name} ({count} images), {job.device}, to {total / 1000:g} kimg")
     if batches.resident:
-        screen.note(f"the data is in GPU memory ({len(job.data) * _bytes(job.data.shape) / 2**20:.0f} MiB)")
+        screen.print(f"the data is in GPU memory ({len(job.data) * _bytes(job.data.shape) / 2**20:.0f} MiB)")
 
     if state.nimg == 0:
         reporter.grid()
@@ -135,7 +135,7 @@ def _fit(job: Job, run: Path, state: TrainingState, screen: Screen, stop: StopSi
             state.nimg += recipe.batch
             if state.average is not None:
                 state.average.update(state.networks["generator"], state.nimg, recipe.batch)
-            screen.advance(state.nimg, reporter.speed())
+            screen.update(state.nimg)
 
             tick_over = state.nimg // tick > before // tick or state.nimg >= total
             if tick_over or stop.requested or step % CHECK_STEPS == 0:
