@@ -3,10 +3,22 @@
 //! Pixels are 8-bit, interleaved, row-major (HWC). Everything that can change a pixel is decided here, once, so that
 //! preparation and scoring agree.
 
+mod colour;
+mod crop;
+mod decode;
 mod encode;
 mod error;
+mod orientation;
 mod pixels;
+mod policy;
+pub mod resize;
 
+pub use colour::AlphaPolicy;
+pub use crop::Crop;
+pub use decode::{DecodeOptions, Decoder, DEFAULT_MAX_PIXELS};
 pub use encode::encode_png;
 pub use error::ImageError;
+pub use orientation::OrientationPolicy;
 pub use pixels::Pixels;
+pub use policy::{PixelPolicy, Preparer};
+pub use resize::Filter;

@@ -1,0 +1,112 @@
+//! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
+
+mod bmp;
+mod jpeg;
+mod png;
+mod webp;
+
+use crate::colour::{self, AlphaPolicy};
+use crate::orientation::{self, OrientationPolicy};
+use crate::{ImageError, Pixels};
+
+/// The default limit on width times height: Pillow's bound for "decompression bomb" errors.
+pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
+
+/// How bytes become pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Channels of the result: 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// What happens to transparency.
+    pub alpha: AlphaPolicy,
+    /// What happens to an EXIF orientation tag.
+    pub orientation: OrientationPolicy,
+    /// The limit on declared width times height, checked before memory is taken.
+    pub max_pixels: u64,
+}
+
+/// What a format's decoder returns: 1 to 4 channels as stored, and the EXIF data if there are any.
+struct Raw {
+    pixels: Pixels,
+    exif: Option<Vec<u8>>,
+}
+
+/// Decodes one image after the other; keeps decoder state between them, so make one for each thread.
+#[derive(Default)]
+pub struct Decoder {
+    jpeg: jpeg::JpegDecoder,
+}
+
+impl Decoder {
+    /// The image in `data` with 1 or 3 channels, by the rules of `options`.
+    pub fn decode(&mut self, data: &[u8], options: &DecodeOptions) -> Result<Pixels, ImageError> {
+        let limit = Limit(options.max_pixels);
+        let raw = match data {
+            [] => return Err(ImageError::NotAnImage("it is empty".into())),
+            [0xff, 0xd8, 0xff, ..] => self.jpeg.decode(data, limit)?,
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(data, limit)?,
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+                webp::decode(data, limit)?
+            }
+            [b'B', b'M', ..] => bmp::decode(data, limit)?,
+            [b'G', b'I', b'F', b'8', ..] => return Err(ImageError::Unsupported("GIF".into())),
+            [b'I', b'I', 0x2a, 0, ..] | [b'M', b'M', 0, 0x2a, ..] => {
+                return Err(ImageError::Unsupported("TIFF".into()))
+            }
+            _ => return Err(ImageError::NotAnImage(describe_start(data))),
+        };
+        let pixels = match options.orientation {
+            OrientationPolicy::Apply => orientation::apply(raw.pixels, raw.exif.as_deref()),
+            OrientationPolicy::Ignore => raw.pixels,
+        };
+        let pixels = colour::flatten_alpha(pixels, options.alpha)?;
+        colour::to_channels(pixels, options.channels)
+    }
+}
+
+/// The limit on declared pixels.
+#[derive(Clone, Copy)]
+struct Limit(u64);
+
+impl Limit {
+    /// Width and height as sizes in memory, or the error for an image that is empty or too large.
+    fn check(self, width: u64, height: u64) -> Result<(usize, usize), ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::Geometry(format!(
+                "declares a size of {width}x{height}"
+            )));
+        }
+        match width.checked_mul(height) {
+            Some(n) if n <= self.0 => Ok((width as usize, height as usize)),
+            _ => Err(ImageError::TooLarge {
+                width,
+                height,
+                limit: self.0,
+            }),
+        }
+    }
+}
+
+fn damaged(format: &'static str, reason: impl std::fmt::Display) -> ImageError {
+    ImageError::Damaged {
+        format,
+        reason: reason.to_string(),
+    }
+}
+
+/// The first bytes of a file that is no image, in words a person can use.
+fn describe_start(data: &[u8]) -> String {
+    let head = &data[..data.len().min(12)];
+    if head
+        .iter()
+        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+    {
+        format!(
+            "it begins with the text {:?}",
+            String::from_utf8_lossy(head)
+        )
+    } else {
+        let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
+        format!("it begins with the bytes {}", hex.join(" "))
+    }
+}

@@ -1,0 +1,33 @@
+//! PNG of every colour type and depth. 16-bit samples keep their high byte, as Pillow does for RGB.
+
+use std::io::Cursor;
+
+use png::{Decoder, Transformations};
+
+use super::{damaged, Limit, Raw};
+use crate::{ImageError, Pixels};
+
+pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
+    let bad = |e: png::DecodingError| damaged("PNG", e);
+    let mut decoder = Decoder::new(Cursor::new(data));
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    // Palette to RGB, 1/2/4-bit grey to 8, tRNS to alpha, 16 bit to 8.
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let header = decoder.read_header_info().map_err(bad)?;
+    let (width, height) = limit.check(header.width.into(), header.height.into())?;
+    let mut reader = decoder.read_info().map_err(bad)?;
+    let channels = reader.output_color_type().0.samples();
+    // The size is bounded by the limit, four channels of one byte each.
+    let mut samples = vec![0; width * height * channels];
+    reader.next_frame(&mut samples).map_err(bad)?;
+    // An `eXIf` chunk may stand after the image data.
+    let exif = match reader.finish() {
+        Ok(()) => reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec),
+        Err(e) => return Err(bad(e)),
+    };
+    Ok(Raw {
+        pixels: Pixels::new(width, height, channels, samples)?,
+        exif,
+    })
+}

@@ -1,0 +1,6 @@
+//! One file a resize convention; each is exact against the tool it names.
+
+pub mod pillow;
+pub mod tf1;
+
+pub use pillow::Filter;
