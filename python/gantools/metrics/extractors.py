@@ -92,7 +92,7 @@ class FashionFeatures:
     size = fashion_classifier.SIZE
     protocol = "tf1-28-grey"
     #: Mean distance of a channel from grey, in levels, above which images are photographs in colour.
-    MAX_CHROMA = 16.0
+    MAX_CHROMA = 8.0
 
     def __init__(self, dims: int | None, weights: str | Path | None, device: torch.device) -> None:
         if dims is not None and dims != self.dims:

@@ -6,6 +6,7 @@ In this order: the path that was given, the file that `GANTOOLS_INCEPTION_WEIGHT
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -37,12 +38,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def inception_weights(path: str | Path | None = None, *, base_url: str = BASE_URL) -> Path:
+def inception_weights(
+    path: str | Path | None = None, *, base_url: str = BASE_URL, sha256_prefix: str = SHA256_PREFIX
+) -> Path:
     """The file of the Inception weights; downloaded when there is none.
 
     Args:
         path: the file to use, or None to look for it as the module says.
         base_url: where `FILE` is downloaded from, with a slash at the end.
+        sha256_prefix: what the sha256 of a cached or downloaded file must begin with.
 
     Raises:
         WeightsError: a file that was named does not exist, or the one in the cache folder is damaged.
@@ -58,17 +62,17 @@ def inception_weights(path: str | Path | None = None, *, base_url: str = BASE_UR
             return file
     file = cache_folder() / FILE
     if file.is_file():
-        if not sha256_of(file).startswith(SHA256_PREFIX):
+        if not sha256_of(file).startswith(sha256_prefix):
             raise WeightsError(
-                f"{file}: damaged, its sha256 does not begin with {SHA256_PREFIX}.",
+                f"{file}: damaged, its sha256 does not begin with {sha256_prefix}.",
                 "Delete it, and it is downloaded again.",
             )
         return file
-    download(base_url + FILE, file)
+    download(base_url + FILE, file, sha256_prefix)
     return file
 
 
-def download(url: str, file: Path, *, sha256_prefix: str = SHA256_PREFIX) -> None:
+def download(url: str, file: Path, sha256_prefix: str) -> None:
     """Download `url` to `file`: under a temporary name first, renamed once the hash is right.
 
     Raises:
@@ -92,7 +96,8 @@ def download(url: str, file: Path, *, sha256_prefix: str = SHA256_PREFIX) -> Non
         # requests' exceptions are OSErrors; pooch raises ValueError for a reply without a length.
         raise DownloadError(f"{url}: cannot be downloaded ({_reason(e)}).", _where()) from e
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,11 @@ use pyo3::prelude::*;
 
 use crate::error::raise;
 
+/// Without the interpreter lock, on the pool of the statistics.
+fn detach<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
+    py.detach(|| gs::in_pool(f))
+}
+
 fn stats_error(py: Python<'_>, error: gs::Error) -> PyErr {
     match error {
         gs::Error::Shape { .. } | gs::Error::Dimension { .. } => {
@@ -138,11 +143,11 @@ impl Moments {
         match &features {
             AnyFeatures::Single(x) => {
                 let (n, x) = (width(x.shape())?, row_major(x));
-                py.detach(|| inner.update(&x, n))
+                detach(py, || inner.update(&x, n))
             }
             AnyFeatures::Double(x) => {
                 let (n, x) = (width(x.shape())?, row_major(x));
-                py.detach(|| inner.update(&x, n))
+                detach(py, || inner.update(&x, n))
             }
         }
         .map_err(|e| stats_error(py, e))
@@ -235,7 +240,7 @@ fn frechet_distance(
 ) -> PyResult<Frechet> {
     let (mu1, mu2) = (vector(&mu1), vector(&mu2));
     let (sigma1, sigma2) = (square(&sigma1, mu1.len())?, square(&sigma2, mu2.len())?);
-    py.detach(|| {
+    detach(py, || {
         gs::frechet_moments(
             gs::Gaussian::new("first covariance", &mu1, &sigma1)?,
             gs::Gaussian::new("second covariance", &mu2, &sigma2)?,
@@ -267,7 +272,7 @@ fn frechet_distance_features(
     features2: AnyFeatures<'_>,
 ) -> PyResult<Frechet> {
     let (a, b) = (centred(py, &features1)?, centred(py, &features2)?);
-    py.detach(|| gs::frechet_features(&a, &b))
+    detach(py, || gs::frechet_features(&a, &b))
         .map(Frechet)
         .map_err(|e| stats_error(py, e))
 }

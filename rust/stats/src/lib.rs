@@ -6,12 +6,14 @@
 mod error;
 mod frechet;
 mod moments;
+mod pool;
 
 pub use error::{Error, Result};
 pub use frechet::{
     frechet_features, frechet_features_moments, frechet_moments, Features, Frechet, Gaussian, Route,
 };
 pub use moments::Moments;
+pub use pool::in_pool;
 
 /// What features may be stored as; every one of them is exact in f64.
 pub trait Real: Copy + Send + Sync + Into<f64> {}
