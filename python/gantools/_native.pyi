@@ -137,4 +137,4 @@ def frechet_distance_features_moments(
 def frechet_distance_features(
     features1: NDArray[np.float32] | NDArray[np.float64], features2: NDArray[np.float32] | NDArray[np.float64]
 ) -> Frechet:
-    """As `frechet_distance`, both sides as features (n1, d), (n2, d): n1 x n2 where both are <= d. MetricError: n < 2."""
+    """As `frechet_distance`, both sides as features (n, d): n1 x n2 where both are <= d. MetricError: n < 2."""
