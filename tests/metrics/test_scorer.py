@@ -135,9 +135,10 @@ def test_the_word_fid_is_kept_for_what_it_means(
 ) -> None:
     x = pictures(4, 32)
     with pytest.raises(ConfigError, match="FID is defined with the Inception network"):
-        score(x, ref=x, extractor="fashion-mnist")
+        score(x, metrics=("fid",), ref=x, extractor="fashion-mnist")
     full = score(x, ref=x[:3], weights=inception_file, device="cpu")
     assert (full.name, full.key, full.protocol.layer) == ("FID", "fid", "pool3")
+    assert score(x, ref=x, extractor="fashion-mnist", device="cpu").key == "fd-fashion-mnist"
     small = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu")
     assert (small.name, small.key) == ("FID (64 features)", "fid-64")
     assert "warning: 4 samples for 2048 features" in capsys.readouterr().err
@@ -161,7 +162,7 @@ def test_few_images_and_other_sizes_are_warned_of(pictures: Pictures, capsys: py
     s = fd(x, ref=ref)
     said = " ".join(s.warnings)
     assert "only 200 samples" in said
-    assert "100 reference for 128 features" in said
+    assert "100 reference images for 128 features" in said
     assert "samples are 28x28, the reference 32x32" in said
     shown = capsys.readouterr()
     assert all(w in shown.err for w in s.warnings) and shown.out == ""

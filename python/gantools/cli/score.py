@@ -67,7 +67,7 @@ def command(
 
     result = score(
         samples,
-        metrics=(metric or ("fid" if extractor == "inception" else "fd"),),
+        metrics=None if metric is None else (metric,),
         ref=ref,
         extractor=extractor,
         dims=dims,

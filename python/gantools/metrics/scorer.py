@@ -137,7 +137,7 @@ Progress = Callable[[str, int], Callable[[int], None]]
 def score(
     samples: str | Path | NDArray[Any] | PreparedSet,
     *,
-    metrics: Sequence[str] = ("fid",),
+    metrics: Sequence[str] | None = None,
     ref: str | Path | NDArray[Any] | PreparedSet | None = None,
     extractor: str = extractors.DEFAULT,
     dims: int | None = None,
@@ -152,7 +152,8 @@ def score(
 
     Args:
         samples: a folder of images, a samples folder, a prepared set, a `.npy` file, or uint8 (n, h, w, c).
-        metrics: `("fid",)` for the Frechet distance of Inception features, `("fd",)` for that of any extractor.
+        metrics: `("fid",)` for the Frechet distance of Inception features, `("fd",)` for that of any extractor. None:
+            the first for `inception`, the second for any other extractor.
         ref: what to score against: as `samples`, or a `.npz` of `mu` and `sigma`. None: what the samples' manifest
             names.
         extractor: `inception` or `fashion-mnist`.
@@ -223,7 +224,9 @@ def score(
     )
 
 
-def _metric(metrics: Sequence[str], extractor: str) -> str:
+def _metric(metrics: Sequence[str] | None, extractor: str) -> str:
+    if metrics is None:
+        return "fid" if extractor == "inception" else "fd"
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
@@ -281,7 +284,7 @@ def _warnings(network: Extractor, source: Source, reference: Reference, count: i
             f"{reference.path} does not say with which weights and protocol it was made; the number is only right if "
             f"they are those below."
         )
-    for what, n in (("samples", count), ("reference", n_reference)):
+    for what, n in (("samples", count), ("reference images", n_reference)):
         if n is None:
             continue
         if n < network.dims:
