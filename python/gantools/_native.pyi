@@ -1,11 +1,20 @@
 """The Rust extension. Every function releases the interpreter lock while it works."""
 
+from collections.abc import Callable
 from os import PathLike
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+
+CROPS: list[str]
+FILTERS: list[str]
+ALPHA_POLICIES: list[str]
+ORIENTATION_POLICIES: list[str]
+DECODERS: list[tuple[str, str]]
+"""The libraries that decide decoded pixels, with their versions."""
 
 # --- images -------------------------------------------------------------------------------------------------------
 
@@ -55,6 +64,79 @@ def read_images_tf1(paths: list[str] | list[PathLike[str]], size: int, threads: 
 
 def resize_tf1(images: NDArray[np.uint8], size: int, threads: int = 0) -> NDArray[np.float32]:
     """uint8 (n, h, w, c) resized as by `read_images_tf1`: float32 (n, size, size, c), 0..255."""
+
+# --- preparation --------------------------------------------------------------------------------------------------
+
+@final
+class Source:
+    """The items that a set is made of, addressed by number: files, the entries of a zip archive, or an array."""
+
+    @staticmethod
+    def files(root: str | PathLike[str], names: list[str]) -> Source:
+        """Files by their paths relative to `root`, in this order."""
+
+    @staticmethod
+    def zip(path: str | PathLike[str]) -> Source:
+        """The files in a zip archive, sorted by name. Raises DataError when it is no readable archive."""
+
+    @staticmethod
+    def array(images: NDArray[np.uint8]) -> Source:
+        """uint8 (n, h, w) or (n, h, w, c), copied."""
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of the items; None for an array."""
+
+    def __len__(self) -> int: ...
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits: a hash of names and sizes (files), also checksums (zip), or of the pixels (array)."""
+
+@final
+class PixelPolicy:
+    """Everything that decides the pixels of a prepared image."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        channels: int,
+        crop: str = "center",
+        filter: str = "lanczos",
+        alpha: str = "error",
+        orientation: str = "apply",
+        max_pixels: int = 178956970,
+    ) -> None: ...
+
+def prepare_shard(
+    source: Source,
+    items: NDArray[np.int64],
+    policy: PixelPolicy,
+    path: str | PathLike[str],
+    threads: int = 0,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, str, list[tuple[int, str]]]:
+    """Decodes, crops and resizes items and writes them as a uint8 (n, h, w, c) `.npy` file, whole or not at all.
+
+    Args:
+        source: where the items are.
+        items: their numbers, in the order of the result.
+        policy: how they become pixels.
+        path: the file; it is written under a temporary name and renamed.
+        threads: 0 for all cores; the result does not depend on it.
+        progress: called with the number of items done, about ten times a second, with the interpreter lock held.
+
+    Returns:
+        The number of images written, the file's XXH3 as 16 hexadecimal digits, and the rejects: (position in `items`,
+        reason).
+
+    Raises:
+        OSError: the file could not be written; nothing is left of it.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+
+def hash_file(path: str | PathLike[str]) -> str:
+    """The XXH3 of a file, 16 hexadecimal digits."""
 
 # --- statistics ---------------------------------------------------------------------------------------------------
 

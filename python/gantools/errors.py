@@ -62,7 +62,9 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def unknown_name(kind: str, word: str, candidates: Iterable[str], *, error: type[GantoolsError] = ConfigError) -> GantoolsError:
+def unknown_name(
+    kind: str, word: str, candidates: Iterable[str], *, error: type[GantoolsError] = ConfigError
+) -> GantoolsError:
     """An error for a misspelt name: names the nearest candidate and lists all of them."""
     names = sorted(candidates)
     close = nearest(word, names)

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from gantools import cache as cache_module
 from gantools.metrics import weights as weights_module
 
 
@@ -22,7 +23,7 @@ from gantools.metrics import weights as weights_module
 def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has its own cache folder and no weights in the environment."""
     cache = tmp_path / "cache"
-    monkeypatch.setenv(weights_module.CACHE_VARIABLE, str(cache))
+    monkeypatch.setenv(cache_module.VARIABLE, str(cache))
     monkeypatch.delenv(weights_module.VARIABLE, raising=False)
     return cache
 

@@ -75,7 +75,7 @@ def test_a_cache_folder_that_cannot_be_made_is_a_download_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "file" / "below"))
+    monkeypatch.setenv("GANTOOLS_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(DownloadError):
         weights.inception_weights(base_url="http://127.0.0.1:1/")
 
@@ -108,8 +108,3 @@ def test_damaged_cached_weights_are_named(private_cache: Path) -> None:
         weights.inception_weights()
     assert "Delete it" in str(e.value.hint)
 
-
-def test_the_cache_folder_is_home_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(weights.CACHE_VARIABLE)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert weights.cache_folder() == tmp_path / ".cache" / "gantools"

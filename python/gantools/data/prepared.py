@@ -1,7 +1,7 @@
 """A prepared set on disk, and how to open it.
 
-A prepared set is a folder: shards of uint8 NHWC `.npy` files and a `manifest.json` that describes them (docs/formats.md).
-The shards are read through a memory map, so opening costs nothing and processes share the page cache.
+A prepared set is a folder: shards of uint8 NHWC `.npy` files and a `manifest.json` that describes them (see
+docs/formats.md). The shards are read through a memory map, so opening costs nothing and processes share the page cache.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PreparedSet:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the pixels: of the hashes of all shards, in order. Two sets with the same pixels have the same one."""
+        """A hash of the pixels: of the shape and the hashes of all shards, in order."""
         return str(self.manifest["fingerprint"])
 
     @property
@@ -142,21 +142,22 @@ class PreparedSet:
         try:
             # numpy checks the file's length against the header before mapping: a truncated shard is an error here,
             # not a SIGBUS later.
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise DataError(f"{path}: the shard is missing.", hint) from None
         except (ValueError, EOFError, OSError) as e:
             raise DataError(f"{path}: the shard is damaged ({e}).", hint) from e
         if array.dtype != np.uint8 or array.shape != (shard.count, *self.shape):
             raise DataError(
-                f"{path}: holds {array.dtype} {array.shape}, the manifest says uint8 {(shard.count, *self.shape)}.", hint
+                f"{path}: holds {array.dtype} {array.shape}, the manifest says uint8 {(shard.count, *self.shape)}.",
+                hint,
             )
         return array
 
     def _load_side_file(self, file: str) -> NDArray[Any]:
         path = self.path / file
         try:
-            array = np.load(path, allow_pickle=False)
+            array: NDArray[Any] = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as e:
             raise DataError(f"{path}: missing or damaged ({e}).", "Prepare the set again.") from e
         if len(array) != len(self):

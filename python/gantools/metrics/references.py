@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gantools.cache import cache_folder
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
 from gantools.metrics.extractors import Extractor
 from gantools.metrics.frechet import Collector, Statistics
 from gantools.metrics.images import Prepared, Source, batches, open_source
-from gantools.metrics.weights import cache_folder
 
 FORMAT = "gantools-statistics"
 #: Part of every key: raised whenever the same images would give other statistics.

@@ -14,22 +14,16 @@ from pathlib import Path
 
 import pooch
 
+from gantools.cache import cache_folder
 from gantools.errors import DownloadError, WeightsError
 
 VARIABLE = "GANTOOLS_INCEPTION_WEIGHTS"
-CACHE_VARIABLE = "GANTOOLS_CACHE"
 # Apache-2.0: the conversion of the original graph that is published with pytorch-fid.
 BASE_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 # By the naming rule of torch.hub the name ends in the first digits of the file's sha256.
 SHA256_PREFIX = "6726825d"
 TIMEOUT_S = 30.0
-
-
-def cache_folder() -> Path:
-    """Where downloads and reference statistics are kept: `GANTOOLS_CACHE`, or `~/.cache/gantools`. Not created here."""
-    given = os.environ.get(CACHE_VARIABLE)
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "gantools"
 
 
 def sha256_of(path: Path) -> str:

@@ -15,7 +15,7 @@ pub mod resize;
 
 pub use colour::AlphaPolicy;
 pub use crop::Crop;
-pub use decode::{DecodeOptions, Decoder, DEFAULT_MAX_PIXELS};
+pub use decode::{DecodeOptions, Decoder, DECODERS, DEFAULT_MAX_PIXELS};
 pub use encode::encode_png;
 pub use error::ImageError;
 pub use orientation::OrientationPolicy;

@@ -1,3 +1,11 @@
-//! Pixels to disk and back: item sources, shards and the manifest. No Python.
+//! Pixels to disk and back: item sources and shards. No Python.
 
+mod hash;
+mod npy;
 pub mod parallel;
+mod shard;
+mod source;
+
+pub use hash::{hash_file, Fingerprint};
+pub use shard::{prepare_shard, Shard, ShardError};
+pub use source::Source;

@@ -3,7 +3,7 @@
 //! Threads live only as long as the call, so there is no pool that a fork could break.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{mpsc, Mutex};
 use std::time::Duration;
 
 /// How often the watcher is called.
@@ -60,10 +60,33 @@ pub fn for_each<S>(
     done.load(Ordering::Relaxed) == n
 }
 
+/// As `for_each`, where item `i` fills the `i`-th `length` elements of `out`.
+pub fn fill_each<T: Send, S>(
+    out: &mut [T],
+    length: usize,
+    threads: usize,
+    state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize, &mut [T]) + Sync,
+    watch: impl FnMut(usize) -> bool,
+) -> bool {
+    let slots: Vec<_> = out.chunks_exact_mut(length).map(Mutex::new).collect();
+    for_each(
+        slots.len(),
+        threads,
+        state,
+        |own, i| {
+            work(
+                own,
+                i,
+                &mut slots[i].lock().expect("each slot is used once"),
+            )
+        },
+        watch,
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! `gantools-image` for Python.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use gantools_image as gi;
 use gantools_pack::parallel;
@@ -143,19 +144,15 @@ fn tf1_batch<'py>(
     }
     let mut out = vec![0f32; n * length];
     let mut signal = Ok(());
-    let failures = std::sync::Mutex::new(Vec::new());
+    let failures = Mutex::new(Vec::new());
     py.detach(|| {
-        let slots: Vec<_> = out
-            .chunks_exact_mut(length)
-            .map(std::sync::Mutex::new)
-            .collect();
-        parallel::for_each(
-            n,
+        parallel::fill_each(
+            &mut out,
+            length,
             parallel::threads(threads),
             gi::Decoder::default,
-            |decoder, i| {
-                let mut slot = slots[i].lock().expect("each slot is locked once");
-                if let Err(e) = fill(decoder, i, &mut slot) {
+            |decoder, i, slot| {
+                if let Err(e) = fill(decoder, i, slot) {
                     failures.lock().expect("no panic while held").push((i, e));
                 }
             },

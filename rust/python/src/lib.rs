@@ -5,12 +5,14 @@ use pyo3::prelude::*;
 
 mod error;
 mod image;
+mod prep;
 mod stats;
 
 #[pymodule(gil_used = true)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     image::register(m)?;
+    prep::register(m)?;
     stats::register(m)?;
     Ok(())
 }

@@ -12,6 +12,15 @@ use crate::{ImageError, Pixels};
 /// The default limit on width times height: Pillow's bound for "decompression bomb" errors.
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
 
+/// The libraries that decide decoded pixels, with their versions; recorded in manifests.
+pub const DECODERS: [(&str, &str); 4] = [
+    // As bundled by turbojpeg-sys 1.2.0.
+    ("libjpeg-turbo", "3.1.0"),
+    ("png", "0.18.1"),
+    ("image-webp", "0.2.4"),
+    ("image", "0.25.10"),
+];
+
 /// How bytes become pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
@@ -108,5 +117,68 @@ fn describe_start(data: &[u8]) -> String {
     } else {
         let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
         format!("it begins with the bytes {}", hex.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_versions_are_those_of_the_lock_file() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let locked = |name: &str, version: &str| {
+            lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"))
+        };
+        for (name, version) in DECODERS {
+            match name {
+                "libjpeg-turbo" => assert!(locked("turbojpeg-sys", "1.2.0")),
+                _ => assert!(locked(name, version), "{name} {version}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_image_says_how_it_begins() {
+        let options = DecodeOptions {
+            channels: 3,
+            alpha: AlphaPolicy::Error,
+            orientation: OrientationPolicy::Apply,
+            max_pixels: DEFAULT_MAX_PIXELS,
+        };
+        let message = |data: &[u8]| {
+            let error = Decoder::default().decode(data, &options).unwrap_err();
+            error.to_string()
+        };
+        assert_eq!(message(b""), "not an image (it is empty)");
+        assert_eq!(
+            message(b"hello world, I am a text"),
+            "not an image (it begins with the text \"hello world,\")"
+        );
+        assert_eq!(
+            message(&[0, 1, 255]),
+            "not an image (it begins with the bytes 00 01 ff)"
+        );
+        assert_eq!(message(b"GIF89a..."), "unsupported GIF");
+    }
+
+    #[test]
+    fn a_declared_size_beyond_the_limit_is_refused_before_memory_is_taken() {
+        // A PNG header that declares 65535 x 65535 pixels, and no data.
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+        png.extend([0, 0, 255, 255, 0, 0, 255, 255, 8, 6, 0, 0, 0]);
+        let crc = png_crc(&png[12..]);
+        png.extend(crc.to_be_bytes());
+        png.extend(b"\0\0\0\0IDAT");
+        let result = png::decode(&png, Limit(1 << 20));
+        assert!(matches!(result, Err(ImageError::TooLarge { .. })));
+    }
+
+    fn png_crc(data: &[u8]) -> u32 {
+        !data.iter().fold(!0, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |c: u32, _| {
+                (c >> 1) ^ if c & 1 == 1 { 0xedb8_8320 } else { 0 }
+            })
+        })
     }
 }

@@ -1,0 +1,22 @@
+"""Where images come from: each source finds its files and says which images, labels and annotations it has.
+
+A source decides nothing about pixels; that is `gantools.data.prepare` and, below it, `rust/image`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gantools.data.sources import celeba, folder, idx
+from gantools.data.sources.base import Source
+
+# name -> opens it; the path is None when the user gave no --source.
+SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
+    "celeba": celeba.open_source,
+    "mnist": idx.open_mnist,
+    "fashion-mnist": idx.open_fashion_mnist,
+    "folder": folder.open_source,
+}
+
+__all__ = ["SOURCES", "Source"]

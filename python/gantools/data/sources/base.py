@@ -1,0 +1,129 @@
+"""What every source gives to the preparation, and helpers that several sources share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.errors import DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A per-image array, its first axis aligned with the source's images; `columns` names the second axis if any."""
+
+    values: NDArray[Any]
+    columns: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images before preparation.
+
+    Attributes:
+        kind: the name on the command line, for example `celeba`.
+        name: what a prepared set is named after.
+        reader: reads item i.
+        items: int64 (n,), the reader's number of each image, in the order of the set.
+        names: the name of each image.
+        channels: 1 or 3, the default of a prepared set.
+        size: the default side of a prepared image, None when the user has to say.
+        labels: int64 (n,) class numbers, or None.
+        classes: their names, or None.
+        annotations: further arrays by name.
+        split: which part this is, for the name and the manifest; None when the source is not split.
+    """
+
+    kind: str
+    name: str
+    reader: _native.Source
+    items: NDArray[np.int64]
+    names: list[str]
+    channels: int
+    size: int | None
+    labels: NDArray[np.int64] | None = None
+    classes: list[str] | None = None
+    annotations: dict[str, Annotation] = field(default_factory=dict)
+    split: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def select(self, rows: NDArray[np.int64], split: str | None = None) -> Source:
+        """The images `rows` (positions), in that order."""
+        return Source(
+            kind=self.kind,
+            name=self.name,
+            reader=self.reader,
+            items=self.items[rows],
+            names=[self.names[i] for i in rows],
+            channels=self.channels,
+            size=self.size,
+            labels=None if self.labels is None else self.labels[rows],
+            classes=self.classes,
+            annotations={k: Annotation(a.values[rows], a.columns) for k, a in self.annotations.items()},
+            split=self.split if split is None else split,
+        )
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a path has the suffix of an image format that is read, and is no hidden or macOS resource file."""
+    path = Path(name)
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and "__MACOSX" not in path.parts
+
+
+def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str]]:
+    """The image files of a folder (with its sub-folders) or of a zip archive.
+
+    Returns:
+        A reader, the reader's number of each image, and the images' paths with `/`, sorted bytewise.
+
+    Raises:
+        DataError: no such path, neither folder nor zip, or no image in it.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder.", _nearby(path))
+    if path.is_dir():
+        names = []
+        for folder, folders, files in os.walk(path):
+            folders.sort()
+            relative = Path(folder).relative_to(path)
+            names += [(relative / file).as_posix() for file in files]
+        # Bytewise, so that the order is the same on every machine and in every locale.
+        names = sorted(filter(is_image_name, names), key=os.fsencode)
+        reader = _native.Source.files(path, names)
+        items = np.arange(len(names), dtype=np.int64)
+    elif path.suffix.lower() == ".zip":
+        reader = _native.Source.zip(path)
+        everything = reader.names or []
+        kept = [i for i, name in enumerate(everything) if is_image_name(name)]
+        names = [everything[i] for i in kept]
+        items = np.array(kept, dtype=np.int64)
+    else:
+        raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
+    if not names:
+        raise DataError(
+            f"{path}: no image in it.", f"Images are recognised by their names: {', '.join(IMAGE_SUFFIXES)}."
+        )
+    return reader, items, names
+
+
+def _nearby(path: Path) -> str:
+    """For a path that is not there: the last part that is, and what is in it."""
+    parent = path.absolute().parent
+    while not parent.is_dir():
+        parent = parent.parent
+    try:
+        entries = sorted(entry.name for entry in parent.iterdir())[:8]
+    except OSError:
+        entries = []
+    return f"{parent} has: {', '.join(entries)}." if entries else f"{parent} is empty."
