@@ -140,6 +140,7 @@ def hash_file(path: str | PathLike[str]) -> str:
 
 # --- statistics ---------------------------------------------------------------------------------------------------
 
+@final
 class Moments:
     """Count, mean and centred second moment of features that arrive in batches; all sums in float64.
 
@@ -147,7 +148,7 @@ class Moments:
     rounding. An instance must not be used by two threads at once.
     """
 
-    def __init__(self, d: int) -> None:
+    def __new__(cls, d: int) -> Moments:
         """Nothing seen yet, for features of width `d`. ValueError: d is 0."""
 
     @staticmethod
@@ -178,6 +179,7 @@ class Moments:
     def m2(self) -> NDArray[np.float64]:
         """float64 (d, d): sum of (x - mean)(x - mean)^T; with `n` and `mean` the whole state."""
 
+@final
 class Frechet:
     """A Frechet distance and how it was computed."""
 

@@ -107,4 +107,3 @@ def test_damaged_cached_weights_are_named(private_cache: Path) -> None:
     with pytest.raises(WeightsError, match="damaged") as e:
         weights.inception_weights()
     assert "Delete it" in str(e.value.hint)
-
