@@ -138,7 +138,7 @@ def test_the_word_fid_is_kept_for_what_it_means(
         score(x, metrics=("fid",), ref=x, extractor="fashion-mnist")
     full = score(x, ref=x[:3], weights=inception_file, device="cpu")
     assert (full.name, full.key, full.protocol.layer) == ("FID", "fid", "pool3")
-    assert score(x, ref=x, extractor="fashion-mnist", device="cpu").key == "fd-fashion-mnist"
+    assert score(x[..., :1], ref=x[..., :1], extractor="fashion-mnist", device="cpu").key == "fd-fashion-mnist"
     small = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu")
     assert (small.name, small.key) == ("FID (64 features)", "fid-64")
     assert "warning: 4 samples for 2048 features" in capsys.readouterr().err
