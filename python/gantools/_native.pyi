@@ -137,3 +137,88 @@ def prepare_shard(
 
 def hash_file(path: str | PathLike[str]) -> str:
     """The XXH3 of a file, 16 hexadecimal digits."""
+
+# --- statistics ---------------------------------------------------------------------------------------------------
+
+@final
+class Moments:
+    """Count, mean and centred second moment of features that arrive in batches; all sums in float64.
+
+    Joined by the pairwise update of Chan, Golub and LeVeque (1979), so shards and processes combine exactly up to
+    rounding. An instance must not be used by two threads at once.
+    """
+
+    def __new__(cls, d: int) -> Moments:
+        """Nothing seen yet, for features of width `d`. ValueError: d is 0."""
+
+    @staticmethod
+    def from_state(n: int, mean: NDArray[np.float64], m2: NDArray[np.float64]) -> Moments:
+        """From `n`, `mean` (d,) and `m2()` (d, d) of another instance. ValueError: shapes; MetricError: not finite."""
+
+    @property
+    def n(self) -> int:
+        """Features seen."""
+
+    @property
+    def d(self) -> int:
+        """Width of a feature."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """float64 (d,): the mean; zeros while n is 0."""
+
+    def update(self, features: NDArray[np.float32] | NDArray[np.float64]) -> None:
+        """Adds float32 or float64 (n, d). ValueError: dtype or shape; MetricError: not finite (nothing is added)."""
+
+    def merge(self, other: Moments) -> None:
+        """Adds all that `other` has seen. ValueError: another width."""
+
+    def covariance(self) -> NDArray[np.float64]:
+        """float64 (d, d), exactly symmetric, with divisor n - 1. MetricError: n < 2."""
+
+    def m2(self) -> NDArray[np.float64]:
+        """float64 (d, d): sum of (x - mean)(x - mean)^T; with `n` and `mean` the whole state."""
+
+@final
+class Frechet:
+    """A Frechet distance and how it was computed."""
+
+    @property
+    def distance(self) -> float:
+        """The squared distance, which is what FID is; >= 0."""
+
+    @property
+    def mean_term(self) -> float:
+        """|mu1 - mu2|^2: its share that is due to the means."""
+
+    @property
+    def route(self) -> str:
+        """`features`, `features-moments`, `cholesky` or `truncated-eigen`: where the trace of the root came from."""
+
+    @property
+    def rank(self) -> int:
+        """Numerical rank of the product of the two covariances."""
+
+def frechet_distance(
+    mu1: NDArray[np.float64], sigma1: NDArray[np.float64], mu2: NDArray[np.float64], sigma2: NDArray[np.float64]
+) -> Frechet:
+    """|mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2) for covariances of any rank (arXiv:1706.08500, equation 6).
+
+    Args:
+        mu1, mu2: float64 (d,).
+        sigma1, sigma2: float64 (d, d), symmetric and positive semi-definite.
+
+    Raises:
+        ValueError: shapes.
+        MetricError: not finite, not symmetric, not positive semi-definite.
+    """
+
+def frechet_distance_features_moments(
+    features: NDArray[np.float32] | NDArray[np.float64], mu: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> Frechet:
+    """As `frechet_distance`, one side as features (n, d): an n x n problem where n <= d. MetricError: n < 2."""
+
+def frechet_distance_features(
+    features1: NDArray[np.float32] | NDArray[np.float64], features2: NDArray[np.float32] | NDArray[np.float64]
+) -> Frechet:
+    """As `frechet_distance`, both sides as features (n, d): n1 x n2 where both are <= d. MetricError: n < 2."""

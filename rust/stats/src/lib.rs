@@ -1,1 +1,62 @@
 //! Features to numbers: streamed moments and the Frechet distance. No Python.
+//!
+//! Matrices cross this crate's border as row-major slices, so a caller needs no linear algebra library of its own.
+//! All sums are in f64, whatever the features are.
+
+mod error;
+mod frechet;
+mod moments;
+mod pool;
+
+pub use error::{Error, Result};
+pub use frechet::{
+    frechet_features, frechet_features_moments, frechet_moments, Features, Frechet, Gaussian, Route,
+};
+pub use moments::Moments;
+pub use pool::in_pool;
+
+/// What features may be stored as; every one of them is exact in f64.
+pub trait Real: Copy + Send + Sync + Into<f64> {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// The mean of the rows of `x` (n, d), and `x` minus it.
+///
+/// Sums are taken relative to the first row: with a large common offset the differences are exact, so neither the
+/// mean nor the centred rows lose what a plain sum would.
+pub(crate) fn centre<T: Real>(x: &[T], n: usize, d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    if d == 0 || Some(x.len()) != n.checked_mul(d) {
+        return Err(Error::Shape {
+            what: "features",
+            len: x.len(),
+            rows: n,
+            columns: d,
+        });
+    }
+    let mut centred: Vec<f64> = x.iter().map(|&v| v.into()).collect();
+    if let Some(at) = centred.iter().position(|v| !v.is_finite()) {
+        return Err(Error::NonFinite {
+            what: "features",
+            row: at / d,
+            column: at % d,
+        });
+    }
+    if n == 0 {
+        return Ok((vec![0.0; d], centred));
+    }
+    let first = centred[..d].to_vec();
+    let mut offset = vec![0.0; d];
+    for row in centred.chunks_exact(d) {
+        for ((o, v), f) in offset.iter_mut().zip(row).zip(&first) {
+            *o += v - f;
+        }
+    }
+    offset.iter_mut().for_each(|o| *o /= n as f64);
+    for row in centred.chunks_exact_mut(d) {
+        for ((v, f), o) in row.iter_mut().zip(&first).zip(&offset) {
+            *v = (*v - f) - o;
+        }
+    }
+    let mean = first.iter().zip(&offset).map(|(f, o)| f + o).collect();
+    Ok((mean, centred))
+}

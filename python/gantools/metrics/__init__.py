@@ -1,0 +1,1 @@
+"""Scores: images to features to numbers, each with the protocol it was made by."""

@@ -1,0 +1,123 @@
+"""Real images and weights for the scoring tests, unpacked once a session."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from gantools import cache as cache_module
+from gantools.metrics import weights as weights_module
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has its own cache folder and no weights in the environment."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv(cache_module.VARIABLE, str(cache))
+    monkeypatch.delenv(weights_module.VARIABLE, raising=False)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def inception_file(test_data: Path) -> Path:
+    return test_data / "weights" / "inception-parity.pth"
+
+
+@pytest.fixture(scope="session")
+def celeba(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two disjoint folders of 256 CelebA JPEGs, 178x218."""
+    folders = tuple(tmp_path_factory.mktemp(name) for name in ("celeba-a", "celeba-b"))
+    with zipfile.ZipFile(test_data / "data/celeba/img_align_celeba.zip") as z:
+        names = sorted(n for n in z.namelist() if n.endswith(".jpg"))
+        for i, name in enumerate(names[:512]):
+            (folders[i // 256] / Path(name).name).write_bytes(z.read(name))
+    return folders[0], folders[1]
+
+
+@pytest.fixture(scope="session")
+def cifar(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 CIFAR-10 images as 32x32 PNGs."""
+    folder = tmp_path_factory.mktemp("cifar")
+    with tarfile.open(test_data / "data/cifar10/cifar10_jpg.tar") as tar:
+        members = (m for m in tar if m.isfile() and m.name.endswith((".jpg", ".jpeg", ".png")))
+        for i, member in zip(range(64), members, strict=False):
+            stream = tar.extractfile(member)
+            assert stream is not None
+            Image.open(stream).convert("RGB").save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fashion_images(test_data: Path) -> NDArray[np.uint8]:
+    """The 10,000 Fashion-MNIST test images, uint8 (n, 28, 28)."""
+    raw = gzip.decompress((test_data / "data/fashion/t10k-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
+
+
+def _write_pngs(folder: Path, images: NDArray[np.uint8]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(folder / f"{i:06d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_pngs() -> Callable[[Path, NDArray[np.uint8]], Path]:
+    """write_pngs(folder, images) -> folder with 000000.png and so on."""
+    return _write_pngs
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Callable[..., NDArray[np.uint8]]:
+    """pictures(n, size, channels, seed) -> uint8 (n, size, size, channels): smooth waves, each of its own colour."""
+
+    def make(n: int, size: int = 32, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[0:size, 0:size, 0:1][:2] / size
+        fx, fy, phase = rng.uniform(0, 6, (3, n, 1, 1, channels))
+        return np.round(127.5 + 127.5 * np.sin(2 * fx * x + 2 * fy * y + phase)).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def make_samples(tmp_path: Path) -> Callable[..., Path]:
+    """make_samples(images, data=PreparedSet or None, kind="png") -> a samples folder as `gantools sample` writes it."""
+
+    def make(images: NDArray[np.uint8], data: Any = None, kind: str = "png", **changes: Any) -> Path:
+        folder = tmp_path / "samples"
+        folder.mkdir(exist_ok=True)
+        if kind == "npy":
+            np.save(folder / "samples.npy", images)
+        else:
+            _write_pngs(folder, images)
+        Image.new("RGB", (200, 200), "red").save(folder / "grid.png")
+        manifest: dict[str, Any] = {
+            "format": "gantools-samples",
+            "version": 1,
+            "count": len(images),
+            "shape": list(images.shape[1:]),
+            "format_images": kind,
+            "run": "runs/00000-dcgan-blobs",
+            "checkpoint": "final",
+            "recipe": "dcgan",
+            "seed": 0,
+            "versions": {},
+        }
+        if data is not None:
+            manifest["data"] = {"path": str(data.path), "name": data.name, "fingerprint": data.fingerprint}
+        manifest.update(changes)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return folder
+
+    return make
