@@ -7,6 +7,29 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "ALPHA_POLICIES",
+    "CROPS",
+    "DECODERS",
+    "FILTERS",
+    "ORIENTATION_POLICIES",
+    "Frechet",
+    "Moments",
+    "PixelPolicy",
+    "Source",
+    "__version__",
+    "decode",
+    "encode_png",
+    "frechet_distance",
+    "frechet_distance_features",
+    "frechet_distance_features_moments",
+    "hash_file",
+    "prepare_shard",
+    "read_images_tf1",
+    "resize",
+    "resize_tf1",
+]
+
 __version__: str
 
 CROPS: list[str]
@@ -95,8 +118,8 @@ class Source:
 class PixelPolicy:
     """Everything that decides the pixels of a prepared image."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         width: int,
         height: int,
@@ -106,7 +129,7 @@ class PixelPolicy:
         alpha: str = "error",
         orientation: str = "apply",
         max_pixels: int = 178956970,
-    ) -> None: ...
+    ) -> PixelPolicy: ...
 
 def prepare_shard(
     source: Source,

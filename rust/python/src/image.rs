@@ -15,6 +15,9 @@ use pyo3::types::PyBytes;
 
 use crate::error::data_error;
 
+// Signatures that Python can show hold numbers, not constants.
+const _: () = assert!(gi::DEFAULT_MAX_PIXELS == 178_956_970);
+
 /// The value that `name` stands for in a table of names, or a ValueError that lists them.
 pub fn by_name<T: Copy>(kind: &str, name: &str, names: &[(&'static str, T)]) -> PyResult<T> {
     names
@@ -76,7 +79,7 @@ fn to_array3(py: Python<'_>, pixels: gi::Pixels) -> PyResult<Bound<'_, PyArray3<
 }
 
 #[pyfunction]
-#[pyo3(signature = (data, *, channels=3, alpha="error", orientation="apply", max_pixels=gi::DEFAULT_MAX_PIXELS))]
+#[pyo3(signature = (data, *, channels=3, alpha="error", orientation="apply", max_pixels=178_956_970))]
 fn decode<'py>(
     py: Python<'py>,
     data: &[u8],

@@ -78,7 +78,7 @@ struct PixelPolicy(gi::PixelPolicy);
 impl PixelPolicy {
     #[new]
     #[pyo3(signature = (*, width, height, channels, crop="center", filter="lanczos", alpha="error",
-                        orientation="apply", max_pixels=gi::DEFAULT_MAX_PIXELS))]
+                        orientation="apply", max_pixels=178_956_970))]
     fn new(
         width: usize,
         height: usize,
