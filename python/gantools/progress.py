@@ -39,6 +39,7 @@ class Progress:
     def __init__(self, label: str, total: int, *, unit: str = "images", start: int = 0, show: bool = True) -> None:
         self.label, self.total, self.unit, self.start, self.show = label, total, unit, start, show
         self.note = ""
+        self.done = start
         self._bar: RichProgress | None = None
         self._began = self._last_line = time.monotonic()
 
@@ -61,12 +62,17 @@ class Progress:
 
     def update(self, done: int, note: str | None = None) -> None:
         """Sets how many things are done; `note` is shown at the end of the line."""
+        self.done = done
         if note is not None:
             self.note = note
         if self._bar is not None:
             self._bar.update(self._task, completed=done, note=self.note)
         elif self.show and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._line(done)
+
+    def advance(self, more: int) -> None:
+        """Adds to how many things are done."""
+        self.update(self.done + more)
 
     def print(self, text: str, style: str | None = None) -> None:
         """Prints a line above the bar."""

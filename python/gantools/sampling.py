@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gantools import _native
+from gantools.device import find_device
 from gantools.errors import ConfigError, DataError
 from gantools.files import whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.models import SYSTEMS
 from gantools.training.checkpoint import read_config, read_weights, versions
 from gantools.training.config import recipe_from_dict
-from gantools.training.device import find_device
 from gantools.training.runs import find_checkpoint
 
 FORMAT = "gantools-samples"

@@ -200,7 +200,7 @@ def test_what_is_wrong_is_found_before_the_slow_part(
         (DataError, {"ref": tmp_path / "nowhere"}),
         (DataError, {"ref": tmp_path}),
         (WeightsError, {"ref": x, "weights": tmp_path / "no.safetensors"}),
-        (MetricError, {"ref": x, "device": "toaster"}),
+        (ConfigError, {"ref": x, "device": "toaster"}),
         (ConfigError, {"ref": x, "dims": 64}),
         (ConfigError, {"ref": x, "batch": 0}),
         (ConfigError, {"ref": x, "metrics": ("fd", "fid")}),

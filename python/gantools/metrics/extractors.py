@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gantools.errors import ConfigError, DataError, MetricError, unknown_name
+from gantools.device import find_device
+from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.metrics import fashion_classifier, inception
 from gantools.metrics.weights import inception_weights, sha256_of
 
@@ -148,21 +149,8 @@ def make(
         device: None for CUDA where there is any, else the CPU.
 
     Raises:
-        ConfigError: unknown name or width. WeightsError, DownloadError: weights. MetricError: no such device.
+        ConfigError: unknown name, width or device. WeightsError, DownloadError: weights.
     """
     if name not in EXTRACTORS:
         raise unknown_name("extractor", name, EXTRACTORS)
-    return EXTRACTORS[name](dims, weights, pick_device(device))
-
-
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """`device`, checked to be there; CUDA where there is any, else the CPU, when None. MetricError: not there."""
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        picked = torch.device(device)
-        torch.empty(1, device=picked)
-    except (RuntimeError, AssertionError, NotImplementedError) as e:
-        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise MetricError(f"device {device!r} cannot be used ({reason}).", "Use --device cpu.") from e
-    return picked
+    return EXTRACTORS[name](dims, weights, find_device(device))

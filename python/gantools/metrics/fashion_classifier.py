@@ -10,13 +10,10 @@ The weights are made by this file::
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import json
-import struct
 import sys
 import time
-import zlib
 from importlib import resources
 from pathlib import Path
 
@@ -29,7 +26,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gantools.errors import DataError, WeightsError
+from gantools.data.sources.idx import read_idx
+from gantools.errors import WeightsError
 
 #: Width of the features.
 FEATURES = 128
@@ -99,29 +97,6 @@ def load(path: str | Path | None = None) -> FashionClassifier:
     return net.eval().requires_grad_(False)
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """A gzipped idx file of bytes, as Fashion-MNIST comes: uint8 of the shape in its header.
-
-    Raises:
-        DataError: missing, cut off, or not an idx file of bytes.
-    """
-    hint = "Give the folder with the four Fashion-MNIST files (train-images-idx3-ubyte.gz and so on)."
-    try:
-        raw = gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.", hint) from None
-    except (OSError, EOFError, zlib.error) as e:
-        raise DataError(f"{path}: damaged ({e}).", hint) from e
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
-        raise DataError(f"{path}: not an idx file of bytes.", hint)
-    ndim = raw[3]
-    shape = struct.unpack(f">{ndim}I", raw[4 : 4 + 4 * ndim]) if len(raw) >= 4 + 4 * ndim else ()
-    body = np.frombuffer(raw, np.uint8, offset=min(len(raw), 4 + 4 * ndim))
-    if not shape or body.size != int(np.prod(shape)):
-        raise DataError(f"{path}: cut off ({body.size} bytes for shape {shape}).", hint)
-    return body.reshape(shape)
-
-
 @torch.no_grad()
 def accuracy(net: FashionClassifier, images: NDArray[np.uint8], labels: NDArray[np.uint8], batch: int = 500) -> float:
     """Share of uint8 (n, 28, 28) `images` whose largest logit is their label."""
@@ -151,8 +126,8 @@ def train(source: Path, out: Path, *, epochs: int = 10, seed: int = 0, batch: in
         Test accuracy of the weights as written.
     """
     torch.manual_seed(seed)
-    images = torch.from_numpy(read_idx(source / "train-images-idx3-ubyte.gz").copy()).unsqueeze(1)
-    labels = torch.from_numpy(read_idx(source / "train-labels-idx1-ubyte.gz").copy()).long()
+    images = torch.from_numpy(read_idx(source / "train-images-idx3-ubyte.gz", 3).copy()).unsqueeze(1)
+    labels = torch.from_numpy(read_idx(source / "train-labels-idx1-ubyte.gz", 1).copy()).long()
     net = FashionClassifier().to(memory_format=torch.channels_last)
     steps = len(images) // batch
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01)
@@ -177,8 +152,8 @@ def train(source: Path, out: Path, *, epochs: int = 10, seed: int = 0, batch: in
     # What is measured is what is shipped: the weights after rounding to fp16.
     state = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in net.state_dict().items()}
     net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    test_images = read_idx(source / "t10k-images-idx3-ubyte.gz")
-    test_labels = read_idx(source / "t10k-labels-idx1-ubyte.gz")
+    test_images = read_idx(source / "t10k-images-idx3-ubyte.gz", 3)
+    test_labels = read_idx(source / "t10k-labels-idx1-ubyte.gz", 1)
     reached = accuracy(net, test_images, test_labels)
     note = {"data": "Fashion-MNIST train", "test_accuracy": reached, "epochs": epochs, "seed": seed, "batch": batch}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from gantools.metrics.references import (
     reference_of_samples,
     statistics_of,
 )
+from gantools.progress import Progress as ProgressBar
 
 #: Version of the JSON that `Score.to_json` writes; fields are only ever added within a version.
 JSON_VERSION = 1
@@ -313,30 +314,11 @@ def _progress(progress: bool | Progress) -> Iterator[Progress]:
     if not progress:
         yield lambda what, total: lambda k: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        """Images a second."""
-
-        def render(self, task: Task) -> Text:
-            """The rate of the last stretch, or of the whole once finished."""
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f} images/s")
-
-    columns = (
-        TextColumn("{task.description:>9}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with ExitStack() as bars:
 
         def started(what: str, total: int) -> Callable[[int], None]:
-            task = bars.add_task(what, total=total)
-            return lambda k: bars.advance(task, k)
+            bars.close()  # one bar at a time
+            bar = bars.enter_context(ProgressBar(what, total))
+            return bar.advance
 
         yield started

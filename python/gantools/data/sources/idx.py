@@ -112,6 +112,8 @@ def read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
             return _parse(f, path, rank)
     except (EOFError, gzip.BadGzipFile, zlib.error) as e:
         raise DataError(f"{path}: damaged gzip file ({e}).", "Fetch the file again.") from e
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.", "Give the folder that holds the four idx files.") from None
 
 
 def _parse(f: gzip.GzipFile | IO[bytes], path: Path, rank: int) -> NDArray[np.uint8]:

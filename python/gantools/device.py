@@ -7,7 +7,7 @@ import torch
 from gantools.errors import ConfigError
 
 
-def find_device(name: str | None = None) -> torch.device:
+def find_device(name: str | torch.device | None = None) -> torch.device:
     """The device called `name` ("cpu", "cuda", "cuda:1"); None: CUDA when there is one, else the CPU.
 
     Raises:
