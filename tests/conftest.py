@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +77,17 @@ def blobs(n: int, size: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
     base = np.exp(-((x[None, ..., None] - cx) ** 2 + (y[None, ..., None] - cy) ** 2) / (0.05 + 0.2 * r**2))
     tint = rng.uniform(0.3, 1.0, (n, 1, 1, channels))
     return np.round(base * tint * 255).astype(np.uint8)
+
+
+def run_on_full_disk(largest: int, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs `gantools ARGUMENTS` where no file may grow beyond `largest` bytes: as on a disk that fills up in the middle
+    of a file."""
+    code = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, {largest}));"
+        "from gantools.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
 @pytest.fixture

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from gantools.grid import make_grid
 from gantools.models.dcgan import DCGANConfig, build
 from gantools.sampling import Generator, generate, latents, sample, to_uint8
 from gantools.training.loop import train
+from tests.conftest import run_on_full_disk
 
 OVERRIDES = {
     "network": {"size": 8, "channels": 3, "latent": 6, "width": 4},
@@ -153,14 +152,9 @@ def test_existing_folders(run, tmp_path):
 
 @pytest.mark.parametrize("format", ["png", "npy"])
 def test_a_full_disk_leaves_nothing_and_is_said_plainly(run, tmp_path, format):
-    # A limit on the size of files acts like a disk that fills up: the images hit it, the manifest would not.
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150));"
-        "from gantools.cli import main; main(sys.argv[1:])"
-    )
     before = sorted(tmp_path.iterdir())
     arguments = ["sample", str(run), "-n", "3", "--format", format, "--out", str(tmp_path / "s"), "--device", "cpu"]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    done = run_on_full_disk(150, *arguments)  # the images reach that, not only the manifest
     assert done.returncode == 1
     assert "disk is full" in done.stderr
     assert "Traceback" not in done.stderr

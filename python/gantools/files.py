@@ -19,9 +19,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         with temporary.open("wb") as f:
             yield f
         temporary.replace(path)
-    except BaseException:
+    except BaseException as e:
         # On a full disk the space is wanted back.
         temporary.unlink(missing_ok=True)
+        if isinstance(e, OSError) and e.filename is None:
+            e.filename = str(path)  # a failed write does not say of which file
         raise
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.conftest import run_on_full_disk
 
 from gantools import cli
 
@@ -79,3 +80,16 @@ def test_help_does_not_import_torch(name):
 def test_help_lists_the_recipes(call):
     out = call("train", "--help")[1]
     assert "dcgan-fashion" in out and "--dry-run" in out and "[RUN]" in out
+
+
+@pytest.mark.parametrize("file", ["grids/*.png", "checkpoints/*/generator.safetensors", "checkpoints/*/state.pt"])
+def test_a_full_disk_in_training_is_said_plainly_and_leaves_no_half_file(call, make_set, tmp_path, file):
+    make_set(n=48, size=8)
+    arguments = ["train", "dcgan", *TINY, "--kimg", "0.048"]
+    assert call(*arguments)[0] == 0
+    size = max(path.stat().st_size for path in (tmp_path / "runs").glob(f"*/{file}"))
+    done = run_on_full_disk(size - 1, *arguments, "--out", "other", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "other").iterdir())

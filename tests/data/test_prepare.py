@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.conftest import run_on_full_disk
 
 import gantools
 from gantools import _native
@@ -258,14 +259,8 @@ def test_two_runs_at_once_do_not_mix(large_photos, uninterrupted, tmp_path):
 
 
 def test_a_full_disk_is_said_plainly_and_leaves_no_half_file(photos, tmp_path):
-    # A limit on the size of files acts like a disk that fills up in the middle of a shard.
     out = tmp_path / "set"
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000));"
-        "from gantools.cli import main; main(sys.argv[1:])"
-    )
-    arguments = ["prep", "folder", "--source", str(photos), "--size", "32", "--out", str(out)]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    done = run_on_full_disk(30_000, "prep", "folder", "--source", str(photos), "--size", "32", "--out", str(out))
     assert done.returncode == 1
     assert "images-00000.npy" in done.stderr
     assert "disk is full" in done.stderr

@@ -11,6 +11,7 @@ It is written under a temporary name and renamed, so a checkpoint that exists is
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 import re
@@ -74,7 +75,10 @@ def write_checkpoint(
             # safetensors wants plain contiguous tensors; channels_last is a matter of the running model.
             tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
             write_whole(folder / f"{name}.safetensors", save_safetensors(tensors))
-        torch.save(state, folder / STATE)
+        # By way of memory: written to a full disk, torch.save ends in an error that does not say so.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(folder / STATE, buffer.getvalue())
         files = {p.name: {"bytes": p.stat().st_size, "crc32": _crc32(p)} for p in sorted(folder.iterdir())}
         head = {"format": FORMAT, "version": FORMAT_VERSION, "nimg": nimg}
         write_json(folder / CONFIG, {**head, **config, "files": files, "versions": versions()})
