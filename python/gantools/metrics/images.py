@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
+from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import DataError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+# Files that hold images, but none that are read here as one image: overlooking them would be a silent half.
+OTHER_SUFFIXES = frozenset({".npy", ".npz", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2"}) - set(IMAGE_SUFFIXES)
 SAMPLES_FORMAT = "gantools-samples"
 SAMPLES_VERSION = 1
 # Files that `gantools sample` writes beside the samples.
@@ -206,7 +208,11 @@ def _open_samples(path: Path, manifest: dict[str, Any]) -> Source:
 
 def _open_file(path: Path) -> Source:
     if path.suffix.lower() != ".npy":
-        what = "one image is not a set" if path.suffix.lower() in EXTENSIONS else "not a kind of file that holds images"
+        what = (
+            "one image is not a set"
+            if path.suffix.lower() in IMAGE_SUFFIXES
+            else "not a kind of file that holds images"
+        )
         raise DataError(
             f"{path}: {what}.", "Give a folder of images, a prepared set or a .npy file of uint8 (n, h, w, c)."
         )
@@ -227,12 +233,12 @@ def _list_folder(path: Path, skip: frozenset[str] | set[str] = frozenset()) -> F
         # Hidden files are what systems and editors leave behind, never images someone wants scored.
         if any(part.startswith(".") for part in relative.parts) or not f.is_file():
             continue
-        if f.suffix.lower() in EXTENSIONS:
+        if f.suffix.lower() in IMAGE_SUFFIXES:
             if relative.as_posix() not in skip:
                 files.append(f)
-        elif f.suffix.lower() in {".npy", ".npz", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2"}:
+        elif f.suffix.lower() in OTHER_SUFFIXES:
             others.append(f)
-    kinds = ", ".join(sorted(EXTENSIONS))
+    kinds = ", ".join(IMAGE_SUFFIXES)
     if not files:
         seen = f" It has {len(others)} files of other kinds, for example {others[0].name}." if others else ""
         raise DataError(f"{path}: no images in this folder or below it ({kinds}).{seen}", "Check the path.")
