@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.prepared import FORMAT, FORMAT_VERSION, MANIFEST, PreparedSet, is_prepared, read_manifest
+from gantools.data.prepared import (
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    PreparedSet,
+    content_fingerprint,
+    digest,
+    is_prepared,
+    read_manifest,
+)
 from gantools.data.sources import SOURCES, Source
 from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
 from gantools.files import atomic_write, write_json
@@ -121,7 +130,7 @@ def prep(
     plan = _plan(images, policy, per_shard, target.name, limit)
 
     if target.exists():
-        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == _digest(plan):
+        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == digest(plan):
             _say(f"{target} is already prepared this way; nothing to do.", progress)
             return PreparedSet(target)
         if not overwrite:
@@ -185,10 +194,6 @@ def _array_digest(values: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:32]
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 @contextmanager
 def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Iterator[None]:
     """The folder of an unfinished set, locked against a second run; what a run with another plan left is refused."""
@@ -221,7 +226,7 @@ def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Ite
 
 def _complete(partial: Path, plan: dict[str, Any]) -> bool:
     """Whether the set is whole and only waits for its name, because the run was killed in that moment."""
-    return is_prepared(partial) and read_manifest(partial).get("plan") == _digest(plan)
+    return is_prepared(partial) and read_manifest(partial).get("plan") == digest(plan)
 
 
 def _publish(partial: Path, target: Path) -> None:
@@ -337,14 +342,17 @@ def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]],
         "shape": shape,
         "dtype": "uint8",
         "layout": "NHWC",
-        "fingerprint": _digest([shape, [shard["xxh3"] for shard in shards]])[:32],
+        "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
         "source": {**plan["source"], "rejected": len(rejects)},
         "policy": policy,
         "versions": plan["versions"],
-        "plan": _digest(plan),
+        "plan": digest(plan),
         "shard_size": plan["shard_size"],
         "shards": shards,
+        "names": _entry(partial, "names.jsonl"),
     }
+    if rejects:
+        manifest["rejects"] = _entry(partial, REJECTS)
     if images.labels is not None and images.classes is not None:
         manifest["labels"] = {**_side_file(partial, "labels.npy", images.labels[kept]), "classes": images.classes}
     annotations = {}
@@ -365,4 +373,8 @@ def _json_line(value: Any) -> bytes:
 def _side_file(partial: Path, name: str, values: NDArray[Any]) -> dict[str, Any]:
     with atomic_write(partial / name) as f:
         np.save(f, values, allow_pickle=False)
+    return _entry(partial, name)
+
+
+def _entry(partial: Path, name: str) -> dict[str, Any]:
     return {"file": name, "xxh3": _native.hash_file(partial / name)}
