@@ -1,6 +1,6 @@
 """The Rust extension. Every function releases the interpreter lock while it works."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import final
 
@@ -16,6 +16,7 @@ __all__ = [
     "Frechet",
     "Moments",
     "PixelPolicy",
+    "Reader",
     "Source",
     "__version__",
     "decode",
@@ -111,6 +112,9 @@ class Source:
         """The names of the items; None for an array."""
 
     def __len__(self) -> int: ...
+    def read(self, index: int) -> bytes:
+        """The bytes of item `index`: of its file, or of its pixels for an array. DataError: it cannot be read."""
+
     def fingerprint(self) -> str:
         """32 hexadecimal digits: a hash of names and sizes (files), also checksums (zip), or of the pixels (array)."""
 
@@ -157,6 +161,34 @@ def prepare_shard(
         OSError: the file could not be written; nothing is left of it.
         KeyboardInterrupt: Ctrl-C; likewise.
     """
+
+@final
+class Reader:
+    """The images of a prepared set's shards, mapped; may be used by several threads at once and after a fork."""
+
+    def __new__(
+        cls, paths: Sequence[str | PathLike[str]], counts: Sequence[int], shape: tuple[int, int, int]
+    ) -> Reader:
+        """Opens shards of `counts` images each, all of `shape` (h, w, c).
+
+        DataError: a shard is missing, no uint8 `.npy` file, of another shape, or longer or shorter than it says.
+        """
+
+    def __len__(self) -> int: ...
+    def gather(self, indices: NDArray[np.int64], out: NDArray[np.uint8], flip: NDArray[np.bool_] | None = None) -> None:
+        """Writes the images `indices` into `out`, contiguous uint8 (m, h, w, c), mirrored where `flip` (m,) says so.
+
+        IndexError: an index that is no image; ValueError: shapes. Nothing is written then.
+        """
+
+    def gather_float(
+        self,
+        indices: NDArray[np.int64],
+        out: NDArray[np.float32],
+        layout: str = "nchw",
+        flip: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """As `gather`, as x / 127.5 - 1, into float32 (m, c, h, w) or, with layout `nhwc`, (m, h, w, c)."""
 
 def hash_file(path: str | PathLike[str]) -> str:
     """The XXH3 of a file, 16 hexadecimal digits."""

@@ -6,6 +6,7 @@ import filecmp
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,28 @@ def test_a_killed_run_goes_on(large_photos, uninterrupted, tmp_path, shard):
     wait_for_shard(process, out, shard)
     process.kill()
     process.communicate()
+    assert prep_process(large_photos, out).wait() == 0
+    assert same_tree(out, uninterrupted)
+
+
+def test_a_run_killed_at_many_moments_ends_in_the_same_bytes(large_photos, uninterrupted, tmp_path):
+    # One run after the other goes on where the one before was killed; begun anew when one got to the end.
+    rng = np.random.default_rng(0)
+    out = tmp_path / "set"
+    killed = 0
+    for _ in range(20):
+        process = prep_process(large_photos, out)
+        partial = out.with_name("set.partial")
+        while not partial.exists() and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        if out.exists():
+            assert same_tree(out, uninterrupted)
+            shutil.rmtree(out)
+    assert killed >= 10
     assert prep_process(large_photos, out).wait() == 0
     assert same_tree(out, uninterrupted)
 

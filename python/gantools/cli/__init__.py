@@ -20,6 +20,10 @@ from gantools.errors import GantoolsError, nearest
 # name -> (module, one-line help); the help is here so that `gantools --help` imports no torch.
 COMMANDS = {
     "prep": ("gantools.cli.prep", "Prepare a set of images: decode, crop, resize, pack."),
+    "info": ("gantools.cli.info", "Show what a prepared set holds."),
+    "show": ("gantools.cli.show", "Write a grid of images of a prepared set to a PNG file."),
+    "verify": ("gantools.cli.verify", "Compare every file of a prepared set with its manifest."),
+    "merge": ("gantools.cli.merge", "Put together a set from the shares that prep --shards made."),
     "train": ("gantools.cli.train", "Train a GAN by a recipe on a prepared set."),
     "sample": ("gantools.cli.sample", "Generate images from a trained run."),
     "score": ("gantools.cli.score", "Score images against a reference set."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,8 +30,13 @@ TRAINING = {
     "--filter", type=click.Choice(_native.FILTERS), default="lanczos", show_default=True, help="Resize, as Pillow's."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [the source's own].")
-@click.option("--split", help="train, val, test or all, where the source has splits.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option("--split", "--partition", "split", help="train, val, test or all, where the source has splits.")
+@click.option(
+    "--where", metavar="FILTER", help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)' or 'class!=Bag'."
+)
+@click.option("--dedupe", is_flag=True, help="Leave out files with exactly the bytes of an earlier one.")
+@click.option("--balance", is_flag=True, help="Equally many images of each class.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images, after the filters.")
 @click.option(
     "--alpha",
     type=click.Choice(_native.ALPHA_POLICIES),
@@ -47,6 +53,7 @@ TRAINING = {
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make [data/SOURCE-SIZE].")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
+@click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads [all cores].")
 @click.option("--strict", is_flag=True, help="An unreadable image is an error, not a line in rejects.jsonl.")
 @click.option("--overwrite", is_flag=True, help="Replace a prepared set, or a stopped run, at --out.")
@@ -58,11 +65,15 @@ def command(
     filter: str,
     channels: str | None,
     split: str | None,
+    where: str | None,
+    dedupe: bool,
+    balance: bool,
     limit: int | None,
     alpha: str,
     orientation: str,
     out: Path | None,
     shard_size: int | None,
+    shards: str | None,
     threads: int,
     strict: bool,
     overwrite: bool,
@@ -76,30 +87,36 @@ def command(
     gantools prep fashion-mnist
     gantools prep photos/ --size 128 --crop center
 
-    Stopped by Ctrl-C, the same command goes on where it was.
+    Stopped by Ctrl-C, the same command goes on where it was. On several machines: the same command with --shards 1/4,
+    2/4, 3/4, 4/4, then gantools merge.
     """
-    from gantools.data.prepare import prep
+    from gantools.data.prepare import prep, prep_share
 
     if kind not in SOURCES:
         if source is not None or not ("/" in kind or Path(kind).exists()):
             raise unknown_name("source", kind, SOURCES)
         kind, source = "folder", Path(kind)
-    done = prep(
-        kind,
-        source=source,
-        size=size,
-        crop=crop,
-        filter=filter,
-        channels=None if channels is None else int(channels),
-        split=split,
-        limit=limit,
-        alpha=alpha,
-        orientation=orientation,
-        out=out,
-        shard_size=shard_size,
-        threads=threads,
-        strict=strict,
-        overwrite=overwrite,
-    )
-    click.echo(done.path)
+    options: dict[str, Any] = {
+        "source": source,
+        "size": size,
+        "crop": crop,
+        "filter": filter,
+        "channels": None if channels is None else int(channels),
+        "split": split,
+        "where": where,
+        "dedupe": dedupe,
+        "balance": balance,
+        "limit": limit,
+        "alpha": alpha,
+        "orientation": orientation,
+        "out": out,
+        "shard_size": shard_size,
+        "threads": threads,
+        "strict": strict,
+        "overwrite": overwrite,
+    }
+    if shards is not None:
+        click.echo(prep_share(kind, shards, **options))
+        return
+    click.echo(prep(kind, **options).path)
     click.echo(f"Next: {TRAINING[kind]}", err=True)

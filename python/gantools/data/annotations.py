@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.data.sources.base import Annotation
 from gantools.errors import DataError
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A per-image array, its first axis aligned with the source's images; `columns` names the second axis if any."""
+
+    values: NDArray[Any]
+    columns: list[str] | None = None
 
 
 @dataclass(frozen=True)

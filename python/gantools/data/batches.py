@@ -2,11 +2,12 @@
 
 The order is an endless concatenation of one permutation an epoch; the position is the number of images shown so far.
 So a resumed training needs no sampler state. On CUDA the whole set lives in GPU memory when it fits; otherwise, and on
-the CPU, one thread reads the next batch from the memory map while the current one is used.
+the CPU, one thread reads the next batch from the shards while the current one is used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -20,6 +21,9 @@ from gantools.data.prepared import PreparedSet
 # The rest of the GPU's memory is for networks and activations.
 RESIDENT_SHARE = 0.4
 
+# Indices int64 (m,) of a batch's images, and bool (m,): which of them are mirrored; None: none.
+Selection = tuple[NDArray[np.int64], NDArray[np.bool_] | None]
+
 
 class Order:
     """Which image stands at which position: `take(start, n)` for any position, without any state.
@@ -28,10 +32,11 @@ class Order:
         count: images in the set.
         seed: in [0, 2**63).
         flip: also decide at random, with probability ½, whether the image at a position is mirrored.
+        shuffle: another permutation each epoch; False: always the order of the set.
     """
 
-    def __init__(self, count: int, seed: int, *, flip: bool = False) -> None:
-        self.count, self.seed, self.flip = count, seed, flip
+    def __init__(self, count: int, seed: int, *, flip: bool = False, shuffle: bool = True) -> None:
+        self.count, self.seed, self.flip, self.shuffle = count, seed, flip, shuffle
         # A batch touches at most a few epochs at a time; two are enough unless the set is smaller than a batch.
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -48,8 +53,69 @@ class Order:
 
     def _make_epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         rng = np.random.Generator(np.random.Philox(key=np.array([self.seed, epoch], np.uint64)))
-        permutation = rng.permutation(self.count)
+        permutation = rng.permutation(self.count) if self.shuffle else np.arange(self.count)
         return permutation, rng.random(self.count) < 0.5 if self.flip else np.zeros(self.count, bool)
+
+
+class Feed:
+    """Any images of a set as the networks want them, the next batch being read while the current one is used.
+
+    Args:
+        data: the prepared set.
+        device: where the batches go.
+        largest: images in the largest batch that will be read.
+        channels_last: memory layout of the batches.
+        resident: keep the whole set in the device's memory; None: when the device is CUDA and it fits.
+    """
+
+    def __init__(
+        self,
+        data: PreparedSet,
+        device: torch.device,
+        largest: int,
+        *,
+        channels_last: bool = True,
+        resident: bool | None = None,
+    ) -> None:
+        self.resident = fits(data, device) if resident is None else resident
+        self._source: _Resident | _Pinned | _Host
+        if self.resident:
+            self._source = _Resident(data, device, channels_last)
+        elif device.type == "cuda":
+            self._source = _Pinned(data, device, channels_last, largest)
+        else:
+            self._source = _Host(data, device, channels_last)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gantools-batches")
+        self._ahead: tuple[int, Future[_Filled]] | None = None
+
+    def read(self, key: int, select: Callable[[int], Selection | None], following: int) -> Tensor:
+        """float32 (m, c, h, w) in [-1, 1] on the device: the images `select(key)`; those of `following` are begun.
+
+        Args:
+            key: names the batch; any number that `select` understands.
+            select: the images of a batch; None when there is no such batch, which is allowed for `following` only.
+            following: the key that will probably be read next. Another one is no mistake, only slower.
+        """
+        if self._ahead is None or self._ahead[0] != key:
+            selection = select(key)
+            if selection is None:
+                raise IndexError(f"there is no batch {key}")
+            self._start(key, selection)
+        assert self._ahead is not None
+        filled = self._ahead[1].result()
+        images = self._source.finish(filled)
+        self._ahead = None
+        if (selection := select(following)) is not None:
+            self._start(following, selection)
+        return images
+
+    def close(self) -> None:
+        """Stop the reading thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, key: int, selection: Selection) -> None:
+        # The one thread fills in turn, so a batch that nobody asked for after all does no harm to this one.
+        self._ahead = (key, self._pool.submit(self._source.fill, *selection))
 
 
 class Batches:
@@ -76,27 +142,21 @@ class Batches:
         channels_last: bool = True,
         resident: bool | None = None,
     ) -> None:
-        self.data, self.order = data, Order(len(data), seed, flip=flip)
-        self.batch, self.device, self.channels_last = batch, device, channels_last
-        self.resident = fits(data, device) if resident is None else resident
-        self._source: _Resident | _Streamed
-        if self.resident:
-            self._source = _Resident(data, self.order, batch, device)
-        else:
-            self._source = _Streamed(data, self.order, batch, device)
+        self.data, self.order, self.batch = data, Order(len(data), seed, flip=flip), batch
+        self._feed = Feed(data, device, batch, channels_last=channels_last, resident=resident)
+        self.resident = self._feed.resident
 
     def at(self, nimg: int) -> Tensor:
         """float32 (batch, c, h, w) in [-1, 1] on the device: x / 127.5 - 1 of the images from nimg on."""
-        pixels, flips = self._source.read(nimg)
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
-        if flips is not None:
-            images = torch.where(flips[:, None, None, None], images.flip(3), images)
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return images.contiguous(memory_format=layout)
+        return self._feed.read(nimg, self._select, nimg + self.batch)
 
     def close(self) -> None:
         """Stop the reading thread."""
-        self._source.close()
+        self._feed.close()
+
+    def _select(self, nimg: int) -> Selection:
+        indices, flips = self.order.take(nimg, self.batch)
+        return indices, flips if self.order.flip else None
 
 
 def fits(data: PreparedSet, device: torch.device) -> bool:
@@ -107,66 +167,80 @@ def fits(data: PreparedSet, device: torch.device) -> bool:
     return len(data) * int(np.prod(data.shape)) < RESIDENT_SHARE * free
 
 
+# What the reading thread hands over: pixels or indices, which of them are mirrored, and (pinned) the buffer's number.
+_Filled = tuple[Tensor, Tensor | None, int]
+
+
 class _Resident:
     """All pixels in the device's memory; a batch is one gather there."""
 
-    def __init__(self, data: PreparedSet, order: Order, batch: int, device: torch.device) -> None:
-        self.order, self.batch, self.device = order, batch, device
+    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool) -> None:
+        self.device, self.channels_last = device, channels_last
         self.images = torch.empty((len(data), *data.shape), dtype=torch.uint8, device=device)
         done = 0
         for part in data.batches(4096):
             self.images[done : done + len(part)] = torch.from_numpy(part).to(device)
             done += len(part)
 
-    def read(self, nimg: int) -> tuple[Tensor, Tensor | None]:
-        indices, flips = self.order.take(nimg, self.batch)
-        pixels = self.images[_to(torch.from_numpy(indices), self.device)]
-        return pixels, _to(torch.from_numpy(flips), self.device) if self.order.flip else None
+    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
+        return torch.from_numpy(indices), None if flips is None else torch.from_numpy(flips), 0
 
-    def close(self) -> None:
-        pass
+    def finish(self, filled: _Filled) -> Tensor:
+        indices, flips, _ = filled
+        pixels = self.images[_to(indices, self.device)]
+        return _as_floats(pixels, None if flips is None else _to(flips, self.device), self.channels_last)
 
 
-class _Streamed:
-    """Pixels from the memory map, one batch ahead, through two buffers (pinned for CUDA)."""
+class _Pinned:
+    """Bytes from the shards through two pinned buffers to a GPU, which makes floats of them: a quarter to transfer."""
 
-    def __init__(self, data: PreparedSet, order: Order, batch: int, device: torch.device) -> None:
-        self.data, self.order, self.batch, self.device = data, order, batch, device
-        self.cuda = device.type == "cuda"
-        self.buffers = [torch.empty((batch, *data.shape), dtype=torch.uint8, pin_memory=self.cuda) for _ in range(2)]
-        self.copied = [torch.cuda.Event() for _ in range(2)] if self.cuda else []  # type: ignore[no-untyped-call]
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="gantools-batches")
+    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool, largest: int) -> None:
+        self.data, self.device, self.channels_last = data, device, channels_last
+        self.buffers = [torch.empty((largest, *data.shape), dtype=torch.uint8, pin_memory=True) for _ in range(2)]
+        self.copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
         self.turn = 0
-        self.ahead: tuple[int, Future[Tensor]] | None = None
 
-    def read(self, nimg: int) -> tuple[Tensor, Tensor | None]:
-        if self.ahead is None or self.ahead[0] != nimg:
-            self._start(nimg)
-        assert self.ahead is not None
-        buffer, slot = self.ahead[1].result(), self.turn
-        if self.cuda:
-            pixels = buffer.to(self.device, non_blocking=True)
-            self.copied[slot].record()
+    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
+        slot, self.turn = self.turn, 1 - self.turn
+        self.copied[slot].synchronize()  # the copy that last used this buffer must be over
+        buffer = self.buffers[slot][: len(indices)]
+        self.data.gather(indices, buffer.numpy(), flips)
+        return buffer, None, slot
+
+    def finish(self, filled: _Filled) -> Tensor:
+        buffer, _, slot = filled
+        pixels = buffer.to(self.device, non_blocking=True)
+        # On the stream that the copy was queued on, which is the current one of this device, not of another.
+        self.copied[slot].record(torch.cuda.current_stream(self.device))
+        return _as_floats(pixels, None, self.channels_last)
+
+
+class _Host:
+    """Floats straight from the shards, each batch in memory of its own."""
+
+    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool) -> None:
+        self.data, self.device, self.channels_last = data, device, channels_last
+
+    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        h, w, c = self.data.shape
+        images = torch.empty((len(indices), c, h, w), memory_format=layout)
+        if self.channels_last:
+            self.data.gather_float(indices, images.permute(0, 2, 3, 1).numpy(), flips, layout="nhwc")
         else:
-            pixels = buffer  # converted to float before this buffer is written again, two batches from now
-        self.turn = 1 - self.turn
-        self._start(nimg + self.batch)
-        flips = _to(torch.from_numpy(self.order.take(nimg, self.batch)[1]), self.device) if self.order.flip else None
-        return pixels, flips
+            self.data.gather_float(indices, images.numpy(), flips, layout="nchw")
+        return images, None, 0
 
-    def close(self) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
+    def finish(self, filled: _Filled) -> Tensor:
+        return filled[0].to(self.device)
 
-    def _start(self, nimg: int) -> None:
-        if self.ahead is not None:
-            self.ahead[1].exception()  # a batch nobody asked for may still be on its way into the same buffer
-        self.ahead = (nimg, self.pool.submit(self._fill, nimg, self.turn))
 
-    def _fill(self, nimg: int, slot: int) -> Tensor:
-        if self.cuda:
-            self.copied[slot].synchronize()  # the copy that last used this buffer must be over
-        self.data.gather(self.order.take(nimg, self.batch)[0], out=self.buffers[slot].numpy())
-        return self.buffers[slot]
+def _as_floats(pixels: Tensor, flips: Tensor | None, channels_last: bool) -> Tensor:
+    """float32 (m, c, h, w) in [-1, 1] of uint8 (m, h, w, c), mirrored where `flips` says so."""
+    images = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+    if flips is not None:
+        images = torch.where(flips[:, None, None, None], images.flip(3), images)
+    return images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:

@@ -5,17 +5,24 @@ decodes, crops, resizes and writes it, and a small record beside it says what be
 in `OUT.partial`; when all shards are there the manifest is written and the folder gets its name. A run that was stopped
 goes on by skipping the shards whose record and hash are right, so its result is byte-identical with that of an
 uninterrupted one.
+
+The work can also be divided: `prep_share` makes every n-th shard, on any machine, in a folder of its own, and `merge`
+puts the shares together, again byte-identically.
 """
 
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
+import math
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +30,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.prepared import FORMAT, FORMAT_VERSION, MANIFEST, PreparedSet, is_prepared, read_manifest
+from gantools.data import filters
+from gantools.data.listing import Listing, json_line
+from gantools.data.prepared import (
+    FORMAT,
+    FORMAT_VERSION,
+    MANIFEST,
+    PreparedSet,
+    content_fingerprint,
+    digest,
+    is_prepared,
+    read_manifest,
+)
 from gantools.data.sources import SOURCES, Source
 from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
 from gantools.files import atomic_write, write_json
@@ -37,6 +55,7 @@ SHARD_IMAGES = 2048
 SHARD_BYTES = 128 << 20
 PLAN = "plan.json"
 REJECTS = "rejects.jsonl"
+LISTING = "listing"
 
 
 def prep(
@@ -48,6 +67,9 @@ def prep(
     filter: str = "lanczos",
     channels: int | None = None,
     split: str | None = None,
+    where: str | None = None,
+    dedupe: bool = False,
+    balance: bool = False,
     limit: int | None = None,
     alpha: str = "error",
     orientation: str = "apply",
@@ -68,7 +90,10 @@ def prep(
         filter: `lanczos`, `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13.
         channels: 3 (RGB) or 1 (grey); None for the source's own.
         split: `train`, `val`, `test` or `all`, where the source has splits.
-        limit: only the first so many images.
+        where: only images for which this holds, for example `Smiling=1 & Male=-1`; see `gantools.data.filters`.
+        dedupe: leave out files with exactly the bytes of an earlier one.
+        balance: equally many images of each class, the first ones of each (counted before rejects).
+        limit: only the first so many images of what is left by the above.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the EXIF orientation.
         out: the folder to make; None for `data/NAME-SIZE`.
@@ -86,6 +111,225 @@ def prep(
         DataError: the source is missing or empty, `out` holds something else, or (strict) an image is unreadable.
         Interrupted: Ctrl-C; the finished shards are kept and the same call goes on.
     """
+    job = _resolve(
+        kind,
+        source=source,
+        size=size,
+        crop=crop,
+        filter=filter,
+        channels=channels,
+        split=split,
+        where=where,
+        dedupe=dedupe,
+        balance=balance,
+        limit=limit,
+        alpha=alpha,
+        orientation=orientation,
+        out=out,
+        shard_size=shard_size,
+        progress=progress,
+    )
+    target, plan = job.target, job.plan
+    if target.exists():
+        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == digest(plan):
+            _say(f"{target} is already prepared this way; nothing to do.", progress)
+            return PreparedSet(target)
+        if not overwrite:
+            raise DataError(
+                f"{target} exists and is something else.",
+                "Choose another place with --out, or replace it with --overwrite.",
+            )
+        if not _replaceable(target):
+            raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
+    partial = target.with_name(target.name + ".partial")
+    with _working_folder(partial, plan, overwrite):
+        if not _complete(partial, plan):
+            records = _shards(job, range(job.shards), partial, threads, strict, progress)
+            _finish(Listing.of(job.images), plan, records, partial)
+        _publish(partial, target)
+    done = PreparedSet(target)
+    rejected = done.manifest["source"]["rejected"]
+    note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
+    _say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
+    return done
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A preparation that is decided in every respect and not begun."""
+
+    images: Source
+    policy: dict[str, Any]
+    per_shard: int
+    plan: dict[str, Any]
+    target: Path
+
+    @property
+    def shards(self) -> int:
+        return math.ceil(len(self.images) / self.per_shard)
+
+
+def prep_share(
+    kind: str,
+    shards: str,
+    *,
+    threads: int = 0,
+    strict: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> Path:
+    """Make a share of a set's shards, for `merge` to put together; the shares may be made anywhere, in any order.
+
+    Args:
+        kind: as for `prep`.
+        shards: `i/n`: the i-th of n shares, i from 1. Share i has the shards i - 1, i - 1 + n, and so on.
+        threads: as for `prep`.
+        strict: as for `prep`.
+        overwrite: discard what a stopped run with other arguments left of this share.
+        progress: as for `prep`.
+        options: the other arguments of `prep`; they have to be the same for all shares.
+
+    Returns:
+        The folder of the share, `OUT.part-i-of-n`.
+
+    Raises:
+        ConfigError: `shards` or another argument is wrong.
+        DataError: as for `prep`.
+        Interrupted: as for `prep`.
+    """
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shards)
+    number, of = (int(v) for v in match.groups()) if match else (0, 0)
+    if not 1 <= number <= of:
+        raise ConfigError(f"--shards {shards}: not a share.", "Write i/n, for example 2/4 for the second of four.")
+    job = _resolve(kind, progress=progress, **options)
+    folder = job.target.with_name(f"{job.target.name}.part-{number}-of-{of}")
+    with _working_folder(folder, job.plan, overwrite):
+        Listing.of(job.images).write(folder / LISTING)
+        _shards(job, range(number - 1, job.shards, of), folder, threads, strict, progress)
+    _say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {job.target}", progress)
+    return folder
+
+
+def merge(
+    out: str | Path, parts: Sequence[str | Path] = (), *, overwrite: bool = False, progress: bool = True
+) -> PreparedSet:
+    """Put the shares of a set together; the result is byte-identical with that of one `prep`.
+
+    The folders of the shares are left as they are; where they are on the same disk no space is used twice.
+
+    Args:
+        out: the folder to make, under the name that the shares were made for.
+        parts: the shares' folders; none: all `OUT.part-*` beside `out`.
+        overwrite: discard what a stopped run with other arguments left at `OUT.partial`.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The prepared set, opened.
+
+    Raises:
+        DataError: a shard is missing or damaged, shares of different sets, or `out` holds something else.
+    """
+    target = Path(out)
+    folders = [Path(p) for p in parts] or sorted(target.parent.glob(f"{glob.escape(target.name)}.part-*-of-*"))
+    if not folders:
+        raise DataError(f"{target}: no share of it is there.", "Make them with: gantools prep ... --shards 1/2")
+    plan = _common_plan(folders)
+    if plan["name"] != target.name:
+        raise DataError(
+            f"{folders[0]} is a share of {plan['name']!r}, not of {target.name!r}.",
+            f"Type: gantools merge {target.with_name(plan['name'])}",
+        )
+    if target.exists():
+        if is_prepared(target) and read_manifest(target).get("plan") == digest(plan):
+            _say(f"{target} is already put together; nothing to do.", progress)
+            return PreparedSet(target)
+        raise DataError(f"{target} exists and is something else.", "Move it away.")
+    partial = target.with_name(target.name + ".partial")
+    with _working_folder(partial, plan, overwrite):
+        if not _complete(partial, plan):
+            _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
+        _publish(partial, target)
+    done = PreparedSet(target)
+    _say(f"{len(done):,} images of {done.shape} in {target}.", progress)
+    return done
+
+
+def _common_plan(folders: Sequence[Path]) -> dict[str, Any]:
+    plans = []
+    for folder in folders:
+        try:
+            plans.append(json.loads((folder / PLAN).read_text()))
+        except (OSError, ValueError) as e:
+            raise DataError(f"{folder}: not a share of a set ({e}).", "Make one with: gantools prep --shards") from e
+    for folder, plan in zip(folders, plans, strict=True):
+        if plan != plans[0]:
+            keys = [key for key in plan if plan[key] != plans[0].get(key)]
+            raise DataError(
+                f"{folder} and {folders[0]} are shares of different sets (they differ in {', '.join(keys)}).",
+                "Run prep --shards with the same source, options and version of gantools for all shares.",
+            )
+    found: dict[str, Any] = plans[0]
+    return found
+
+
+def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progress: bool) -> list[dict[str, Any]]:
+    """Brings every shard into `partial`, its hash compared; returns the records in order."""
+    count = math.ceil(plan["source"]["items"] / plan["shard_size"])
+    records, missing = [], []
+    with Progress("verifying", count, unit="shards", show=progress) as bar:
+        for i in range(count):
+            for folder in folders:
+                record = _record(folder, i)
+                if record is not None:
+                    _link(folder / record["file"], partial / record["file"])
+                    records.append(record)
+                    break
+            else:
+                missing.append(i)
+            bar.update(i + 1)
+    if missing:
+        shown = ", ".join(str(i) for i in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise DataError(
+            f"{len(missing)} of {count} shards are missing or damaged: {shown} (share i/n has i - 1, i - 1 + n, ...).",
+            "Run prep --shards again for the shares that have them, then merge again.",
+        )
+    return records
+
+
+def _link(source: Path, target: Path) -> None:
+    """The file under a second name where the disk allows it, else a copy; whole or not there."""
+    temporary = target.with_name(target.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+    # Two names of one file are left alone by a rename.
+    temporary.unlink(missing_ok=True)
+
+
+def _resolve(
+    kind: str,
+    *,
+    source: str | Path | None = None,
+    size: int | None = None,
+    crop: str = "center",
+    filter: str = "lanczos",
+    channels: int | None = None,
+    split: str | None = None,
+    where: str | None = None,
+    dedupe: bool = False,
+    balance: bool = False,
+    limit: int | None = None,
+    alpha: str = "error",
+    orientation: str = "apply",
+    out: str | Path | None = None,
+    shard_size: int | None = None,
+    progress: bool = True,
+) -> _Job:
+    """Checks the arguments of `prep`, opens the source and decides everything that decides a byte."""
     if kind not in SOURCES:
         raise unknown_name("source", kind, SOURCES)
     for name, value, known in (
@@ -100,7 +344,13 @@ def prep(
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
 
-    images = SOURCES[kind](None if source is None else Path(source), split)
+    images, filtered = filters.apply(
+        SOURCES[kind](None if source is None else Path(source), split),
+        expression=where,
+        unique=dedupe,
+        equal=balance,
+        progress=progress,
+    )
     side = size or images.size
     if side is None:
         raise ConfigError(f"prep {kind}: which size?", f"Type: gantools prep {kind} --source {source} --size 64")
@@ -118,30 +368,8 @@ def prep(
     }
     target = Path(out) if out is not None else Path("data") / _name(images, side)
     per_shard = shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
-    plan = _plan(images, policy, per_shard, target.name, limit)
-
-    if target.exists():
-        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == _digest(plan):
-            _say(f"{target} is already prepared this way; nothing to do.", progress)
-            return PreparedSet(target)
-        if not overwrite:
-            raise DataError(
-                f"{target} exists and is something else.",
-                "Choose another place with --out, or replace it with --overwrite.",
-            )
-        if not _replaceable(target):
-            raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
-    partial = target.with_name(target.name + ".partial")
-    with _working_folder(partial, plan, overwrite):
-        if not _complete(partial, plan):
-            records = _shards(images, policy, per_shard, partial, threads, strict, progress)
-            _finish(images, plan, records, partial)
-        _publish(partial, target)
-    done = PreparedSet(target)
-    rejected = done.manifest["source"]["rejected"]
-    note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
-    _say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
-    return done
+    plan = _plan(images, policy, per_shard, target.name, {"limit": limit, **filtered})
+    return _Job(images, policy, per_shard, plan, target)
 
 
 def _say(text: str, show: bool) -> None:
@@ -160,7 +388,7 @@ def _replaceable(target: Path) -> bool:
     return target.is_dir() and (is_prepared(target) or not any(target.iterdir()))
 
 
-def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, limit: int | None) -> dict[str, Any]:
+def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the bytes of the set; two runs with the same plan make the same set."""
     return {
         "format": FORMAT,
@@ -169,7 +397,7 @@ def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, lim
         "source": {
             "kind": images.kind,
             "split": images.split,
-            "limit": limit,
+            **chosen,
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
@@ -183,10 +411,6 @@ def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, lim
 
 def _array_digest(values: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:32]
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -221,7 +445,7 @@ def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Ite
 
 def _complete(partial: Path, plan: dict[str, Any]) -> bool:
     """Whether the set is whole and only waits for its name, because the run was killed in that moment."""
-    return is_prepared(partial) and read_manifest(partial).get("plan") == _digest(plan)
+    return is_prepared(partial) and read_manifest(partial).get("plan") == digest(plan)
 
 
 def _publish(partial: Path, target: Path) -> None:
@@ -236,30 +460,32 @@ def _publish(partial: Path, target: Path) -> None:
 
 
 def _plan_text(plan: dict[str, Any]) -> str:
-    return json.dumps(plan, indent=1, sort_keys=True)
+    # In the order of the manifest, which a merge writes from this file.
+    return json.dumps(plan, indent=1)
 
 
 def _shards(
-    images: Source,
-    policy: dict[str, Any],
-    per_shard: int,
+    job: _Job,
+    mine: range,
     partial: Path,
     threads: int,
     strict: bool,
     progress: bool,
 ) -> list[dict[str, Any]]:
-    """Makes every shard that is not there yet; returns the records of all, in order."""
-    starts = range(0, len(images), per_shard)
-    records: list[dict[str, Any] | None] = [_record(partial, i) for i in range(len(starts))]
-    native_policy = _native.PixelPolicy(**policy)
-    sizes = [min(per_shard, len(images) - start) for start in starts]
-    done = sum(size for size, record in zip(sizes, records, strict=True) if record is not None)
-    with Progress(f"preparing {images.name}", len(images), start=done, show=progress) as bar:
+    """Makes the shards `mine` that are not there yet; returns the records of these, in order."""
+    images = job.images
+    starts = {i: i * job.per_shard for i in mine}
+    sizes = {i: min(job.per_shard, len(images) - start) for i, start in starts.items()}
+    records = {i: _record(partial, i) for i in mine}
+    native_policy = _native.PixelPolicy(**job.policy)
+    total = sum(sizes.values())
+    done = sum(sizes[i] for i, record in records.items() if record is not None)
+    with Progress(f"preparing {images.name}", total, start=done, show=progress) as bar:
         if done:
             bar.print(f"Going on after {done:,} images.")
         bar.update(done)
         try:
-            for i, start in enumerate(starts):
+            for i, start in starts.items():
                 record = records[i]
                 if record is None:
                     before = done
@@ -289,9 +515,9 @@ def _shards(
                     )
         except KeyboardInterrupt:
             raise Interrupted(
-                f"{done:,} of {len(images):,} images are prepared and kept.", "Run the same command again to go on."
+                f"{done:,} of {total:,} images are prepared and kept.", "Run the same command again to go on."
             ) from None
-    return [record for record in records if record is not None]
+    return [record for record in records.values() if record is not None]
 
 
 def _shard_name(i: int) -> str:
@@ -311,7 +537,7 @@ def _record(partial: Path, i: int) -> dict[str, Any] | None:
         return None
 
 
-def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
+def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
     """Writes everything beside the shards, the manifest last: with it the set is whole."""
     rejects = [(row, reason) for record in records for row, reason in record["rejects"]]
     kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _ in rejects])
@@ -322,10 +548,10 @@ def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]],
             "Check that --source holds images.",
         )
     with atomic_write(partial / "names.jsonl") as f:
-        f.writelines(_json_line(images.names[i]) for i in kept)
+        f.writelines(json_line(images.names[i]) for i in kept)
     if rejects:
         with atomic_write(partial / REJECTS) as f:
-            f.writelines(_json_line({"name": images.names[row], "reason": reason}) for row, reason in rejects)
+            f.writelines(json_line({"name": images.names[row], "reason": reason}) for row, reason in rejects)
     shards = [{key: record[key] for key in ("file", "count", "xxh3")} for record in records]
     policy = plan["policy"]
     shape = [policy["height"], policy["width"], policy["channels"]]
@@ -337,14 +563,17 @@ def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]],
         "shape": shape,
         "dtype": "uint8",
         "layout": "NHWC",
-        "fingerprint": _digest([shape, [shard["xxh3"] for shard in shards]])[:32],
+        "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
         "source": {**plan["source"], "rejected": len(rejects)},
         "policy": policy,
         "versions": plan["versions"],
-        "plan": _digest(plan),
+        "plan": digest(plan),
         "shard_size": plan["shard_size"],
         "shards": shards,
+        "names": _entry(partial, "names.jsonl"),
     }
+    if rejects:
+        manifest["rejects"] = _entry(partial, REJECTS)
     if images.labels is not None and images.classes is not None:
         manifest["labels"] = {**_side_file(partial, "labels.npy", images.labels[kept]), "classes": images.classes}
     annotations = {}
@@ -357,12 +586,11 @@ def _finish(images: Source, plan: dict[str, Any], records: list[dict[str, Any]],
     write_json(partial / MANIFEST, manifest)
 
 
-def _json_line(value: Any) -> bytes:
-    # File names that are no UTF-8 come as lone surrogates, which JSON can escape and UTF-8 cannot hold.
-    return (json.dumps(value) + "\n").encode()
-
-
 def _side_file(partial: Path, name: str, values: NDArray[Any]) -> dict[str, Any]:
     with atomic_write(partial / name) as f:
         np.save(f, values, allow_pickle=False)
+    return _entry(partial, name)
+
+
+def _entry(partial: Path, name: str) -> dict[str, Any]:
     return {"file": name, "xxh3": _native.hash_file(partial / name)}

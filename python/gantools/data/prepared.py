@@ -1,22 +1,31 @@
 """A prepared set on disk, and how to open it.
 
 A prepared set is a folder: shards of uint8 NHWC `.npy` files and a `manifest.json` that describes them (see
-docs/formats.md). The shards are read through a memory map, so opening costs nothing and processes share the page cache.
+docs/formats.md). The shards are mapped and read by Rust threads, so opening costs nothing, processes share the page
+cache, and an open set may be used after a fork or sent to another process (it is opened there again).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gantools import _native
 from gantools.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from gantools.data.loader import Loader
+    from gantools.data.views import ImageDataset, Rows
 
 FORMAT = "gantools-prepared-set"
 FORMAT_VERSION = 1
@@ -56,7 +65,10 @@ class PreparedSet:
                 f"{self.path / MANIFEST}: says {self.manifest['count']} images, its shards have {self._starts[-1]}.",
                 "The manifest was edited or damaged; prepare the set again.",
             )
-        self._maps = [self._open_shard(s) for s in self.shards]
+        files = [self.path / s.file for s in self.shards]
+        # Compares each file's length with its header before mapping it: a truncated shard is an error here, not a
+        # crash later.
+        self._reader = _native.Reader(files, [s.count for s in self.shards], self.shape)
 
     @property
     def name(self) -> str:
@@ -99,60 +111,152 @@ class PreparedSet:
         n = len(self)
         if not -n <= index < n:
             raise IndexError(f"image {index} of a set of {n}")
-        index %= n
-        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return np.array(self._maps[shard][index - self._starts[shard]])
+        image: NDArray[np.uint8] = self.gather(np.array([index % n]))[0]
+        return image
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PreparedSet, (self.path.absolute(),)
 
     def __repr__(self) -> str:
         return f"PreparedSet({str(self.path)!r}, n={len(self)}, shape={self.shape})"
 
     def gather(
-        self, indices: Sequence[int] | NDArray[np.integer[Any]], out: NDArray[np.uint8] | None = None
+        self,
+        indices: Sequence[int] | NDArray[np.integer[Any]],
+        out: NDArray[np.uint8] | None = None,
+        flip: Sequence[bool] | NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """The images at `indices`, in that order.
 
         Args:
             indices: m integers in [0, n).
             out: uint8 (m, h, w, c) to write into, for example a pinned torch tensor's `.numpy()`; made when None.
+            flip: m booleans: which of the images are mirrored left to right.
 
         Returns:
             uint8 (m, h, w, c), `out` when it was given.
+
+        Raises:
+            IndexError: an index that is no image.
+            ValueError: `out` or `flip` is of another shape or dtype.
         """
-        index = np.asarray(indices, dtype=np.int64)
+        index, mirrored = self._arguments(indices, flip)
+        shape = (index.size, *self.shape)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8:
+            raise ValueError(f"out must be uint8 {shape}, not {out.dtype} {out.shape}")
+        if out.flags.c_contiguous:
+            self._reader.gather(index, out, mirrored)
+        else:
+            out[...] = self.gather(index, flip=mirrored)
+        return out
+
+    def gather_float(
+        self,
+        indices: Sequence[int] | NDArray[np.integer[Any]],
+        out: NDArray[np.float32] | None = None,
+        flip: Sequence[bool] | NDArray[np.bool_] | None = None,
+        *,
+        layout: Literal["nchw", "nhwc"] = "nchw",
+    ) -> NDArray[np.float32]:
+        """As `gather`, as floats x / 127.5 - 1 in [-1, 1], which takes no second pass over the batch.
+
+        Args:
+            indices: m integers in [0, n).
+            out: C-contiguous float32 of the shape of the result to write into; made when None.
+            flip: m booleans: which of the images are mirrored left to right.
+            layout: `nchw` or `nhwc`; the latter is what torch calls channels_last, after `permute(0, 3, 1, 2)`.
+
+        Returns:
+            float32 (m, c, h, w) or (m, h, w, c), `out` when it was given.
+
+        Raises:
+            IndexError: an index that is no image.
+            ValueError: an unknown layout; `out` or `flip` is of another shape or dtype, or `out` not contiguous.
+        """
+        index, mirrored = self._arguments(indices, flip)
+        h, w, c = self.shape
+        if layout not in ("nchw", "nhwc"):
+            raise ValueError(f"layout is nchw or nhwc, not {layout!r}")
+        shape = (index.size, c, h, w) if layout == "nchw" else (index.size, h, w, c)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out must be contiguous float32 {shape}, not {out.dtype} {out.shape}")
+        self._reader.gather_float(index, out, layout, mirrored)
+        return out
+
+    # What follows needs torch, which takes seconds to import, so it is imported when asked for.
+
+    def loader(
+        self,
+        batch: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        position: int = 0,
+        flip: bool = False,
+        drop_last: bool = False,
+        device: str | torch.device = "cpu",
+        channels_last: bool = False,
+        resident: bool | None = None,
+    ) -> Loader:
+        """One epoch in batches `(images, labels, indices)`: float32 (m, c, h, w) in [-1, 1], int64 (m,), int64 (m,).
+
+        Exact (each image once over all ranks), resumable by `position`; `gantools.data.loader.Loader` says what the
+        arguments mean.
+        """
+        from gantools.data.loader import Loader
+
+        return Loader(
+            self,
+            batch,
+            shuffle=shuffle,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world=world,
+            position=position,
+            flip=flip,
+            drop_last=drop_last,
+            device=device,
+            channels_last=channels_last,
+            resident=resident,
+        )
+
+    def as_torch_dataset(self, transform: Callable[[torch.Tensor], Any] | None = None) -> ImageDataset:
+        """A `torch.utils.data.Dataset` of uint8 (c, h, w), or of what `transform` makes of it, with labels if any."""
+        from gantools.data.views import ImageDataset
+
+        return ImageDataset(self, transform)
+
+    def rows(self) -> Rows:
+        """Rows as those of Hugging Face's datasets: `s.rows()[i]` is a dict with `image`, `name`, `label`, ..."""
+        from gantools.data.views import Rows
+
+        return Rows(self)
+
+    def _arguments(
+        self, indices: Sequence[int] | NDArray[np.integer[Any]], flip: Sequence[bool] | NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        index = np.ascontiguousarray(indices, dtype=np.int64)
         if index.ndim != 1 or (index.size and (index.min() < 0 or index.max() >= len(self))):
             raise IndexError(f"indices must be one-dimensional and in [0, {len(self)})")
-        if out is None:
-            out = np.empty((index.size, *self.shape), np.uint8)
-        elif out.shape != (index.size, *self.shape) or out.dtype != np.uint8:
-            raise ValueError(f"out must be uint8 {(index.size, *self.shape)}, not {out.dtype} {out.shape}")
-        shard_of = np.searchsorted(self._starts, index, side="right") - 1
-        for shard in np.unique(shard_of):
-            rows = np.flatnonzero(shard_of == shard)
-            out[rows] = self._maps[shard][index[rows] - self._starts[shard]]
-        return out
+        if flip is None:
+            return index, None
+        mirrored = np.ascontiguousarray(flip, dtype=np.bool_)
+        if mirrored.shape != index.shape:
+            raise ValueError(f"flip must be of shape {index.shape}, not {mirrored.shape}")
+        return index, mirrored
 
     def batches(self, size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, in uint8 (<= size, h, w, c) arrays; the last may be smaller, none is dropped."""
         for start in range(0, len(self), size):
             yield self.gather(np.arange(start, min(start + size, len(self))))
-
-    def _open_shard(self, shard: Shard) -> NDArray[np.uint8]:
-        path = self.path / shard.file
-        hint = f"Prepare the set again, or restore {shard.file} from where it was copied."
-        try:
-            # numpy checks the file's length against the header before mapping: a truncated shard is an error here,
-            # not a SIGBUS later.
-            array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError(f"{path}: the shard is missing.", hint) from None
-        except (ValueError, EOFError, OSError) as e:
-            raise DataError(f"{path}: the shard is damaged ({e}).", hint) from e
-        if array.dtype != np.uint8 or array.shape != (shard.count, *self.shape):
-            raise DataError(
-                f"{path}: holds {array.dtype} {array.shape}, the manifest says uint8 {(shard.count, *self.shape)}.",
-                hint,
-            )
-        return array
 
     def _load_side_file(self, file: str) -> NDArray[Any]:
         path = self.path / file
@@ -196,6 +300,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
             "Use the gantools that made it, or prepare the set again.",
         )
     return manifest
+
+
+def content_fingerprint(shape: Sequence[int], hashes: Sequence[str]) -> str:
+    """The fingerprint of a set of this shape (h, w, c) whose shards have these hashes, in order."""
+    return digest([list(shape), list(hashes)])[:32]
+
+
+def digest(value: Any) -> str:
+    """SHA-256, as 64 hexadecimal digits, of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def open_set(path: str | Path) -> PreparedSet:

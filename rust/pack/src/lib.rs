@@ -3,9 +3,12 @@
 mod hash;
 mod npy;
 pub mod parallel;
+mod pool;
+mod reader;
 mod shard;
 mod source;
 
 pub use hash::{hash_file, Fingerprint};
+pub use reader::{Layout, ReadError, Reader};
 pub use shard::{prepare_shard, Shard, ShardError};
-pub use source::Source;
+pub use source::{Item, Source};

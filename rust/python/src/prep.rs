@@ -1,15 +1,16 @@
-//! `gantools-pack` for Python: item sources and shards.
+//! `gantools-pack` for Python: item sources, shards and their reader.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantools_image as gi;
 use gantools_pack as pack;
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
-use crate::error::{data_error, os_error};
+use crate::error::{data_error, os_error, raise};
 use crate::image::{by_name, decode_options};
 
 /// The items that a set is made of.
@@ -63,6 +64,20 @@ impl Source {
     #[getter]
     fn names(&self) -> Option<Vec<String>> {
         self.0.names()
+    }
+
+    fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let total = self.0.len();
+        if index >= total {
+            return Err(PyIndexError::new_err(format!("items are in [0, {total})")));
+        }
+        let item = py
+            .detach(|| self.0.read(index))
+            .map_err(|e| data_error(py, e))?;
+        Ok(match item {
+            pack::Item::Encoded(bytes) => PyBytes::new(py, &bytes),
+            pack::Item::Raw(pixels) => PyBytes::new(py, &pixels.data),
+        })
     }
 
     fn fingerprint(&self, py: Python<'_>) -> String {
@@ -149,9 +164,100 @@ fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
         .map_err(|e| os_error(&e, &path))
 }
 
+/// The images of a prepared set.
+#[pyclass(frozen, module = "gantools._native")]
+struct Reader(pack::Reader);
+
+fn read_error(py: Python<'_>, error: &pack::ReadError) -> PyErr {
+    let hint = "Prepare the set again, or restore the file from where it was copied.";
+    match error {
+        pack::ReadError::Index { .. } => PyIndexError::new_err(error.to_string()),
+        pack::ReadError::Length { .. } => PyValueError::new_err(error.to_string()),
+        _ => raise(py, "DataError", &format!("{error}."), Some(hint)),
+    }
+}
+
+impl Reader {
+    /// Whether `shape` is that of a batch of `n` images, with the image's dimensions as in `image`.
+    fn check_shape(shape: &[usize], n: usize, image: [usize; 3]) -> PyResult<()> {
+        if *shape == [n, image[0], image[1], image[2]] {
+            return Ok(());
+        }
+        let [a, b, c] = image;
+        Err(PyValueError::new_err(format!(
+            "out must be ({n}, {a}, {b}, {c}), not {shape:?}"
+        )))
+    }
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        paths: Vec<PathBuf>,
+        counts: Vec<usize>,
+        shape: [usize; 3],
+    ) -> PyResult<Self> {
+        if paths.len() != counts.len() || shape.contains(&0) {
+            return Err(PyValueError::new_err(
+                "as many counts as paths, and a shape without 0",
+            ));
+        }
+        let shards: Vec<_> = paths.into_iter().zip(counts).collect();
+        py.detach(|| pack::Reader::open(&shards, shape))
+            .map(Self)
+            .map_err(|e| read_error(py, &e))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    #[pyo3(signature = (indices, out, flip=None))]
+    fn gather(
+        &self,
+        py: Python<'_>,
+        indices: PyReadonlyArray1<'_, i64>,
+        mut out: PyReadwriteArrayDyn<'_, u8>,
+        flip: Option<PyReadonlyArray1<'_, bool>>,
+    ) -> PyResult<()> {
+        Self::check_shape(out.shape(), indices.len(), self.0.shape())?;
+        let indices = indices.as_slice()?;
+        let flip = flip.as_ref().map(|f| f.as_slice()).transpose()?;
+        let out = out.as_slice_mut()?;
+        py.detach(|| self.0.gather(indices, flip, out))
+            .map_err(|e| read_error(py, &e))
+    }
+
+    #[pyo3(signature = (indices, out, layout="nchw", flip=None))]
+    fn gather_float(
+        &self,
+        py: Python<'_>,
+        indices: PyReadonlyArray1<'_, i64>,
+        mut out: PyReadwriteArrayDyn<'_, f32>,
+        layout: &str,
+        flip: Option<PyReadonlyArray1<'_, bool>>,
+    ) -> PyResult<()> {
+        let layout = by_name("layout", layout, &pack::Layout::NAMES)?;
+        let [h, w, c] = self.0.shape();
+        let image = match layout {
+            pack::Layout::Nchw => [c, h, w],
+            pack::Layout::Nhwc => [h, w, c],
+        };
+        Self::check_shape(out.shape(), indices.len(), image)?;
+        let indices = indices.as_slice()?;
+        let flip = flip.as_ref().map(|f| f.as_slice()).transpose()?;
+        let out = out.as_slice_mut()?;
+        py.detach(|| self.0.gather_float(indices, flip, layout, out))
+            .map_err(|e| read_error(py, &e))
+    }
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Source>()?;
     m.add_class::<PixelPolicy>()?;
+    m.add_class::<Reader>()?;
     m.add_function(wrap_pyfunction!(prepare_shard, m)?)?;
     m.add_function(wrap_pyfunction!(hash_file, m)?)?;
     // The command line offers exactly the names that are known here.

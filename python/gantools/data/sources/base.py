@@ -5,23 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data.annotations import Annotation as Annotation
 from gantools.errors import DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """A per-image array, its first axis aligned with the source's images; `columns` names the second axis if any."""
-
-    values: NDArray[Any]
-    columns: list[str] | None = None
 
 
 @dataclass(frozen=True)

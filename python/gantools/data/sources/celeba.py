@@ -33,7 +33,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     if split not in (None, "all", *PARTITIONS):
         raise ConfigError(f"celeba has no split {split!r}.", "Splits: train, val, test, all.")
     path = _default_place() if path is None else path
-    images = _images_in(path)
+    images = images_in(path)
     reader, items, names = find_images(images)
     # The annotations lie with the images or in the folder that holds them (one further up in the Kaggle layout).
     outer = images.parent.parent if images.parent.name == IMAGES else images.parent
@@ -52,7 +52,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     return source.select(rows, split)
 
 
-def _images_in(path: Path) -> Path:
+def images_in(path: Path) -> Path:
     """The folder or archive of JPEGs that `path` is or holds."""
     if path.is_dir():
         # torchvision makes a folder `celeba`, the Kaggle copy puts the folder into one of the same name.

@@ -1,0 +1,74 @@
+"""`gantools info`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("info")
+@click.argument("path", metavar="SET", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--no-duplicates", is_flag=True, help="Do not look for equal images, which reads the whole set.")
+def command(path: Path, as_json: bool, no_duplicates: bool) -> None:
+    """Show what the prepared set SET holds.
+
+    Count, shape and size, where it came from and how its pixels were made, images a class and an attribute, rejects by
+    reason, and how many images have exactly the pixels of another one.
+    """
+    from gantools.data.inspect import info
+
+    found = info(path, duplicates=not no_duplicates, progress=True)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+
+    def table(title: str, rows: dict[str, Any], total: int | None = None) -> None:
+        if not rows:
+            return
+        made = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, value in rows.items():
+            if total is None:
+                made.add_row(escape(str(name)), escape(str(value)))
+            else:
+                bar = "█" * round(24 * value / total)
+                made.add_row(escape(str(name)), f"{value:,}", f"{100 * value / total:.1f} %", bar)
+        console.print(made)
+        console.print()
+
+    h, w, c = found["shape"]
+    summary = {
+        "images": f"{found['count']:,}",
+        "size": f"{w} x {h}, {'grey' if c == 1 else 'RGB' if c == 3 else f'{c} channels'}",
+        "on disk": f"{found['bytes'] / (1 << 20):,.1f} MiB in {found['shards']} shards",
+        "fingerprint": found["fingerprint"],
+    }
+    if "annotations" in found:
+        summary["annotations"] = ", ".join(found["annotations"])
+    if duplicates := found.get("duplicates"):
+        n = duplicates["images"]
+        summary["equal pixels"] = f"{n:,} images repeat others, {duplicates['groups']:,} groups" if n else "none"
+    table(f"{found['name']}  ({found['path']})", summary)
+    for example in duplicates["examples"] if duplicates else []:
+        console.print(escape("equal: " + ", ".join(example)))
+    count = found["count"]
+    skipped = ("annotations", "selection")
+    table("source", {k: v for k, v in found["source"].items() if k not in skipped and v is not None})
+    table("pixels", found["policy"])
+    table("classes", found.get("classes", {}), count)
+    table("partition", found.get("partition", {}), count)
+    attributes = sorted(found.get("attributes", {}).items(), key=lambda item: -item[1])
+    table("attributes", dict(attributes), count)
+    table("rejects", {reason: f"{n:,}" for reason, n in found["rejects"].items()})

@@ -1,0 +1,167 @@
+"""What is in a prepared set, and whether it is whole: `gantools info` and `gantools verify`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gantools import _native
+from gantools.data.annotations import PARTITIONS
+from gantools.data.prepared import PreparedSet, content_fingerprint, read_manifest
+from gantools.errors import DataError
+from gantools.progress import Progress
+
+REJECTS = "rejects.jsonl"
+
+
+def verify(path: str | Path, *, progress: bool = False) -> list[str]:
+    """Everything that is wrong with the prepared set in folder `path`; an empty list when it is whole.
+
+    Checked are the XXH3 of every file that the manifest names, the lengths and shapes of shards and side files, the
+    number of images, the classes of the labels and the fingerprint.
+
+    Raises:
+        DataError: there is no manifest that can be read, so there is nothing to compare with.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    try:
+        return _verify(folder, manifest, progress)
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise DataError(f"{folder}: its manifest is damaged ({e!r}).", "Prepare the set again.") from e
+
+
+def _verify(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]:
+    wrong = []
+    shards = manifest["shards"]
+    side = [manifest[key] for key in ("labels", "names", "rejects") if key in manifest]
+    side += manifest.get("annotations", {}).values()
+    with Progress("verifying", len(shards) + len(side), unit="files", show=progress) as bar:
+        for done, entry in enumerate([*shards, *side]):
+            file = folder / entry["file"]
+            if not file.is_file():
+                wrong.append(f"{entry['file']}: missing")
+            elif "xxh3" in entry and (found := _native.hash_file(file)) != entry["xxh3"]:
+                wrong.append(f"{entry['file']}: changed (its XXH3 is {found}, the manifest says {entry['xxh3']})")
+            bar.update(done + 1)
+    counted = sum(shard["count"] for shard in shards)
+    if counted != manifest["count"]:
+        wrong.append(f"manifest.json: says {manifest['count']} images, its shards have {counted}")
+    if content_fingerprint(manifest["shape"], [shard["xxh3"] for shard in shards]) != manifest["fingerprint"]:
+        wrong.append("manifest.json: its fingerprint is not that of its shards")
+    for shard in shards:
+        if (folder / shard["file"]).is_file():
+            try:
+                _native.Reader([folder / shard["file"]], [shard["count"]], tuple(manifest["shape"]))
+            except DataError as e:
+                wrong.append(e.message.removeprefix(f"{folder}/").rstrip("."))
+    if (folder / "names.jsonl").is_file():
+        names = _lines(folder / "names.jsonl")
+        if names is None or len(names) != manifest["count"]:
+            wrong.append(f"names.jsonl: not one name for each of the {manifest['count']} images")
+    elif "names" not in manifest:
+        wrong.append("names.jsonl: missing")
+    rejected = manifest.get("source", {}).get("rejected", 0)
+    rejects = _lines(folder / REJECTS) if (folder / REJECTS).is_file() else []
+    if rejects is None or len(rejects) != rejected:
+        wrong.append(f"{REJECTS}: not one line for each of the {rejected} rejects")
+    for entry in [manifest.get("labels"), *manifest.get("annotations", {}).values()]:
+        if entry is not None and (folder / entry["file"]).is_file():
+            wrong += _side_file(folder, entry, manifest["count"])
+    return wrong
+
+
+def _side_file(folder: Path, entry: dict[str, Any], count: int) -> list[str]:
+    try:
+        values = np.load(folder / entry["file"], allow_pickle=False)
+    except (ValueError, EOFError, OSError) as e:
+        return [f"{entry['file']}: cannot be read ({e})"]
+    if values.ndim == 0 or len(values) != count:
+        return [f"{entry['file']}: not one row for each of the {count} images"]
+    if "classes" in entry and (values.min() < 0 or values.max() >= len(entry["classes"])):
+        return [f"{entry['file']}: a label is none of the {len(entry['classes'])} classes"]
+    if "columns" in entry and values.shape[1:] != (len(entry["columns"]),):
+        return [f"{entry['file']}: not {len(entry['columns'])} columns"]
+    return []
+
+
+def _lines(path: Path) -> list[Any] | None:
+    """The values of a file of one JSON value a line, None when it is damaged."""
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return None
+
+
+def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -> dict[str, Any]:
+    """What a prepared set holds.
+
+    Args:
+        path: the folder.
+        duplicates: also look for images whose pixels are equal, which reads the whole set.
+        progress: show a progress bar on stderr meanwhile.
+
+    Returns:
+        A dict that JSON can hold: `name`, `path`, `count`, `shape`, `bytes` (of all files), `shards`, `fingerprint`,
+        `source`, `policy`, `versions`; `classes` (name -> images) where there are labels; `attributes` (name ->
+        images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
+        are any; `rejects` (reason -> images); `duplicates` (`images` that could go, in `groups` of equal ones,
+        `examples`: up to five such groups as names).
+
+    Raises:
+        DataError: no prepared set, or a damaged one.
+    """
+    data = PreparedSet(path)
+    manifest = data.manifest
+    found: dict[str, Any] = {
+        "name": data.name,
+        "path": str(data.path),
+        "count": len(data),
+        "shape": list(data.shape),
+        "bytes": sum(file.stat().st_size for file in data.path.iterdir() if file.is_file()),
+        "shards": len(data.shards),
+        "fingerprint": data.fingerprint,
+        **{key: manifest.get(key, {}) for key in ("source", "policy", "versions")},
+    }
+    if data.labels is not None:
+        classes = data.classes or []
+        numbers = np.bincount(data.labels, minlength=len(classes)).tolist()
+        found["classes"] = dict(zip(classes, numbers, strict=True))
+    annotations = data.annotations
+    if "attributes" in annotations:
+        columns = manifest["annotations"]["attributes"]["columns"]
+        having = (annotations["attributes"] == 1).sum(0).tolist()
+        found["attributes"] = dict(zip(columns, having, strict=True))
+    if "partition" in annotations:
+        found["partition"] = {
+            name: int((annotations["partition"] == number).sum()) for name, number in PARTITIONS.items()
+        }
+    if annotations:
+        found["annotations"] = {name: list(values.shape) for name, values in annotations.items()}
+    rejects = _lines(data.path / REJECTS) if (data.path / REJECTS).is_file() else []
+    if rejects is None:
+        raise DataError(f"{data.path / REJECTS}: damaged.", "Prepare the set again.")
+    found["rejects"] = dict(Counter(reject["reason"] for reject in rejects).most_common())
+    if duplicates:
+        found["duplicates"] = _duplicates(data, progress)
+    return found
+
+
+def _duplicates(data: PreparedSet, progress: bool) -> dict[str, Any]:
+    groups: dict[bytes, list[int]] = {}
+    size = max(1, (8 << 20) // int(np.prod(data.shape)))
+    at = 0
+    with Progress("looking for duplicates", len(data), show=progress) as bar:
+        for batch in data.batches(size):
+            for image in batch:
+                groups.setdefault(hashlib.blake2b(image, digest_size=16).digest(), []).append(at)
+                at += 1
+            bar.update(at)
+    equal = [rows for rows in groups.values() if len(rows) > 1]
+    examples = [[data.names[i] for i in rows[:5]] for rows in equal[:5]]
+    return {"images": sum(len(rows) - 1 for rows in equal), "groups": len(equal), "examples": examples}

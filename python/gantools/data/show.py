@@ -1,0 +1,217 @@
+"""Looking at a prepared set: a grid of its images as a PNG file, with landmarks and boxes if wanted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.data.prepared import PreparedSet
+from gantools.data.sources import celeba
+from gantools.data.sources.base import find_images
+from gantools.drawing import COLOURS, cross, rectangle
+from gantools.errors import ConfigError, DataError, unknown_name
+from gantools.files import atomic_write
+from gantools.grid import make_grid
+
+# Width and height of CelebA's aligned images, which its landmarks belong to.
+ALIGNED = (178, 218)
+# Images with marks are enlarged by a whole factor to about this side, or a cross would hide the eye it marks.
+MARKED_SIDE = 192
+
+
+def show(
+    path: str | Path,
+    *,
+    n: int = 64,
+    seed: int | None = None,
+    attribute: str | None = None,
+    landmarks: bool = False,
+    boxes: bool = False,
+    source: str | Path | None = None,
+    out: str | Path | None = None,
+) -> Path:
+    """Write a grid of images of a prepared set as a PNG file.
+
+    Args:
+        path: the prepared set.
+        n: how many images.
+        seed: choose them at random; None for the first.
+        attribute: name of a CelebA attribute: the upper half of the grid has it, the lower half has not.
+        landmarks: mark CelebA's five points (eyes, nose, corners of the mouth).
+        boxes: draw CelebA's bounding boxes, which belong to the in-the-wild images, so they need `source`.
+        source: folder or zip of the original images; they are shown instead of the prepared ones.
+        out: the file; None for `NAME.png`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        ConfigError: an unknown attribute, or n < 1.
+        DataError: what was asked for is not in the set, or cannot be drawn on these images.
+    """
+    if n < 1:
+        raise ConfigError(f"n is {n}; it has to be at least 1.")
+    data = PreparedSet(path)
+    columns = min(math.ceil(math.sqrt(n)), len(data))
+    if attribute is None:
+        rows = _choose(np.arange(len(data)), n, seed)
+        halves = [rows]
+    else:
+        has = _attribute(data, attribute)
+        half = columns * max(1, round(n / columns / 2))
+        halves = [_choose(np.flatnonzero(has == wanted), half, seed) for wanted in (True, False)]
+        for found, word in zip(halves, ("has", "lacks"), strict=True):
+            if not len(found):
+                raise DataError(f"{data.path}: no image {word} the attribute {attribute}.")
+        rows = np.concatenate(halves)
+    images = list(data.gather(rows)) if source is None else _originals(data, Path(source), rows)
+    if landmarks or boxes:
+        images = [_rgb(image) for image in images]
+        points = _points(data, rows, images, source is not None) if landmarks else None
+        frames = _frames(data, rows, images, source is not None) if boxes else None
+        images = [
+            _marked(image, None if points is None else points[i], None if frames is None else frames[i])
+            for i, image in enumerate(images)
+        ]
+    grid = _grid(images, [len(half) for half in halves], columns)
+    target = Path(out) if out is not None else Path(f"{data.name}.png")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as f:
+        f.write(_native.encode_png(grid))
+    return target
+
+
+def _choose(rows: NDArray[np.int64], n: int, seed: int | None) -> NDArray[np.int64]:
+    if seed is None:
+        return rows[:n]
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:n])
+
+
+def _attribute(data: PreparedSet, name: str) -> NDArray[np.bool_]:
+    values = _annotation(data, "attributes")
+    columns = data.manifest["annotations"]["attributes"]["columns"]
+    if name not in columns:
+        raise unknown_name("attribute", name, columns)
+    has: NDArray[np.bool_] = values[:, columns.index(name)] == 1
+    return has
+
+
+def _annotation(data: PreparedSet, name: str) -> NDArray[Any]:
+    if name not in data.annotations:
+        raise DataError(
+            f"{data.path}: it has no {name}.",
+            "They are kept when CelebA's list_*.txt (or .csv) files lie beside the images at prep.",
+        )
+    return data.annotations[name]
+
+
+def _originals(data: PreparedSet, source: Path, rows: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+    """The images of `rows` as they were before preparation; the orientation is treated as it was then."""
+    reader, items, names = find_images(celeba.images_in(source))
+    item_of = dict(zip(names, items.tolist(), strict=True))
+    # Annotations go by file name, and in-the-wild images lie in another folder than the aligned ones.
+    by_file = {Path(name).name: item for name, item in item_of.items()}
+    images = []
+    for row in rows:
+        name = data.names[row]
+        item = item_of.get(name, by_file.get(Path(name).name))
+        if item is None:
+            raise DataError(f"{source}: {name} is not in it.", "Give --source the images that the set was made of.")
+        orientation = data.manifest.get("policy", {}).get("orientation", "apply")
+        images.append(_native.decode(reader.read(item), alpha="drop", orientation=orientation))
+    return images
+
+
+def _points(
+    data: PreparedSet, rows: NDArray[np.int64], images: list[NDArray[np.uint8]], original: bool
+) -> NDArray[np.float64]:
+    """float64 (n, 5, 2): x and y of the landmarks in the images as they are shown."""
+    points = _annotation(data, "landmarks")[rows].reshape(len(rows), 5, 2).astype(np.float64)
+    if original:
+        for row, image in zip(rows, images, strict=True):
+            if (image.shape[1], image.shape[0]) != ALIGNED:
+                raise DataError(
+                    f"{data.names[row]}: {image.shape[1]} x {image.shape[0]} pixels; the landmarks belong to the "
+                    f"aligned images of {ALIGNED[0]} x {ALIGNED[1]}.",
+                    "Give --source img_align_celeba, or leave --source away.",
+                )
+        return points
+    crop = data.manifest.get("policy", {}).get("crop")
+    left, top, width, height = _kept(crop, ALIGNED, (data.shape[1], data.shape[0]))
+    scale = np.array([data.shape[1] / width, data.shape[0] / height])
+    # The middle of pixel 0 is 0.5 pixels from the edge before and after the resize.
+    moved: NDArray[np.float64] = (points - [left, top] + 0.5) * scale - 0.5
+    return moved
+
+
+def _kept(crop: str | None, size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the part of a (width, height) image that a crop keeps, as rust/image has it."""
+    (w, h), (tw, th) = size, target
+    if crop == "none":
+        return 0, 0, w, h
+    if crop == "center":
+        cw, ch = (max(1, h * tw // th), h) if w * th > h * tw else (w, max(1, w * th // tw))
+        return (w - cw) // 2, (h - ch) // 2, cw, ch
+    raise DataError(
+        f"landmarks cannot be drawn on images of the crop {crop!r}.", "Show the original images: --source PATH."
+    )
+
+
+def _frames(
+    data: PreparedSet, rows: NDArray[np.int64], images: list[NDArray[np.uint8]], original: bool
+) -> NDArray[np.int64]:
+    """int64 (n, 4): left, top, width and height of the boxes in the images as they are shown."""
+    frames = _annotation(data, "boxes")[rows].astype(np.int64)
+    hint = "Give --source the folder or zip of the in-the-wild images (img_celeba)."
+    if not original:
+        raise DataError(
+            "boxes cannot be drawn on prepared images: they belong to CelebA's in-the-wild images, and the set was "
+            "made of the aligned ones.",
+            hint,
+        )
+    for row, (x, y, w, h), image in zip(rows, frames, images, strict=True):
+        if x + w > image.shape[1] or y + h > image.shape[0]:
+            raise DataError(
+                f"{data.names[row]}: its box ({x}, {y}, {w} x {h}) does not fit on the image of {image.shape[1]} x "
+                f"{image.shape[0]}: boxes belong to CelebA's in-the-wild images.",
+                hint,
+            )
+    return frames
+
+
+def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(image, 3, -1) if image.shape[-1] == 1 else image.copy()
+
+
+def _marked(
+    image: NDArray[np.uint8], points: NDArray[np.float64] | None, frame: NDArray[np.int64] | None
+) -> NDArray[np.uint8]:
+    factor = max(1, MARKED_SIDE // max(image.shape[:2]))
+    large = image.repeat(factor, 0).repeat(factor, 1)
+    if frame is not None:
+        x, y, w, h = (int(v) * factor for v in frame)
+        rectangle(large, x, y, w, h, COLOURS[1], line=max(2, max(image.shape) // 200))
+    if points is not None:
+        for (x, y), colour in zip((points + 0.5) * factor - 0.5, COLOURS, strict=True):
+            cross(large, x, y, colour)
+    return large
+
+
+def _grid(images: list[NDArray[np.uint8]], halves: list[int], columns: int) -> NDArray[np.uint8]:
+    """A grid in which each half begins a row; images of several sizes lie in cells of the largest."""
+    h, w = max(i.shape[0] for i in images), max(i.shape[1] for i in images)
+    cells, start = [], 0
+    blank = np.zeros((h, w, images[0].shape[2]), np.uint8)
+    for count in halves:
+        for image in images[start : start + count]:
+            cell = blank.copy()
+            cell[: image.shape[0], : image.shape[1]] = image
+            cells.append(cell)
+        start += count
+        cells += [blank] * (-len(cells) % columns)
+    return make_grid(np.stack(cells), columns)

@@ -1,0 +1,467 @@
+//! Batches of images out of the shards of a prepared set.
+//!
+//! The shards are mapped, so opening a set costs nothing and all processes share one copy in the page cache. A shard's
+//! length is compared with its header before it is mapped: reading behind the end of a mapped file would kill the
+//! process.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use rayon::prelude::*;
+
+use crate::{npy, pool};
+
+/// Results smaller than this are made on the calling thread: waking others would take longer.
+const PARALLEL_BYTES: usize = 1 << 20;
+
+/// Why a set could not be opened, or a batch not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No such file.
+    #[error("{0}: the shard is missing")]
+    Missing(PathBuf),
+    /// It cannot be read, is no `.npy` file, or has another length than its header says.
+    #[error("{path}: the shard is damaged ({reason})")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A whole `.npy` file of other images than the manifest says.
+    #[error("{path}: holds {found:?}, the manifest says {expected:?}")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: [usize; 4],
+    },
+    /// An index that is no image of the set.
+    #[error("image {index} of a set of {len}")]
+    Index {
+        /// The index.
+        index: i64,
+        /// Images in the set.
+        len: usize,
+    },
+    /// `out` or `flip` has another length than the batch.
+    #[error("{what} has {found} elements, expected {expected}")]
+    Length {
+        /// Which argument.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// What it should be.
+        expected: usize,
+    },
+}
+
+/// v / 127.5 - 1, with the rounding of that division.
+///
+/// A product and its correction vectorise to a fraction of the division's time; a test compares all 256 values.
+fn float(v: u8) -> f32 {
+    const HIGH: f32 = f32::from_bits((1.0_f32 / 127.5).to_bits() - 1);
+    const LOW: f32 = (1.0 / 127.5 - HIGH as f64) as f32;
+    let x = f32::from(v);
+    x * HIGH + x * LOW - 1.0
+}
+
+/// The order of the values of a batch of floats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Channel after channel.
+    Nchw,
+    /// Pixel after pixel, as in the shards.
+    Nhwc,
+}
+
+impl Layout {
+    /// The layouts by the names that users give them.
+    pub const NAMES: [(&'static str, Self); 2] = [("nchw", Self::Nchw), ("nhwc", Self::Nhwc)];
+}
+
+struct Mapped {
+    map: Mmap,
+    /// Where the pixels begin.
+    data: usize,
+}
+
+/// The images of a prepared set, by number, from any thread.
+pub struct Reader {
+    shards: Vec<Mapped>,
+    /// The number of the first image of each shard, and at the end the number of images.
+    starts: Vec<usize>,
+    shape: [usize; 3],
+}
+
+impl Reader {
+    /// Opens shards, each given with its number of images; `shape` is height, width and channels of all.
+    pub fn open(shards: &[(PathBuf, usize)], shape: [usize; 3]) -> Result<Self, ReadError> {
+        let mut starts = vec![0];
+        let mut mapped = Vec::with_capacity(shards.len());
+        for (path, count) in shards {
+            mapped.push(open_shard(path, *count, shape)?);
+            starts.push(starts[starts.len() - 1] + count);
+        }
+        Ok(Self {
+            shards: mapped,
+            starts,
+            shape,
+        })
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Values of one image.
+    pub fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Height, width and channels.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Copies the images `indices` into `out`, one after the other, those marked in `flip` mirrored left to right.
+    ///
+    /// Nothing is written when an argument is wrong.
+    pub fn gather(
+        &self,
+        indices: &[i64],
+        flip: Option<&[bool]>,
+        out: &mut [u8],
+    ) -> Result<(), ReadError> {
+        let channels = self.shape[2];
+        let row = self.shape[1] * channels;
+        self.each(indices, flip, out, |image, flipped, out| {
+            if flipped {
+                for (from, to) in image.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
+                    let pixels = from.chunks_exact(channels).rev();
+                    for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
+                        to.copy_from_slice(from);
+                    }
+                }
+            } else {
+                out.copy_from_slice(image);
+            }
+        })
+    }
+
+    /// As `gather`, as floats x / 127.5 - 1 in [-1, 1].
+    pub fn gather_float(
+        &self,
+        indices: &[i64],
+        flip: Option<&[bool]>,
+        layout: Layout,
+        out: &mut [f32],
+    ) -> Result<(), ReadError> {
+        let [height, width, channels] = self.shape;
+        // For values that do not lie side by side, which do not vectorise.
+        let table: [f32; 256] = std::array::from_fn(|v| float(v as u8));
+        self.each(indices, flip, out, |image, flipped, out| {
+            match (layout, flipped) {
+                (Layout::Nhwc, false) => {
+                    for (to, from) in out.iter_mut().zip(image) {
+                        *to = float(*from);
+                    }
+                }
+                (Layout::Nhwc, true) => {
+                    let row = width * channels;
+                    for (from, to) in image.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
+                        let pixels = from.chunks_exact(channels).rev();
+                        for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
+                            for (to, from) in to.iter_mut().zip(from) {
+                                *to = table[usize::from(*from)];
+                            }
+                        }
+                    }
+                }
+                (Layout::Nchw, false) if channels == 3 => {
+                    // One pass over the pixels: twice as fast as one for each channel.
+                    let (red, rest) = out.split_at_mut(height * width);
+                    let (green, blue) = rest.split_at_mut(height * width);
+                    let planes = red.iter_mut().zip(green).zip(blue);
+                    for (((r, g), b), from) in planes.zip(image.chunks_exact(3)) {
+                        *r = table[usize::from(from[0])];
+                        *g = table[usize::from(from[1])];
+                        *b = table[usize::from(from[2])];
+                    }
+                }
+                (Layout::Nchw, _) => {
+                    for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
+                        let rows = image.chunks_exact(width * channels);
+                        for (from, to) in rows.zip(plane.chunks_exact_mut(width)) {
+                            let values = from[channel..].iter().step_by(channels);
+                            if flipped {
+                                for (to, from) in to.iter_mut().rev().zip(values) {
+                                    *to = table[usize::from(*from)];
+                                }
+                            } else {
+                                for (to, from) in to.iter_mut().zip(values) {
+                                    *to = table[usize::from(*from)];
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Checks the arguments, then calls `work(image, flipped, part of out)` for each index, on threads where it pays.
+    fn each<T: Send>(
+        &self,
+        indices: &[i64],
+        flip: Option<&[bool]>,
+        out: &mut [T],
+        work: impl Fn(&[u8], bool, &mut [T]) + Sync,
+    ) -> Result<(), ReadError> {
+        let length = self.image_len();
+        let check = |what, found, expected| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(ReadError::Length {
+                    what,
+                    found,
+                    expected,
+                })
+            }
+        };
+        check("out", out.len(), indices.len() * length)?;
+        check(
+            "flip",
+            flip.map_or(indices.len(), <[bool]>::len),
+            indices.len(),
+        )?;
+        let len = self.len();
+        if let Some(&index) = indices
+            .iter()
+            .find(|&&i| usize::try_from(i).map_or(true, |i| i >= len))
+        {
+            return Err(ReadError::Index { index, len });
+        }
+        let one = |(i, out): (usize, &mut [T])| {
+            // In range, as just checked.
+            let image = self.image(indices[i] as usize);
+            work(image, flip.is_some_and(|flip| flip[i]), out);
+        };
+        let pool = (std::mem::size_of_val(out) >= PARALLEL_BYTES)
+            .then(pool::pool)
+            .flatten();
+        match pool {
+            // A few images a piece, so that a thread that starts late finds less to do.
+            Some(pool) => pool.install(|| {
+                let pieces = pool.current_num_threads() * 4;
+                out.par_chunks_exact_mut(length)
+                    .enumerate()
+                    .with_min_len(indices.len().div_ceil(pieces))
+                    .for_each(one);
+            }),
+            None => out.chunks_exact_mut(length).enumerate().for_each(one),
+        }
+        Ok(())
+    }
+
+    fn image(&self, index: usize) -> &[u8] {
+        let shard = self.starts.partition_point(|&start| start <= index) - 1;
+        let Mapped { map, data } = &self.shards[shard];
+        let length = self.image_len();
+        let start = data + (index - self.starts[shard]) * length;
+        &map[start..start + length]
+    }
+}
+
+fn open_shard(path: &Path, count: usize, shape: [usize; 3]) -> Result<Mapped, ReadError> {
+    let damaged = |reason: String| ReadError::Damaged {
+        path: path.into(),
+        reason,
+    };
+    let mut file = File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing(path.into()),
+        _ => damaged(e.to_string()),
+    })?;
+    let found = file.metadata().map_err(|e| damaged(e.to_string()))?.len();
+    let mut head = Vec::with_capacity(128);
+    (&mut file)
+        .take(npy::MAX_HEADER)
+        .read_to_end(&mut head)
+        .map_err(|e| damaged(e.to_string()))?;
+    let header = npy::parse(&head).map_err(&damaged)?;
+    let expected = header
+        .shape
+        .iter()
+        .try_fold(1_u64, |n, &d| n.checked_mul(d as u64))
+        .and_then(|n| n.checked_add(header.length as u64))
+        .ok_or_else(|| damaged("its header declares more than a file can hold".into()))?;
+    if found != expected {
+        return Err(damaged(format!(
+            "it has {found} bytes, its header says {expected}"
+        )));
+    }
+    let wanted = [count, shape[0], shape[1], shape[2]];
+    if header.shape != wanted {
+        return Err(ReadError::Other {
+            path: path.into(),
+            found: header.shape,
+            expected: wanted,
+        });
+    }
+    // SAFETY: the mapping is private to this reader and only read. Files of a set are never changed in place (prep
+    // writes under another name and renames); who truncates one by other means while it is open ends the process, as
+    // with any mapped file.
+    let map = unsafe { Mmap::map(&file) }.map_err(|e| damaged(e.to_string()))?;
+    if (map.len() as u64) < expected {
+        return Err(damaged("it became shorter while it was opened".into()));
+    }
+    Ok(Mapped {
+        map,
+        data: header.length,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: [usize; 3] = [2, 3, 3];
+
+    /// Image i has the bytes i, i + 1, ...
+    fn pixels(i: usize) -> Vec<u8> {
+        (0..18).map(|v| (i + v) as u8).collect()
+    }
+
+    fn set(folder: &Path, counts: &[usize]) -> Vec<(PathBuf, usize)> {
+        let mut next = 0..;
+        counts
+            .iter()
+            .enumerate()
+            .map(|(shard, &count)| {
+                let path = folder.join(format!("{shard}.npy"));
+                let mut bytes = npy::header(&[count, 2, 3, 3]);
+                bytes.extend((&mut next).take(count).flat_map(pixels));
+                std::fs::write(&path, bytes).unwrap();
+                (path, count)
+            })
+            .collect()
+    }
+
+    fn mirrored(i: usize) -> Vec<u8> {
+        pixels(i)
+            .chunks(9)
+            .flat_map(|row| row.chunks(3).rev().flatten().copied().collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn images_come_in_the_order_asked_for_across_shards_of_any_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = Reader::open(&set(folder.path(), &[3, 0, 1, 40]), SHAPE).unwrap();
+        assert_eq!(reader.len(), 44);
+        // Enough for the pool, and few enough for one thread.
+        for n in [6, 80_000] {
+            let indices: Vec<i64> = (0..n).map(|i| (i * 31 + 7) % 44).collect();
+            let flip: Vec<bool> = (0..n).map(|i| i % 3 == 0).collect();
+            let mut plain = vec![0; indices.len() * 18];
+            let mut flipped = plain.clone();
+            reader.gather(&indices, None, &mut plain).unwrap();
+            reader.gather(&indices, Some(&flip), &mut flipped).unwrap();
+            for (k, &i) in indices.iter().enumerate() {
+                let part = k * 18..(k + 1) * 18;
+                assert_eq!(plain[part.clone()], pixels(i as usize));
+                let expected = if flip[k] { mirrored } else { pixels }(i as usize);
+                assert_eq!(flipped[part], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_float_is_rounded_as_the_division() {
+        for v in 0..=255 {
+            assert_eq!(float(v), f32::from(v) / 127.5 - 1.0);
+        }
+    }
+
+    #[test]
+    fn floats_are_the_bytes_in_both_layouts() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = Reader::open(&set(folder.path(), &[250]), SHAPE).unwrap();
+        let indices = [249, 0, 17];
+        let flip = [false, true, true];
+        let mut bytes = vec![0; 54];
+        reader.gather(&indices, Some(&flip), &mut bytes).unwrap();
+        let (mut nhwc, mut nchw) = (vec![0.0; 54], vec![0.0; 54]);
+        for (layout, out) in [(Layout::Nhwc, &mut nhwc), (Layout::Nchw, &mut nchw)] {
+            reader
+                .gather_float(&indices, Some(&flip), layout, out)
+                .unwrap();
+        }
+        for (at, &byte) in bytes.iter().enumerate() {
+            let (image, pixel, channel) = (at / 18, at % 18 / 3, at % 3);
+            let float = f32::from(byte) / 127.5 - 1.0;
+            assert_eq!(nhwc[at], float);
+            assert_eq!(nchw[image * 18 + channel * 6 + pixel], float);
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_errors_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = Reader::open(&set(folder.path(), &[2]), SHAPE).unwrap();
+        let mut out = vec![9; 36];
+        for indices in [[0, 2], [0, -1], [i64::MAX, 0]] {
+            let error = reader.gather(&indices, None, &mut out).unwrap_err();
+            assert!(matches!(error, ReadError::Index { len: 2, .. }));
+        }
+        assert!(reader.gather(&[0], None, &mut out).is_err());
+        assert!(reader.gather(&[0, 1], Some(&[true]), &mut out).is_err());
+        assert_eq!(out, [9; 36]);
+        reader.gather(&[], None, &mut []).unwrap();
+    }
+
+    #[test]
+    fn a_shard_of_another_length_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let shards = set(folder.path(), &[2, 3]);
+        let whole = std::fs::read(&shards[1].0).unwrap();
+        for end in 0..whole.len() {
+            std::fs::write(&shards[1].0, &whole[..end]).unwrap();
+            let error = Reader::open(&shards, SHAPE).err().unwrap();
+            assert!(matches!(error, ReadError::Damaged { .. }), "{end}: {error}");
+        }
+        std::fs::write(&shards[1].0, [&whole[..], b"x"].concat()).unwrap();
+        assert!(matches!(
+            Reader::open(&shards, SHAPE),
+            Err(ReadError::Damaged { .. })
+        ));
+        std::fs::remove_file(&shards[1].0).unwrap();
+        assert!(matches!(
+            Reader::open(&shards, SHAPE),
+            Err(ReadError::Missing(_))
+        ));
+    }
+
+    #[test]
+    fn a_shard_of_other_images_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let shards = set(folder.path(), &[2]);
+        for (count, shape) in [(3, SHAPE), (2, [3, 2, 3]), (2, [2, 3, 1])] {
+            assert!(matches!(
+                Reader::open(&[(shards[0].0.clone(), count)], shape),
+                Err(ReadError::Other { .. })
+            ));
+        }
+    }
+}
