@@ -1,25 +1,41 @@
 //! JPEG by libjpeg-turbo: the accurate inverse DCT and smooth ("fancy") chroma upsampling, as in Pillow and OpenCV.
 
-use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
+use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::{damaged, Limit, Raw};
+use super::{damaged, Limit};
 use crate::colour::adobe_cmyk_to_rgb;
-use crate::orientation::jpeg_exif;
 use crate::{ImageError, Pixels};
 
 /// Scans of a progressive file beyond this many are an attack, not an image.
 const SCAN_LIMIT: u32 = 500;
 
+/// Memory kept from one image to the next, at most; larger images are rare and pay for their own.
+const KEPT_MEMORY: usize = 128 << 20;
+
 #[derive(Default)]
 pub(super) struct JpegDecoder {
     // Made on first use; kept, because making one costs as much as decoding a small image.
     decompressor: Option<Decompressor>,
+    /// The memory of an earlier image. Fresh memory costs a page fault for every 4 KiB.
+    spare: Vec<u8>,
+}
+
+/// A JPEG as stored, not yet turned, reduced along each axis.
+pub(super) struct Jpeg {
+    pub(super) pixels: Pixels,
+    pub(super) full: (usize, usize),
+    pub(super) by: usize,
 }
 
 impl JpegDecoder {
     /// A damaged or truncated file is an error: libjpeg's warnings are taken as errors, because what it returns then is
     /// an image that is partly grey.
-    pub(super) fn decode(&mut self, data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
+    pub(super) fn decode(
+        &mut self,
+        data: &[u8],
+        limit: Limit,
+        reduction: impl FnOnce(usize, usize) -> usize,
+    ) -> Result<Jpeg, ImageError> {
         let bad = |e: turbojpeg::Error| damaged("JPEG", e);
         let decompressor = match &mut self.decompressor {
             Some(d) => d,
@@ -30,14 +46,24 @@ impl JpegDecoder {
             }
         };
         let header = decompressor.read_header(data).map_err(bad)?;
-        let (width, height) = limit.check(header.width as u64, header.height as u64)?;
+        let full = limit.check(header.width as u64, header.height as u64)?;
+        // A lossless JPEG has no DCT that could be taken at fewer points.
+        let by = match header.is_lossless {
+            true => 1,
+            false => reduction(full.0, full.1),
+        };
+        let factor = ScalingFactor::new(1, by);
+        decompressor.set_scaling_factor(factor).map_err(bad)?;
+        let (width, height) = (factor.scale(full.0), factor.scale(full.1));
         let format = match header.colorspace {
             Colorspace::Gray => PixelFormat::GRAY,
             Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
             _ => PixelFormat::RGB,
         };
         let pitch = width * format.size();
-        let mut samples = vec![0; height * pitch];
+        let mut samples = std::mem::take(&mut self.spare);
+        // Only growth is cleared; what is there is overwritten.
+        samples.resize(height * pitch, 0);
         let image = Image {
             pixels: &mut samples[..],
             width,
@@ -45,15 +71,26 @@ impl JpegDecoder {
             height,
             format,
         };
-        decompressor.decompress(data, image).map_err(bad)?;
+        if let Err(e) = decompressor.decompress(data, image) {
+            self.recycle(samples);
+            return Err(bad(e));
+        }
         let (channels, samples) = match format {
             PixelFormat::GRAY => (1, samples),
             PixelFormat::CMYK => (3, adobe_cmyk_to_rgb(&samples)),
             _ => (3, samples),
         };
-        Ok(Raw {
+        Ok(Jpeg {
             pixels: Pixels::new(width, height, channels, samples)?,
-            exif: jpeg_exif(data).map(<[u8]>::to_vec),
+            full,
+            by,
         })
+    }
+
+    /// Keeps the memory of an image for the next one.
+    pub(super) fn recycle(&mut self, memory: Vec<u8>) {
+        if memory.capacity() <= KEPT_MEMORY && memory.capacity() > self.spare.capacity() {
+            self.spare = memory;
+        }
     }
 }
