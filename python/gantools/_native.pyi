@@ -45,7 +45,7 @@ DECODERS: list[tuple[str, str]]
 def decode(
     data: bytes, *, channels: int = 3, alpha: str = "error", orientation: str = "apply", max_pixels: int = 178956970
 ) -> NDArray[np.uint8]:
-    """The image in the bytes of a JPEG, PNG, WebP or BMP file: uint8 (h, w, channels), channels 1 or 3.
+    """The image in the bytes of a JPEG, PNG, WebP, BMP, GIF or TIFF file: uint8 (h, w, channels), channels 1 or 3.
 
     Args:
         data: the file's bytes; the format is taken from them.
@@ -129,7 +129,10 @@ class PixelPolicy:
         height: int,
         channels: int,
         crop: str = "center",
+        band: int | None = None,
+        background: tuple[int, int, int] | None = None,
         filter: str = "lanczos",
+        fast: bool = False,
         alpha: str = "error",
         orientation: str = "apply",
         max_pixels: int = 178956970,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,30 @@ TRAINING = {
 }
 
 
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | tuple[int, int] | None:
+    """A number of pixels, or two as WIDTHxHEIGHT."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no size such as 64 or 512x384.")
+    width, height = match.groups()
+    return int(width) if height is None else (int(width), int(height))
+
+
 @click.command("prep", short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")
 @click.option("--source", type=click.Path(path_type=Path), help="Folder or zip archive with the images.")
-@click.option("--size", type=click.IntRange(min=1), help="Side of the square result [celeba: 64, mnist: 28].")
+@click.option("--size", metavar="SIZE", callback=_size, help="Side of the square result [celeba: 64, mnist: 28].")
 @click.option(
     "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
 )
 @click.option(
-    "--filter", type=click.Choice(_native.FILTERS), default="lanczos", show_default=True, help="Resize, as Pillow's."
+    "--filter", type=click.Choice(_native.FILTERS), help="Resize, as Pillow's [lanczos; dhariwal has its own]."
+)
+@click.option("--pad-color", metavar="COLOR", help="Background of --crop pad: black, white or #rrggbb [black].")
+@click.option(
+    "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [the source's own].")
 @click.option("--split", "--partition", "split", help="train, val, test or all, where the source has splits.")
@@ -60,9 +76,11 @@ TRAINING = {
 def command(
     kind: str,
     source: Path | None,
-    size: int | None,
+    size: int | tuple[int, int] | None,
     crop: str,
-    filter: str,
+    filter: str | None,
+    pad_color: str | None,
+    fast: bool,
     channels: str | None,
     split: str | None,
     where: str | None,
@@ -87,6 +105,10 @@ def command(
     gantools prep fashion-mnist
     gantools prep photos/ --size 128 --crop center
 
+    Crops: center is the largest centred square; none the whole image, squeezed; pad the whole image on a background;
+    dhariwal that of ADM and EDM2; celeba-N the middle N x N of an aligned CelebA image; center-wide, with --size WxH, a
+    W x H picture in a W x W square as by StyleGAN's dataset_tool.
+
     Stopped by Ctrl-C, the same command goes on where it was. On several machines: the same command with --shards 1/4,
     2/4, 3/4, 4/4, then gantools merge.
     """
@@ -101,6 +123,8 @@ def command(
         "size": size,
         "crop": crop,
         "filter": filter,
+        "pad_color": pad_color,
+        "fast": fast,
         "channels": None if channels is None else int(channels),
         "split": split,
         "where": where,

@@ -62,9 +62,11 @@ def prep(
     kind: str,
     *,
     source: str | Path | None = None,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     crop: str = "center",
-    filter: str = "lanczos",
+    filter: str | None = None,
+    pad_color: str | None = None,
+    fast: bool = False,
     channels: int | None = None,
     split: str | None = None,
     where: str | None = None,
@@ -85,9 +87,15 @@ def prep(
     Args:
         kind: `celeba`, `mnist`, `fashion-mnist` or `folder`.
         source: folder or zip archive; None looks in the source's usual places, then downloads.
-        size: side of the square result in pixels; None for the source's own (celeba 64, the others as they are).
-        crop: `center` (largest centred square) or `none` (the whole image, squeezed).
-        filter: `lanczos`, `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13.
+        size: side of the square result in pixels; None for the source's own (celeba 64, the others as they are). For
+            the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
+        crop: `center` (largest centred square), `none` (the whole image, squeezed), `pad` (the whole image on a
+            background), `center-wide` (StyleGAN), `dhariwal` (ADM, EDM2), or `celeba-108`, `-128`, `-140`, `-148`,
+            `-178` (the middle of an aligned CelebA image); docs/formats.md defines each.
+        filter: `lanczos` (None), `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13. `dhariwal` has its own.
+        pad_color: the background of `pad`: `black` (None), `white` or `#rrggbb`.
+        fast: decode a JPEG at a half, a quarter or an eighth of its size where at least four times the result remains.
+            Pixels differ from the exact ones by a few levels.
         channels: 3 (RGB) or 1 (grey); None for the source's own.
         split: `train`, `val`, `test` or `all`, where the source has splits.
         where: only images for which this holds, for example `Smiling=1 & Male=-1`; see `gantools.data.filters`.
@@ -117,6 +125,8 @@ def prep(
         size=size,
         crop=crop,
         filter=filter,
+        pad_color=pad_color,
+        fast=fast,
         channels=channels,
         split=split,
         where=where,
@@ -159,7 +169,7 @@ class _Job:
     """A preparation that is decided in every respect and not begun."""
 
     images: Source
-    policy: dict[str, Any]
+    policy: _native.PixelPolicy
     per_shard: int
     plan: dict[str, Any]
     target: Path
@@ -314,9 +324,11 @@ def _resolve(
     kind: str,
     *,
     source: str | Path | None = None,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     crop: str = "center",
-    filter: str = "lanczos",
+    filter: str | None = None,
+    pad_color: str | None = None,
+    fast: bool = False,
     channels: int | None = None,
     split: str | None = None,
     where: str | None = None,
@@ -334,15 +346,32 @@ def _resolve(
         raise unknown_name("source", kind, SOURCES)
     for name, value, known in (
         ("crop", crop, _native.CROPS),
-        ("filter", filter, _native.FILTERS),
+        ("filter", filter or "lanczos", _native.FILTERS),
         ("alpha", alpha, _native.ALPHA_POLICIES),
         ("orientation", orientation, _native.ORIENTATION_POLICIES),
     ):
         if value not in known:
             raise unknown_name(name, value, known)
-    for name, number in (("size", size), ("limit", limit), ("shard_size", shard_size)):
+    width, height = size if isinstance(size, tuple) else (size, size)
+    for name, number in (("size", width), ("size", height), ("limit", limit), ("shard_size", shard_size)):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if crop == "center-wide":
+        if not isinstance(size, tuple) or size[1] > size[0]:
+            raise ConfigError(
+                "center-wide needs the size of a picture that is not tall.", "For example --size 512x384."
+            )
+    elif width != height:
+        raise ConfigError(
+            f"the crop {crop} makes squares, not {width}x{height}.", "Only center-wide takes two numbers."
+        )
+    if crop == "dhariwal" and filter is not None:
+        raise ConfigError("dhariwal has its own filters, box and bicubic.", "Leave --filter out.")
+    if crop == "dhariwal" and fast:
+        raise ConfigError("dhariwal shrinks by exact steps; it has no fast way.", "Leave --fast out, or choose a crop.")
+    if pad_color is not None and crop != "pad":
+        raise ConfigError(f"the crop {crop} has no background.", "--pad-color goes with --crop pad.")
+    background = _color(pad_color or "black")
 
     images, filtered = filters.apply(
         SOURCES[kind](None if source is None else Path(source), split),
@@ -351,25 +380,52 @@ def _resolve(
         equal=balance,
         progress=progress,
     )
-    side = size or images.size
+    side = width or images.size
     if side is None:
         raise ConfigError(f"prep {kind}: which size?", f"Type: gantools prep {kind} --source {source} --size 64")
     channels = channels or images.channels
     if limit is not None and limit < len(images):
         images = images.select(np.arange(limit, dtype=np.int64))
-    policy = {
+    policy: dict[str, Any] = {
         "width": side,
         "height": side,
         "channels": channels,
         "crop": crop,
-        "filter": filter,
+        "filter": "box, bicubic" if crop == "dhariwal" else filter or "lanczos",
+        "decode": "fast-4x" if fast else "exact",
         "alpha": alpha,
         "orientation": orientation,
     }
+    if crop == "pad":
+        policy["pad_color"] = "#{:02x}{:02x}{:02x}".format(*background)
+    if crop == "center-wide":
+        policy["band"] = height
+    native_policy = _native.PixelPolicy(
+        width=side,
+        height=side,
+        channels=channels,
+        crop=crop,
+        band=height,
+        background=background,
+        filter=filter or "lanczos",
+        fast=fast,
+        alpha=alpha,
+        orientation=orientation,
+    )
     target = Path(out) if out is not None else Path("data") / _name(images, side)
     per_shard = shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
     plan = _plan(images, policy, per_shard, target.name, {"limit": limit, **filtered})
-    return _Job(images, policy, per_shard, plan, target)
+    return _Job(images, native_policy, per_shard, plan, target)
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    named = {"black": (0, 0, 0), "white": (255, 255, 255)}
+    if text.lower() in named:
+        return named[text.lower()]
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise ConfigError(f"{text!r} is no colour.", "Write black, white or #rrggbb.")
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
 
 
 def _say(text: str, show: bool) -> None:
@@ -477,7 +533,6 @@ def _shards(
     starts = {i: i * job.per_shard for i in mine}
     sizes = {i: min(job.per_shard, len(images) - start) for i, start in starts.items()}
     records = {i: _record(partial, i) for i in mine}
-    native_policy = _native.PixelPolicy(**job.policy)
     total = sum(sizes.values())
     done = sum(sizes[i] for i, record in records.items() if record is not None)
     with Progress(f"preparing {images.name}", total, start=done, show=progress) as bar:
@@ -492,7 +547,7 @@ def _shards(
                     count, xxh3, rejects = _native.prepare_shard(
                         images.reader,
                         images.items[start : start + sizes[i]],
-                        native_policy,
+                        job.policy,
                         partial / _shard_name(i),
                         threads,
                         lambda n, before=before: bar.update(before + n),  # type: ignore[misc]

@@ -32,7 +32,7 @@ fn div255(x: u32) -> u32 {
 }
 
 /// Luma of ITU-R 601 in 16-bit fixed point, as Pillow's `convert("L")`.
-fn luma(rgb: &[u8]) -> u8 {
+pub(crate) fn luma(rgb: &[u8]) -> u8 {
     let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(u32::from);
     ((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8
 }

@@ -14,11 +14,11 @@ mod policy;
 pub mod resize;
 
 pub use colour::AlphaPolicy;
-pub use crop::Crop;
+pub use crop::{Crop, Placement};
 pub use decode::{DecodeOptions, Decoder, DECODERS, DEFAULT_MAX_PIXELS};
 pub use encode::encode_png;
 pub use error::ImageError;
 pub use orientation::OrientationPolicy;
 pub use pixels::Pixels;
-pub use policy::{PixelPolicy, Preparer};
+pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};
 pub use resize::Filter;

@@ -45,19 +45,32 @@ pub(crate) fn jpeg_exif(data: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Turns `image` as its EXIF data ask; unreadable EXIF data ask for nothing.
-pub(crate) fn apply(image: Pixels, exif: Option<&[u8]>) -> Pixels {
-    // (swap axes, mirror x, mirror y) of the *source* coordinate for each orientation.
-    let (transpose, flip_x, flip_y) = match exif.and_then(Orientation::from_exif_chunk) {
-        None | Some(Orientation::NoTransforms) => return image,
-        Some(Orientation::FlipHorizontal) => (false, true, false),
-        Some(Orientation::Rotate180) => (false, true, true),
-        Some(Orientation::FlipVertical) => (false, false, true),
-        Some(Orientation::Rotate90FlipH) => (true, false, false),
-        Some(Orientation::Rotate90) => (true, false, true),
-        Some(Orientation::Rotate270FlipH) => (true, true, true),
-        Some(Orientation::Rotate270) => (true, true, false),
-    };
+/// The orientation that EXIF data ask for; absent or unreadable data ask for nothing.
+pub(crate) fn from_exif(exif: Option<&[u8]>) -> Orientation {
+    exif.and_then(Orientation::from_exif_chunk)
+        .unwrap_or(Orientation::NoTransforms)
+}
+
+/// Whether to swap the axes, and to mirror x and y of the *stored* image.
+pub(crate) fn parts(orientation: Orientation) -> (bool, bool, bool) {
+    match orientation {
+        Orientation::NoTransforms => (false, false, false),
+        Orientation::FlipHorizontal => (false, true, false),
+        Orientation::Rotate180 => (false, true, true),
+        Orientation::FlipVertical => (false, false, true),
+        Orientation::Rotate90FlipH => (true, false, false),
+        Orientation::Rotate90 => (true, false, true),
+        Orientation::Rotate270FlipH => (true, true, true),
+        Orientation::Rotate270 => (true, true, false),
+    }
+}
+
+/// Turns `image` upright.
+pub(crate) fn apply(image: Pixels, orientation: Orientation) -> Pixels {
+    if orientation == Orientation::NoTransforms {
+        return image;
+    }
+    let (transpose, flip_x, flip_y) = parts(orientation);
     let (w, h, c) = (image.width, image.height, image.channels);
     let (out_w, out_h) = if transpose { (h, w) } else { (w, h) };
     let mut data = Vec::with_capacity(image.data.len());
@@ -105,7 +118,7 @@ mod tests {
             (8, 2, [3, 6, 2, 5, 1, 4]),
         ];
         for (orientation, width, data) in expected {
-            let turned = apply(image(), Some(&exif(orientation)));
+            let turned = apply(image(), from_exif(Some(&exif(orientation))));
             assert_eq!(
                 (turned.width, &turned.data[..]),
                 (width, &data[..]),
@@ -118,7 +131,7 @@ mod tests {
     fn absurd_exif_changes_nothing() {
         let image = Pixels::new(2, 1, 1, vec![1, 2]).unwrap();
         for bytes in [&b""[..], b"II*\0", &exif(0)[..], &exif(9)[..], &[0xff; 40]] {
-            assert_eq!(apply(image.clone(), Some(bytes)), image);
+            assert_eq!(apply(image.clone(), from_exif(Some(bytes))), image);
         }
     }
 

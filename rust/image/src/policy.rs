@@ -1,6 +1,8 @@
 //! The whole way of one image: bytes -> decode -> orientation -> alpha -> channels -> crop -> resize.
 
-use crate::resize::pillow::Resizer;
+use crate::colour::luma;
+use crate::decode::Reduced;
+use crate::resize::pillow::{Geometry, Resizer};
 use crate::{Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels};
 
 /// Everything that decides the pixels of a prepared image.
@@ -12,16 +14,43 @@ pub struct PixelPolicy {
     pub height: usize,
     /// Which part of the image is kept.
     pub crop: Crop,
-    /// How that part is resized.
+    /// Height of the picture of [`Crop::CenterWide`]; other crops do not look at it.
+    pub band: usize,
+    /// RGB around the picture of [`Crop::Pad`]; for one channel its luma counts.
+    pub background: [u8; 3],
+    /// How the kept part is resized; [`Crop::Dhariwal`] has its own filters.
     pub filter: Filter,
+    /// Whether a JPEG that is at least [`FAST_MARGIN`] times larger than needed may be decoded at a half, a quarter or
+    /// an eighth of its size. Never together with [`Crop::Dhariwal`], whose halving it would replace.
+    pub fast: bool,
     /// Channels, transparency, orientation and the size limit.
     pub decode: DecodeOptions,
 }
+
+/// With `fast`, the part of a JPEG that is kept has at least this many times the pixels of the result along each axis
+/// when it comes out of the decoder.
+pub const FAST_MARGIN: usize = 4;
 
 impl PixelPolicy {
     /// Bytes of one prepared image.
     pub fn image_len(&self) -> usize {
         self.width * self.height * self.decode.channels
+    }
+
+    /// By how much (1, 2, 4 or 8) a JPEG of this upright size may be reduced in its decoder.
+    fn reduction(&self, width: usize, height: usize) -> usize {
+        let target = (self.width, self.height);
+        let allowed = self.fast && self.crop != Crop::Dhariwal;
+        match self.crop.placement(width, height, target, self.band) {
+            Ok(p) if allowed => [8, 4, 2]
+                .into_iter()
+                .find(|by| {
+                    p.part.2 >= p.size.0 * FAST_MARGIN * by
+                        && p.part.3 >= p.size.1 * FAST_MARGIN * by
+                })
+                .unwrap_or(1),
+            _ => 1,
+        }
     }
 }
 
@@ -30,6 +59,8 @@ impl PixelPolicy {
 pub struct Preparer {
     decoder: Decoder,
     resizer: Resizer,
+    /// A resized picture before it is put on its background.
+    picture: Vec<u8>,
 }
 
 impl Preparer {
@@ -40,8 +71,12 @@ impl Preparer {
         policy: &PixelPolicy,
         out: &mut [u8],
     ) -> Result<(), ImageError> {
-        let image = self.decoder.decode(data, &policy.decode)?;
-        self.crop_and_resize(&image, policy, out)
+        let reduced = self
+            .decoder
+            .decode_reduced(data, &policy.decode, |w, h| policy.reduction(w, h))?;
+        let result = self.crop_and_resize(&reduced, policy, out);
+        self.decoder.recycle(reduced.pixels);
+        result
     }
 
     /// As `encoded`, for an image that is pixels already (1 to 4 channels).
@@ -53,26 +88,75 @@ impl Preparer {
     ) -> Result<(), ImageError> {
         let image = crate::colour::flatten_alpha(image, policy.decode.alpha)?;
         let image = crate::colour::to_channels(image, policy.decode.channels)?;
-        self.crop_and_resize(&image, policy, out)
+        self.crop_and_resize(&Reduced::not(image), policy, out)
     }
 
     fn crop_and_resize(
+        &mut self,
+        image: &Reduced,
+        policy: &PixelPolicy,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
+        if policy.crop == Crop::Dhariwal {
+            return self.dhariwal(&image.pixels, policy, out);
+        }
+        let (w, h) = image.full;
+        let target = (policy.width, policy.height);
+        let placement = policy.crop.placement(w, h, target, policy.band)?;
+        let geometry = image.geometry(&Geometry {
+            window: placement.window,
+            ..Geometry::whole(placement.part, placement.size)
+        });
+        let (_, _, width, height) = placement.window;
+        if (width, height) == target {
+            return self
+                .resizer
+                .resize(&image.pixels, &geometry, policy.filter, out);
+        }
+
+        let c = image.pixels.channels;
+        self.picture.resize(width * height * c, 0);
+        self.resizer
+            .resize(&image.pixels, &geometry, policy.filter, &mut self.picture)?;
+        match c {
+            1 => out.fill(luma(&policy.background)),
+            _ => {
+                let pixels = out.chunks_exact_mut(3);
+                pixels.for_each(|px| px.copy_from_slice(&policy.background));
+            }
+        }
+        for (y, row) in self.picture.chunks_exact(width * c).enumerate() {
+            let at = ((placement.at.1 + y) * policy.width + placement.at.0) * c;
+            out[at..at + width * c].copy_from_slice(row);
+        }
+        Ok(())
+    }
+
+    fn dhariwal(
         &mut self,
         image: &Pixels,
         policy: &PixelPolicy,
         out: &mut [u8],
     ) -> Result<(), ImageError> {
-        let (x, y, w, h) =
-            policy
-                .crop
-                .rectangle(image.width, image.height, policy.width, policy.height)?;
-        self.resizer.resize(
-            image,
-            (x, y, w, h),
-            policy.width,
-            policy.height,
-            policy.filter,
-            out,
-        )
+        let target = (policy.width, policy.height);
+        let (mut w, mut h) = (image.width, image.height);
+        let mut halved: Option<Pixels> = None;
+        while w.min(h) >= 2 * policy.width {
+            let from = halved.as_ref().unwrap_or(image);
+            let size = (w / 2, h / 2);
+            let mut data = vec![0; size.0 * size.1 * image.channels];
+            let geometry = Geometry::whole((0, 0, w, h), size);
+            self.resizer
+                .resize(from, &geometry, Filter::Box, &mut data)?;
+            halved = Some(Pixels::new(size.0, size.1, image.channels, data)?);
+            (w, h) = size;
+        }
+        let placement = policy.crop.placement(w, h, target, policy.band)?;
+        let geometry = Geometry {
+            window: placement.window,
+            ..Geometry::whole(placement.part, placement.size)
+        };
+        let from = halved.as_ref().unwrap_or(image);
+        self.resizer.resize(from, &geometry, Filter::Bicubic, out)
     }
 }

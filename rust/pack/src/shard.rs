@@ -161,6 +161,9 @@ mod tests {
             width: size,
             height: size,
             crop: Crop::Center,
+            band: 0,
+            background: [0; 3],
+            fast: false,
             filter: Filter::Lanczos,
             decode: DecodeOptions {
                 channels: 1,

@@ -120,9 +120,9 @@ fn resize<'py>(
     let pixels = pixels_from_array(&image)?;
     let resized = py.detach(|| {
         let part = (0, 0, pixels.width, pixels.height);
+        let geometry = gi::resize::pillow::Geometry::whole(part, (width, height));
         let mut data = vec![0; height * width * pixels.channels];
-        gi::resize::pillow::Resizer::default()
-            .resize(&pixels, part, width, height, filter, &mut data)?;
+        gi::resize::pillow::Resizer::default().resize(&pixels, &geometry, filter, &mut data)?;
         gi::Pixels::new(width, height, pixels.channels, data)
     });
     to_array3(

@@ -92,14 +92,18 @@ struct PixelPolicy(gi::PixelPolicy);
 #[pymethods]
 impl PixelPolicy {
     #[new]
-    #[pyo3(signature = (*, width, height, channels, crop="center", filter="lanczos", alpha="error",
-                        orientation="apply", max_pixels=178_956_970))]
+    #[pyo3(signature = (*, width, height, channels, crop="center", band=None,
+                        background=None, filter="lanczos", fast=false, alpha="error", orientation="apply",
+                        max_pixels=178_956_970))]
     fn new(
         width: usize,
         height: usize,
         channels: usize,
         crop: &str,
+        band: Option<usize>,
+        background: Option<(u8, u8, u8)>,
         filter: &str,
+        fast: bool,
         alpha: &str,
         orientation: &str,
         max_pixels: u64,
@@ -111,6 +115,9 @@ impl PixelPolicy {
             width,
             height,
             crop: by_name("crop", crop, &gi::Crop::NAMES)?,
+            band: band.unwrap_or(height),
+            background: background.map_or([0; 3], Into::into),
+            fast,
             filter: by_name("filter", filter, &gi::Filter::NAMES)?,
             decode: decode_options(channels, alpha, orientation, max_pixels)?,
         }))

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
+use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder};
 
 use super::{damaged, Limit, Raw};
@@ -23,6 +24,6 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     decoder.read_image(&mut samples).map_err(bad)?;
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        exif: None,
+        orientation: Orientation::NoTransforms,
     })
 }

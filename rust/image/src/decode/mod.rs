@@ -1,24 +1,31 @@
 //! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
 
 mod bmp;
+mod gif;
 mod jpeg;
 mod png;
+mod tiff;
 mod webp;
+
+use image::metadata::Orientation;
 
 use crate::colour::{self, AlphaPolicy};
 use crate::orientation::{self, OrientationPolicy};
+use crate::resize::pillow::Geometry;
 use crate::{ImageError, Pixels};
 
 /// The default limit on width times height: Pillow's bound for "decompression bomb" errors.
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
 
 /// The libraries that decide decoded pixels, with their versions; recorded in manifests.
-pub const DECODERS: [(&str, &str); 4] = [
+pub const DECODERS: [(&str, &str); 6] = [
     // As bundled by turbojpeg-sys 1.2.0.
     ("libjpeg-turbo", "3.1.0"),
     ("png", "0.18.1"),
     ("image-webp", "0.2.4"),
     ("image", "0.25.10"),
+    ("gif", "0.14.2"),
+    ("tiff", "0.11.3"),
 ];
 
 /// How bytes become pixels.
@@ -34,13 +41,64 @@ pub struct DecodeOptions {
     pub max_pixels: u64,
 }
 
-/// What a format's decoder returns: 1 to 4 channels as stored, and the EXIF data if there are any.
+/// What a format's decoder returns: 1 to 4 channels as stored, and how they have to be turned.
 struct Raw {
     pixels: Pixels,
-    exif: Option<Vec<u8>>,
+    orientation: Orientation,
 }
 
-/// Decodes one image after the other; keeps decoder state between them, so make one for each thread.
+/// An image that may have come out of its decoder smaller than it is.
+pub(crate) struct Reduced {
+    pub(crate) pixels: Pixels,
+    /// Its upright width and height in the file.
+    pub(crate) full: (usize, usize),
+    /// 1, 2, 4 or 8: pixels of the file, along each axis, for one of `pixels`.
+    by: usize,
+    /// Where the left and upper edge of the full image lie in `pixels`: not at 0 where the last column or row, which
+    /// stands for fewer pixels of the file than the others, has been turned to the front.
+    origin: (f64, f64),
+}
+
+impl Reduced {
+    /// An image as large as it is.
+    pub(crate) fn not(pixels: Pixels) -> Self {
+        Self {
+            full: (pixels.width, pixels.height),
+            pixels,
+            by: 1,
+            origin: (0.0, 0.0),
+        }
+    }
+
+    /// A geometry of the full image in terms of the smaller one: the smallest part of whole pixels, in it the exact span.
+    pub(crate) fn geometry(&self, full: &Geometry) -> Geometry {
+        if self.by == 1 {
+            return *full;
+        }
+        let axis = |start: usize, length: usize, origin: f64, limit: usize| {
+            let by = self.by as f64;
+            let (start, length) = (origin + start as f64 / by, length as f64 / by);
+            let first = start.floor();
+            let end = (start + length).ceil().min(limit as f64);
+            (
+                first as usize,
+                (end - first) as usize,
+                start - first,
+                length,
+            )
+        };
+        let (x, y, w, h) = full.part;
+        let (x, w, left, across) = axis(x, w, self.origin.0, self.pixels.width);
+        let (y, h, top, down) = axis(y, h, self.origin.1, self.pixels.height);
+        Geometry {
+            part: (x, y, w, h),
+            span: (left, top, across, down),
+            ..*full
+        }
+    }
+}
+
+/// Decodes one image after the other; keeps decoder state and memory between them, so make one for each thread.
 #[derive(Default)]
 pub struct Decoder {
     jpeg: jpeg::JpegDecoder,
@@ -49,27 +107,79 @@ pub struct Decoder {
 impl Decoder {
     /// The image in `data` with 1 or 3 channels, by the rules of `options`.
     pub fn decode(&mut self, data: &[u8], options: &DecodeOptions) -> Result<Pixels, ImageError> {
+        Ok(self.decode_reduced(data, options, |_, _| 1)?.pixels)
+    }
+
+    /// As `decode`, where a JPEG is reduced by `reduction(width, height)` of its upright size: 1, 2, 4 or 8.
+    pub(crate) fn decode_reduced(
+        &mut self,
+        data: &[u8],
+        options: &DecodeOptions,
+        reduction: impl FnOnce(usize, usize) -> usize,
+    ) -> Result<Reduced, ImageError> {
         let limit = Limit(options.max_pixels);
-        let raw = match data {
-            [] => return Err(ImageError::NotAnImage("it is empty".into())),
-            [0xff, 0xd8, 0xff, ..] => self.jpeg.decode(data, limit)?,
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(data, limit)?,
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
-                webp::decode(data, limit)?
-            }
-            [b'B', b'M', ..] => bmp::decode(data, limit)?,
-            [b'G', b'I', b'F', b'8', ..] => return Err(ImageError::Unsupported("GIF".into())),
-            [b'I', b'I', 0x2a, 0, ..] | [b'M', b'M', 0, 0x2a, ..] => {
-                return Err(ImageError::Unsupported("TIFF".into()))
-            }
-            _ => return Err(ImageError::NotAnImage(describe_start(data))),
+        let turned = |orientation| match options.orientation {
+            OrientationPolicy::Apply => orientation,
+            OrientationPolicy::Ignore => Orientation::NoTransforms,
         };
-        let pixels = match options.orientation {
-            OrientationPolicy::Apply => orientation::apply(raw.pixels, raw.exif.as_deref()),
-            OrientationPolicy::Ignore => raw.pixels,
+        let mut reduced = match data {
+            [0xff, 0xd8, 0xff, ..] => {
+                let orientation = turned(orientation::from_exif(orientation::jpeg_exif(data)));
+                let (transpose, flip_x, flip_y) = orientation::parts(orientation);
+                let jpeg = self.jpeg.decode(data, limit, |w, h| {
+                    if transpose {
+                        reduction(h, w)
+                    } else {
+                        reduction(w, h)
+                    }
+                })?;
+                let (w, h) = jpeg.full;
+                // What the last column and row are short of.
+                let short = |n: usize| (n.div_ceil(jpeg.by) * jpeg.by - n) as f64 / jpeg.by as f64;
+                let x = if flip_x { short(w) } else { 0.0 };
+                let y = if flip_y { short(h) } else { 0.0 };
+                let (full, origin) = match transpose {
+                    true => ((h, w), (y, x)),
+                    false => ((w, h), (x, y)),
+                };
+                Reduced {
+                    pixels: orientation::apply(jpeg.pixels, orientation),
+                    full,
+                    by: jpeg.by,
+                    origin,
+                }
+            }
+            _ => {
+                let raw = decode_other(data, limit)?;
+                Reduced::not(orientation::apply(raw.pixels, turned(raw.orientation)))
+            }
         };
-        let pixels = colour::flatten_alpha(pixels, options.alpha)?;
-        colour::to_channels(pixels, options.channels)
+        reduced.pixels = colour::flatten_alpha(reduced.pixels, options.alpha)?;
+        reduced.pixels = colour::to_channels(reduced.pixels, options.channels)?;
+        Ok(reduced)
+    }
+
+    /// Takes the memory of an image that is no longer needed for the next one.
+    pub(crate) fn recycle(&mut self, pixels: Pixels) {
+        self.jpeg.recycle(pixels.data);
+    }
+}
+
+/// Every format but JPEG.
+fn decode_other(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
+    match data {
+        [] => Err(ImageError::NotAnImage("it is empty".into())),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(data, limit),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+            webp::decode(data, limit)
+        }
+        [b'B', b'M', ..] => bmp::decode(data, limit),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(data, limit),
+        // With 42, or 43 for files beyond 4 GB (BigTIFF).
+        [b'I', b'I', 0x2a | 0x2b, 0, ..] | [b'M', b'M', 0, 0x2a | 0x2b, ..] => {
+            tiff::decode(data, limit)
+        }
+        _ => Err(ImageError::NotAnImage(describe_start(data))),
     }
 }
 
@@ -159,7 +269,10 @@ mod tests {
             message(&[0, 1, 255]),
             "not an image (it begins with the bytes 00 01 ff)"
         );
-        assert_eq!(message(b"GIF89a..."), "unsupported GIF");
+        assert_eq!(
+            message(b"GIF88a..."),
+            "not an image (it begins with the text \"GIF88a...\")"
+        );
     }
 
     #[test]

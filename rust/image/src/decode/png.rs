@@ -5,6 +5,7 @@ use std::io::Cursor;
 use png::{Decoder, Transformations};
 
 use super::{damaged, Limit, Raw};
+use crate::orientation::from_exif;
 use crate::{ImageError, Pixels};
 
 pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
@@ -22,12 +23,10 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let mut samples = vec![0; width * height * channels];
     reader.next_frame(&mut samples).map_err(bad)?;
     // An `eXIf` chunk may stand after the image data.
-    let exif = match reader.finish() {
-        Ok(()) => reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec),
-        Err(e) => return Err(bad(e)),
-    };
+    reader.finish().map_err(bad)?;
+    let orientation = from_exif(reader.info().exif_metadata.as_deref());
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        exif,
+        orientation,
     })
 }

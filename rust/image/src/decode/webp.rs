@@ -5,6 +5,7 @@ use std::io::Cursor;
 use image_webp::WebPDecoder;
 
 use super::{damaged, Limit, Raw};
+use crate::orientation::from_exif;
 use crate::{ImageError, Pixels};
 
 pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
@@ -17,9 +18,11 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     decoder.read_image(&mut samples).map_err(bad)?;
     let exif = decoder.exif_metadata().map_err(bad)?;
     // Some writers put the JPEG prefix before the TIFF data.
-    let exif = exif.map(|e| e.strip_prefix(b"Exif\0\0").map(<[u8]>::to_vec).unwrap_or(e));
+    let exif = exif
+        .as_deref()
+        .map(|e| e.strip_prefix(b"Exif\0\0").unwrap_or(e));
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        exif,
+        orientation: from_exif(exif),
     })
 }

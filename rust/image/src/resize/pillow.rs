@@ -5,6 +5,7 @@
 //! the passes therefore matters: the other way round changes one byte in eight. It is the horizontal pass first, but,
 //! since Pillow 13, the vertical one where the height shrinks by more than twice as many pixels as the width.
 
+use super::rgb;
 use crate::{ImageError, Pixels};
 
 /// Resampling filters, with Pillow's names and supports.
@@ -73,34 +74,42 @@ impl Filter {
 }
 
 /// Bits of the fixed-point weights: 8 for the sample and 2 against overflow are left of 32.
-const PRECISION_BITS: u32 = 32 - 8 - 2;
+pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// One half, so that the final shift rounds.
-const HALF: i32 = 1 << (PRECISION_BITS - 1);
+pub(super) const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 /// The fixed-point weights of one axis.
-struct Axis {
+pub(super) struct Axis {
     /// For each target index: its first source index and its number of weights.
-    bounds: Vec<(usize, usize)>,
+    pub(super) bounds: Vec<(usize, usize)>,
     /// `taps` weights for each target index, zero beyond its number.
-    weights: Vec<i32>,
-    taps: usize,
+    pub(super) weights: Vec<i32>,
+    pub(super) taps: usize,
 }
 
 impl Axis {
-    fn new(input: usize, output: usize, filter: Filter) -> Self {
-        let scale = input as f64 / output as f64;
+    /// Weights for the targets `window` (first, number) of `output`, which the span `from` (start, length; in general
+    /// no whole pixels) of `input` pixels becomes: Pillow's `precompute_coeffs`.
+    fn new(
+        input: usize,
+        from: (f64, f64),
+        output: usize,
+        window: (usize, usize),
+        filter: Filter,
+    ) -> Self {
+        let scale = from.1 / output as f64;
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
         let taps = support.ceil() as usize * 2 + 1;
-        let mut bounds = Vec::with_capacity(output);
-        let mut weights = vec![0; output * taps];
+        let mut bounds = Vec::with_capacity(window.1);
+        let mut weights = vec![0; window.1 * taps];
         let mut exact = vec![0.0; taps];
-        for (target, fixed) in weights.chunks_exact_mut(taps).enumerate() {
-            let center = (target as f64 + 0.5) * scale;
+        for (i, fixed) in weights.chunks_exact_mut(taps).enumerate() {
+            let center = from.0 + ((window.0 + i) as f64 + 0.5) * scale;
             let shrink = 1.0 / stretch;
             // `as usize` truncates and takes a negative number to 0, as Pillow's cast and clamp do together.
             let first = (center - support + 0.5) as usize;
@@ -122,17 +131,88 @@ impl Axis {
             taps,
         }
     }
+
+    /// The first source index that any target needs, and the one after the last.
+    fn reach(&self) -> (usize, usize) {
+        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
+        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
+        (first, end)
+    }
 }
 
-/// The two axes for one pair of sizes, with the horizontal weights repeated for each channel.
+/// What is resized to what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geometry {
+    /// x, y, width and height of the part of the image that pixels are taken from; nothing outside is looked at.
+    pub part: (usize, usize, usize, usize),
+    /// x, y, width and height, relative to the part, of the span that becomes the result: mostly the whole part.
+    pub span: (f64, f64, f64, f64),
+    /// Width and height that the span is resized to.
+    pub size: (usize, usize),
+    /// x, y, width and height of what is wanted of that.
+    pub window: (usize, usize, usize, usize),
+}
+
+impl Geometry {
+    /// A part resized as a whole.
+    pub fn whole(part: (usize, usize, usize, usize), size: (usize, usize)) -> Self {
+        Self {
+            part,
+            span: (0.0, 0.0, part.2 as f64, part.3 as f64),
+            size,
+            window: (0, 0, size.0, size.1),
+        }
+    }
+
+    fn check(&self, image: &Pixels, out: usize) -> Result<(), ImageError> {
+        let (x0, y0, w, h) = self.part;
+        if w == 0 || h == 0 || x0 + w > image.width || y0 + h > image.height {
+            return Err(ImageError::Geometry(format!(
+                "the crop {w}x{h}+{x0}+{y0} is not inside {}x{}",
+                image.width, image.height
+            )));
+        }
+        let (x, y, width, height) = self.window;
+        if width == 0 || height == 0 || out != width * height * image.channels {
+            return Err(ImageError::Geometry(format!(
+                "{out} bytes are not a {width}x{height} image of {} channels",
+                image.channels
+            )));
+        }
+        let inside = |start: f64, length: f64, whole: usize| {
+            start >= 0.0 && length > 0.0 && start + length <= whole as f64
+        };
+        let (left, top, across, down) = self.span;
+        if x + width > self.size.0
+            || y + height > self.size.1
+            || !inside(left, across, w)
+            || !inside(top, down, h)
+        {
+            return Err(ImageError::Geometry(format!("{self:?} contradicts itself")));
+        }
+        Ok(())
+    }
+}
+
+/// What decides the weights.
+#[derive(Clone, Copy, PartialEq)]
+struct Key {
+    geometry: Geometry,
+    filter: Filter,
+    channels: usize,
+}
+
+/// The two axes for one geometry, with the horizontal weights repeated for each channel.
 struct Tables {
-    key: (usize, usize, usize, usize, Filter, usize),
+    key: Key,
     x: Axis,
     y: Axis,
     /// `x.weights` with each weight `channels` times in a row, so that it lines up with interleaved samples; for each
     /// target index `x_stride` of them, zeros at the end.
     x_interleaved: Vec<i32>,
     x_stride: usize,
+    /// The horizontal weights for the vector code for RGB, where it is used.
+    x_rgb: Option<rgb::Weights>,
 }
 
 /// Resizes image after image; keeps the weights of the last few pairs of sizes and the memory between the passes.
@@ -146,55 +226,56 @@ pub struct Resizer {
 const KEPT_TABLES: usize = 8;
 
 impl Resizer {
-    /// Resizes the part `(x, y, width, height)` of `image` to `height` x `width` pixels, into `out` (HWC).
+    /// Resizes as `geometry` says, into `out` (HWC).
     ///
-    /// Equal to Pillow's `image.crop(...).resize((width, height), filter)` byte for byte.
+    /// Byte for byte equal to Pillow's `image.crop(part).resize(size, filter, box=span).crop(window)`.
     pub fn resize(
         &mut self,
         image: &Pixels,
-        part: (usize, usize, usize, usize),
-        width: usize,
-        height: usize,
+        geometry: &Geometry,
         filter: Filter,
         out: &mut [u8],
     ) -> Result<(), ImageError> {
-        let (x0, y0, w, h) = part;
+        geometry.check(image, out.len())?;
         let c = image.channels;
-        if w == 0 || h == 0 || x0 + w > image.width || y0 + h > image.height {
-            return Err(ImageError::Geometry(format!(
-                "the crop {w}x{h}+{x0}+{y0} is not inside {}x{}",
-                image.width, image.height
-            )));
-        }
-        if width == 0 || height == 0 || out.len() != width * height * c {
-            return Err(ImageError::Geometry(format!(
-                "{} bytes are not a {width}x{height} image of {c} channels",
-                out.len()
-            )));
-        }
+        let (x0, y0, w, h) = geometry.part;
+        let (left, top, width, height) = geometry.window;
         let stride = image.width * c;
         let start = y0 * stride + x0 * c;
         let row = |y: usize| &image.data[start + y * stride..][..w * c];
 
-        // Pillow skips the pass along an axis whose size stays.
-        let (across, down) = (w != width, h != height);
+        // Pillow skips the pass along an axis that stays as it is.
+        let across = (0.0, geometry.size.0 as f64) != (geometry.span.0, geometry.span.2);
+        let down = (0.0, geometry.size.1 as f64) != (geometry.span.1, geometry.span.3);
         let between = &mut self.between;
-        let tables = Self::tables(&mut self.tables, (w, h, width, height, filter, c));
+        let key = Key {
+            geometry: Geometry {
+                part: (0, 0, w, h), // where it lies does not matter for the weights
+                ..*geometry
+            },
+            filter,
+            channels: c,
+        };
+        let tables = Self::tables(&mut self.tables, key);
         match (across, down) {
             (false, false) => {
-                for (y, to) in out.chunks_exact_mut(w * c).enumerate() {
-                    to.copy_from_slice(row(y));
+                for (y, to) in out.chunks_exact_mut(width * c).enumerate() {
+                    to.copy_from_slice(&row(top + y)[left * c..][..width * c]);
                 }
             }
             (true, false) => {
                 for (y, to) in out.chunks_exact_mut(width * c).enumerate() {
-                    horizontal(row(y), tables, c, to);
+                    horizontal(row(top + y), tables, c, to);
                 }
             }
-            (false, true) => vertical(&image.data[start..], stride, &tables.y, w * c, out),
-            (true, true) if vertical_first(w, h, width, height) => {
-                between.resize(height * w * c, 0);
-                vertical(&image.data[start..], stride, &tables.y, w * c, between);
+            (false, true) => {
+                let columns = &image.data[start + left * c..];
+                vertical(columns, stride, &tables.y, 0, width * c, out);
+            }
+            (true, true) if vertical_first(geometry) => {
+                reserve(between, height * w * c);
+                let between = &mut between[..height * w * c];
+                vertical(&image.data[start..], stride, &tables.y, 0, w * c, between);
                 for (row, to) in between
                     .chunks_exact(w * c)
                     .zip(out.chunks_exact_mut(width * c))
@@ -203,18 +284,20 @@ impl Resizer {
                 }
             }
             (true, true) => {
-                // Unlike Pillow, also the few rows that no weight may reach: simpler, and the result is the same.
-                between.resize(h * width * c, 0);
-                for (y, to) in between.chunks_exact_mut(width * c).enumerate() {
+                let (first, end) = tables.y.reach();
+                let length = (end - first) * width * c;
+                reserve(between, length);
+                let between = &mut between[..length];
+                for (y, to) in (first..end).zip(between.chunks_exact_mut(width * c)) {
                     horizontal(row(y), tables, c, to);
                 }
-                vertical(between, width * c, &tables.y, width * c, out);
+                vertical(between, width * c, &tables.y, first, width * c, out);
             }
         }
         Ok(())
     }
 
-    fn tables(kept: &mut Vec<Tables>, key: (usize, usize, usize, usize, Filter, usize)) -> &Tables {
+    fn tables(kept: &mut Vec<Tables>, key: Key) -> &Tables {
         if let Some(at) = kept.iter().position(|t| t.key == key) {
             // Most recently used last.
             let table = kept.remove(at);
@@ -223,10 +306,29 @@ impl Resizer {
             if kept.len() == KEPT_TABLES {
                 kept.remove(0);
             }
-            let (w, h, width, height, filter, channels) = key;
-            let x = Axis::new(w, width, filter);
+            let Geometry {
+                part: (_, _, w, h),
+                span,
+                size,
+                window,
+            } = key.geometry;
+            let channels = key.channels;
+            let x = Axis::new(
+                w,
+                (span.0, span.2),
+                size.0,
+                (window.0, window.2),
+                key.filter,
+            );
+            let y = Axis::new(
+                h,
+                (span.1, span.3),
+                size.1,
+                (window.1, window.3),
+                key.filter,
+            );
             let x_stride = (x.taps * channels).next_multiple_of(LANES);
-            let mut x_interleaved = vec![0; width * x_stride];
+            let mut x_interleaved = vec![0; window.2 * x_stride];
             for (to, from) in x_interleaved
                 .chunks_exact_mut(x_stride)
                 .zip(x.weights.chunks_exact(x.taps))
@@ -235,22 +337,32 @@ impl Resizer {
                     pixel.fill(k);
                 }
             }
+            let x_rgb = (channels == 3).then(|| rgb::Weights::new(&x)).flatten();
             kept.push(Tables {
                 key,
                 x,
-                y: Axis::new(h, height, filter),
+                y,
                 x_interleaved,
                 x_stride,
+                x_rgb,
             });
         }
         &kept[kept.len() - 1]
     }
 }
 
+/// Makes `buffer` at least `length` long without clearing what is there already.
+fn reserve(buffer: &mut Vec<u8>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+}
+
 /// Whether Pillow (since version 13) runs the vertical pass first.
-fn vertical_first(w: usize, h: usize, width: usize, height: usize) -> bool {
+fn vertical_first(geometry: &Geometry) -> bool {
     let shrunk = |from: usize, to: usize| from as i64 - to as i64;
-    shrunk(h, height) > 0 && shrunk(h, height) > 2 * shrunk(w, width)
+    let down = shrunk(geometry.part.3, geometry.size.1);
+    down > 0 && down > 2 * shrunk(geometry.part.2, geometry.size.0)
 }
 
 /// Samples summed side by side in the horizontal pass: a multiple of every number of channels and of eight, the
@@ -314,15 +426,24 @@ fn horizontal_body(row: &[u8], tables: &Tables, c: usize, out: &mut [u8]) {
 /// Columns summed side by side in the vertical pass.
 const COLUMNS: usize = 32;
 
-/// All rows of the target, `length` samples each; a source row begins every `stride` samples of `rows`.
+/// All rows of the target, `length` samples each; a source row begins every `stride` samples of `rows`, the first of
+/// them is number `origin`.
 #[inline(always)]
-fn vertical_body(rows: &[u8], stride: usize, axis: &Axis, length: usize, out: &mut [u8]) {
+fn vertical_body(
+    rows: &[u8],
+    stride: usize,
+    axis: &Axis,
+    origin: usize,
+    length: usize,
+    out: &mut [u8],
+) {
     for ((to, &(first, count)), weights) in out
         .chunks_exact_mut(length)
         .zip(&axis.bounds)
         .zip(axis.weights.chunks_exact(axis.taps))
     {
         let weights = &weights[..count];
+        let first = first - origin;
         let mut at = 0;
         while at + COLUMNS <= length {
             let mut sums = [HALF; COLUMNS];
@@ -346,10 +467,16 @@ fn vertical_body(rows: &[u8], stride: usize, axis: &Axis, length: usize, out: &m
     }
 }
 
-/// Compiles a body twice, for the machine's baseline and for AVX2, and picks one at run time. Wheels are built for the
-/// baseline, where the loops would use only a quarter of the multipliers.
+/// Compiles a body for the machine's baseline, for AVX2 and for AVX-512, and picks one at run time. Wheels are built for
+/// the baseline, where the loops would use only a part of the multipliers.
 macro_rules! dispatch {
-    ($name:ident, $avx2:ident, $body:ident, ($($arg:ident: $ty:ty),*)) => {
+    ($name:ident, $avx2:ident, $avx512:ident, $body:ident, ($($arg:ident: $ty:ty),*)) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+        fn $avx512($($arg: $ty),*) {
+            $body($($arg),*)
+        }
+
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
         fn $avx2($($arg: $ty),*) {
@@ -357,6 +484,13 @@ macro_rules! dispatch {
         }
 
         fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx512bw")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+            {
+                // SAFETY: the processor has these instructions; the body is the same safe code.
+                return unsafe { $avx512($($arg),*) };
+            }
             #[cfg(target_arch = "x86_64")]
             if std::arch::is_x86_feature_detected!("avx2") {
                 // SAFETY: the processor has AVX2; the body is the same safe code.
@@ -367,8 +501,16 @@ macro_rules! dispatch {
     };
 }
 
-dispatch!(horizontal, horizontal_avx2, horizontal_body, (row: &[u8], tables: &Tables, c: usize, out: &mut [u8]));
-dispatch!(vertical, vertical_avx2, vertical_body, (rows: &[u8], stride: usize, axis: &Axis, length: usize, out: &mut [u8]));
+/// One row along x.
+fn horizontal(row: &[u8], tables: &Tables, c: usize, out: &mut [u8]) {
+    match &tables.x_rgb {
+        Some(weights) => weights.apply(row, &tables.x.bounds, out),
+        None => horizontal_any(row, tables, c, out),
+    }
+}
+
+dispatch!(horizontal_any, horizontal_avx2, horizontal_avx512, horizontal_body, (row: &[u8], tables: &Tables, c: usize, out: &mut [u8]));
+dispatch!(vertical, vertical_avx2, vertical_avx512, vertical_body, (rows: &[u8], stride: usize, axis: &Axis, origin: usize, length: usize, out: &mut [u8]));
 
 #[cfg(test)]
 mod tests {
@@ -381,9 +523,7 @@ mod tests {
         Resizer::default()
             .resize(
                 image,
-                (0, 0, image.width, image.height),
-                width,
-                height,
+                &Geometry::whole((0, 0, image.width, image.height), (width, height)),
                 filter,
                 &mut out,
             )
@@ -416,11 +556,19 @@ mod tests {
             let mut state = seed | 1;
             let row: Vec<u8> = (0..w * c).map(|_| { state = state.wrapping_mul(1664525).wrapping_add(1013904223); (state >> 24) as u8 }).collect();
             let mut kept = Vec::new();
-            let tables = Resizer::tables(&mut kept, (w, w, tw, tw, Filter::NAMES[filter].1, c));
+            let key = Key { geometry: Geometry::whole((0, 0, w, w), (tw, tw)), filter: Filter::NAMES[filter].1, channels: c };
+            let tables = Resizer::tables(&mut kept, key);
             let (mut a, mut b) = (vec![0; tw * c], vec![0; tw * c]);
-            horizontal(&row, tables, c, &mut a);
+            horizontal_any(&row, tables, c, &mut a);
             horizontal_body(&row, tables, c, &mut b);
-            prop_assert_eq!(a, b);
+            prop_assert_eq!(&a, &b);
+            if c == 3 {
+                for weights in rgb::Weights::every(&tables.x) {
+                    a.fill(0);
+                    weights.apply(&row, &tables.x.bounds, &mut a);
+                    prop_assert_eq!(&a, &b);
+                }
+            }
         }
     }
 
@@ -431,7 +579,12 @@ mod tests {
             let image = Pixels::new(w, 3, 1, vec![9; w * 3]).unwrap();
             let mut out = [0; 4];
             resizer
-                .resize(&image, (0, 0, w, 3), 2, 2, Filter::Lanczos, &mut out)
+                .resize(
+                    &image,
+                    &Geometry::whole((0, 0, w, 3), (2, 2)),
+                    Filter::Lanczos,
+                    &mut out,
+                )
                 .unwrap();
             assert_eq!(out, [9; 4]);
         }
@@ -442,14 +595,45 @@ mod tests {
     fn a_crop_outside_or_an_empty_target_is_an_error() {
         let image = Pixels::new(4, 4, 1, vec![0; 16]).unwrap();
         let mut resizer = Resizer::default();
-        assert!(resizer
-            .resize(&image, (1, 0, 4, 4), 2, 2, Filter::Box, &mut [0; 4])
-            .is_err());
-        assert!(resizer
-            .resize(&image, (0, 0, 4, 4), 0, 2, Filter::Box, &mut [])
-            .is_err());
-        assert!(resizer
-            .resize(&image, (0, 0, 4, 4), 2, 2, Filter::Box, &mut [0; 5])
-            .is_err());
+        let mut fails = |geometry, length| {
+            let mut out = vec![0; length];
+            let result = resizer.resize(&image, &geometry, Filter::Box, &mut out);
+            result.is_err()
+        };
+        let whole = Geometry::whole;
+        assert!(!fails(whole((0, 0, 4, 4), (2, 2)), 4));
+        assert!(fails(whole((1, 0, 4, 4), (2, 2)), 4));
+        assert!(fails(whole((0, 0, 4, 4), (0, 2)), 0));
+        assert!(fails(whole((0, 0, 4, 4), (2, 2)), 5));
+        let with = |span, window| Geometry {
+            span,
+            window,
+            ..whole((0, 0, 4, 4), (2, 2))
+        };
+        assert!(fails(with((0.5, 0.0, 4.0, 4.0), (0, 0, 2, 2)), 4));
+        assert!(fails(with((0.0, 0.0, f64::NAN, 4.0), (0, 0, 2, 2)), 4));
+        assert!(fails(with((0.0, 0.0, 4.0, 4.0), (1, 0, 2, 2)), 4));
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_is_what_is_cut_from_the_whole(
+            w in 1usize..50, h in 1usize..90, tw in 1usize..40, th in 1usize..40, seed: u32, filter in 0usize..4,
+            x in 0.0..1.0, y in 0.0..1.0,
+        ) {
+            let mut state = seed | 1;
+            let data = (0..w * h).map(|_| { state = state.wrapping_mul(1664525).wrapping_add(1013904223); (state >> 24) as u8 }).collect();
+            let image = Pixels::new(w, h, 1, data).unwrap();
+            let filter = Filter::NAMES[filter].1;
+            let all = whole(&image, tw, th, filter);
+            let (x, y) = ((x * tw as f64) as usize, (y * th as f64) as usize);
+            let window = (x, y, (tw - x).div_ceil(2), (th - y).div_ceil(2));
+            let geometry = Geometry { window, ..Geometry::whole((0, 0, w, h), (tw, th)) };
+            let mut out = vec![0; window.2 * window.3];
+            Resizer::default().resize(&image, &geometry, filter, &mut out).unwrap();
+            for (i, row) in out.chunks_exact(window.2).enumerate() {
+                prop_assert_eq!(row, &all[(y + i) * tw + x..][..window.2]);
+            }
+        }
     }
 }

@@ -1,0 +1,217 @@
+"""Preparation: ours against the ways that other tools take, on one core, and ours on two.
+
+    python benches/prep.py [--celeba img_align_celeba.zip] [--images 200] [--repeat 5]
+
+Each case has its files in memory or, for whole tools, in a folder on disk that is in the page cache. Methods run in
+turn, image by image lists alike, and the best of the repeats counts, so that a loaded machine slows all alike. Printed:
+milliseconds of CPU for an image, and how many times ours that is. CPU time is what a core costs; the two-thread lines
+are wall time. The exact methods end with the same pixels: Pillow's is compared with ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gantools import _native
+
+LANCZOS = Image.Resampling.LANCZOS
+
+
+def photo(side: int, seed: int) -> bytes:
+    """A JPEG like a photograph: a falling spectrum, edges, little noise; quality 90, 4:2:0, 2 to 3 bits a pixel."""
+    rng = np.random.default_rng(seed)
+    spectrum = rng.normal(size=(side, side // 2 + 1, 3)) + 1j * rng.normal(size=(side, side // 2 + 1, 3))
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None] * side, np.arange(side // 2 + 1)[None]) + 1
+    image = np.fft.irfft2(spectrum / frequency[..., None] ** 1.5, s=(side, side), axes=(0, 1))
+    # Mostly luminance; what the three channels do not share is a quarter of it.
+    image = image[..., :1] + image / 4
+    image = 128 + image / image.std() * 45
+    y, x = np.mgrid[0:side, 0:side]
+    for _ in range(6):
+        cy, cx, r = *rng.uniform(0, side, 2), rng.uniform(side / 12, side / 4)
+        image[(y - cy) ** 2 + (x - cx) ** 2 < r * r] += rng.uniform(-60, 60) + rng.uniform(-15, 15, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(image + rng.normal(0, 1.5, image.shape), 0, 255).astype(np.uint8)).save(
+        buffer, "JPEG", quality=90
+    )
+    return buffer.getvalue()
+
+
+def square(image: Image.Image) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+class Case:
+    """Files in a folder, to be prepared at a size."""
+
+    def __init__(self, title: str, files: list[bytes], size: int, work: Path):
+        self.title, self.size, self.work = title, size, work
+        self.folder = work / "files"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        self.names = [f"{i:05d}.jpg" for i in range(len(files))]
+        for name, data in zip(self.names, files, strict=True):
+            (self.folder / name).write_bytes(data)
+        self.source = _native.Source.files(self.folder, self.names)
+
+    def ours(self, threads: int = 1, fast: bool = False) -> NDArray[np.uint8]:
+        policy = _native.PixelPolicy(width=self.size, height=self.size, channels=3, fast=fast)
+        items = np.arange(len(self.names), dtype=np.int64)
+        _native.prepare_shard(self.source, items, policy, self.work / "ours.npy", threads)
+        return np.load(self.work / "ours.npy")
+
+    def pillow(self) -> NDArray[np.uint8]:
+        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
+        for i, name in enumerate(self.names):
+            with Image.open(self.folder / name) as image:
+                out[i] = np.asarray(square(image.convert("RGB")).resize((self.size, self.size), LANCZOS))
+        np.save(self.work / "pillow.npy", out)
+        return out
+
+    def dataset_tool(self) -> None:
+        """The loop of StyleGAN's dataset_tool: Pillow to numpy, crop, Pillow, resize, uncompressed PNG into a zip."""
+        with zipfile.ZipFile(self.work / "tool.zip", "w", zipfile.ZIP_STORED) as z:
+            for i, name in enumerate(self.names):
+                with Image.open(self.folder / name) as opened:
+                    img = np.array(opened.convert("RGB"))
+                side = min(img.shape[:2])
+                top, left = (img.shape[0] - side) // 2, (img.shape[1] - side) // 2
+                img = img[top : top + side, left : left + side]
+                img = np.array(Image.fromarray(img).resize((self.size, self.size), LANCZOS))
+                buffer = io.BytesIO()
+                Image.fromarray(img).save(buffer, format="png", compress_level=0, optimize=False)
+                z.writestr(f"{i // 1000:05d}/img{i:08d}.png", buffer.getbuffer())
+
+    def decode_only(self) -> None:
+        import simplejpeg
+
+        for name in self.names:
+            simplejpeg.decode_jpeg((self.folder / name).read_bytes())
+
+    def datago(self) -> None:
+        import datago
+
+        config = {
+            "source_type": "file",
+            "source_config": {"root_path": str(self.folder), "random_sampling": False, "rank": 0, "world_size": 1},
+            "image_config": {
+                "crop_and_resize": True,
+                "default_image_size": self.size,
+                "downsampling_ratio": 1,
+                "min_aspect_ratio": 1.0,
+                "max_aspect_ratio": 1.0,
+                "pre_encode_images": False,
+            },
+            "limit": len(self.names),
+            "samples_buffer_size": 64,
+            "num_threads": 1,
+            "max_tasks": 1,
+        }
+        client = datago.DatagoClient(__import__("json").dumps(config))
+        client.start()
+        count = 0
+        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
+        while count < len(self.names):
+            sample = client.get_sample()
+            if not sample or sample.id == "":
+                break
+            image = np.asarray(sample.image)
+            assert image.shape == out.shape[1:], image.shape
+            out[count] = image
+            count += 1
+        client.stop()
+        assert count == len(self.names), f"datago gave {count} of {len(self.names)}"
+        np.save(self.work / "datago.npy", out)
+
+
+def installed(module: str) -> bool:
+    try:
+        importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def run(case: Case, repeat: int) -> None:
+    methods: dict[str, Callable[[], object]] = {
+        "gantools": lambda: case.ours(),
+        "gantools --fast": lambda: case.ours(fast=True),
+        "Pillow -> npy": case.pillow,
+        "dataset_tool loop -> zip": case.dataset_tool,
+    }
+    if installed("datago"):
+        methods["datago"] = case.datago
+    if installed("simplejpeg"):
+        methods["libjpeg-turbo decode alone (simplejpeg)"] = case.decode_only
+    np.testing.assert_array_equal(case.ours(), case.pillow())
+    best = dict.fromkeys(methods, float("inf"))
+    for _ in range(repeat):
+        for name, method in methods.items():
+            began = time.process_time()
+            method()
+            best[name] = min(best[name], time.process_time() - began)
+    count, ours = len(case.names), best["gantools"]
+    print(f"\n{case.title}, {count} images\n{'method':42}{'CPU ms/image':>13}{'x gantools':>12}{'x fast':>8}")
+    for name, seconds in best.items():
+        fast = best["gantools --fast"]
+        print(f"{name:42}{seconds / count * 1e3:13.3f}{seconds / ours:12.2f}{seconds / fast:8.2f}")
+    wall = {threads: float("inf") for threads in (1, 2)}
+    for _ in range(repeat):
+        for threads in wall:
+            began = time.perf_counter()
+            case.ours(threads)
+            wall[threads] = min(wall[threads], time.perf_counter() - began)
+    print(
+        f"wall, 1 and 2 threads: {wall[1] / count * 1e3:.3f} and {wall[2] / count * 1e3:.3f} ms/image, "
+        f"{wall[1] / wall[2]:.2f} times"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--celeba", type=Path, help="CelebA's img_align_celeba.zip")
+    parser.add_argument(
+        "--images", type=int, default=200, help="images of the CelebA case; a fifth of it of the others"
+    )
+    parser.add_argument("--repeat", type=int, default=5)
+    args = parser.parse_args()
+    names = ("pillow", "numpy", "simplejpeg", "datago")
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names if installed(n))
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; gantools {_native.__version__}, "
+    )
+    print(versions)
+    with tempfile.TemporaryDirectory() as work:
+        if args.celeba:
+            with zipfile.ZipFile(args.celeba) as z:
+                inside = sorted(n for n in z.namelist() if n.endswith(".jpg"))[: args.images]
+                files = [z.read(n) for n in inside]
+            run(Case("CelebA 178x218 -> 64", files, 64, Path(work)), args.repeat)
+        else:
+            print("CelebA is left out: --celeba names no archive.", file=sys.stderr)
+        few = max(1, args.images // 5)
+        for side, size in ((512, 256), (512, 64), (1024, 256), (1024, 64)):
+            distinct = [photo(side, seed) for seed in range(min(few, 4))]
+            files = [distinct[i % len(distinct)] for i in range(few)]
+            run(Case(f"photo-like {side}x{side} -> {size}", files, size, Path(work)), args.repeat)
+
+
+if __name__ == "__main__":
+    main()
