@@ -7,20 +7,14 @@ from pathlib import Path
 import click
 
 from gantools import _native
-from gantools.data.sources import SOURCES
-from gantools.errors import unknown_name
 
-TRAINING = {
-    "celeba": "gantools train dcgan",
-    "mnist": "gantools train dcgan-fashion",
-    "fashion-mnist": "gantools train dcgan-fashion",
-    "folder": "gantools train dcgan",
-}
+# The recipe that fits a source; dcgan takes any other.
+TRAINING = {"mnist": "dcgan-fashion", "fashion-mnist": "dcgan-fashion"}
 
 
 @click.command("prep", short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")
-@click.option("--source", type=click.Path(path_type=Path), help="Folder or zip archive with the images.")
+@click.option("--source", type=click.Path(path_type=Path), help="Where the images are: a folder, an archive, a file.")
 @click.option("--size", type=click.IntRange(min=1), help="Side of the square result [celeba: 64, mnist: 28].")
 @click.option(
     "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
@@ -69,21 +63,19 @@ def command(
 ) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
-    SOURCE is celeba, mnist, fashion-mnist or folder. A path to a folder or zip archive means: folder, that path.
+    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, cifar10, cifar100, folder (also a
+    zip), stylegan (dataset.json), tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
 
     \b
     gantools prep celeba --size 64 --source img_align_celeba.zip
     gantools prep fashion-mnist
     gantools prep photos/ --size 128 --crop center
+    gantools prep 'shards/train-*.tar' --size 64
 
     Stopped by Ctrl-C, the same command goes on where it was.
     """
     from gantools.data.prepare import prep
 
-    if kind not in SOURCES:
-        if source is not None or not ("/" in kind or Path(kind).exists()):
-            raise unknown_name("source", kind, SOURCES)
-        kind, source = "folder", Path(kind)
     done = prep(
         kind,
         source=source,
@@ -102,4 +94,5 @@ def command(
         overwrite=overwrite,
     )
     click.echo(done.path)
-    click.echo(f"Next: {TRAINING[kind]}", err=True)
+    kind = done.manifest["source"]["kind"]
+    click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)

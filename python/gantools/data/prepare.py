@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, MANIFEST, PreparedSet, is_prepared, read_manifest
-from gantools.data.sources import SOURCES, Source
+from gantools.data.sources import SOURCES, Source, recognise
 from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
@@ -61,9 +61,9 @@ def prep(
     """Prepare a set of images: decode, crop, resize, pack (docs/formats.md describes the result).
 
     Args:
-        kind: `celeba`, `mnist`, `fashion-mnist` or `folder`.
-        source: folder or zip archive; None looks in the source's usual places, then downloads.
-        size: side of the square result in pixels; None for the source's own (celeba 64, the others as they are).
+        kind: a source by name (docs/sources.md lists them), or the path of one, which is then recognised.
+        source: where the images are; None looks in the source's usual places, then downloads, where it can.
+        size: side of the square result in pixels; None for the source's own (celeba 64; mnist, cifar10 as they are).
         crop: `center` (largest centred square) or `none` (the whole image, squeezed).
         filter: `lanczos`, `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13.
         channels: 3 (RGB) or 1 (grey); None for the source's own.
@@ -87,7 +87,12 @@ def prep(
         Interrupted: Ctrl-C; the finished shards are kept and the same call goes on.
     """
     if kind not in SOURCES:
-        raise unknown_name("source", kind, SOURCES)
+        # A word that is neither a source nor a path is a misspelt source.
+        if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
+            raise unknown_name("source", kind, SOURCES)
+        source = kind
+        kind, words = recognise(Path(source))
+        _say(f"{source} is taken for {words} (source {kind}).", progress)
     for name, value, known in (
         ("crop", crop, _native.CROPS),
         ("filter", filter, _native.FILTERS),
@@ -151,8 +156,7 @@ def _say(text: str, show: bool) -> None:
 
 def _name(images: Source, side: int) -> str:
     # The split that a source gives without being asked is not part of the name.
-    usual = {"celeba": None, "mnist": "train", "fashion-mnist": "train"}.get(images.kind)
-    split = "" if images.split in (None, usual) else f"-{images.split}"
+    split = "" if images.split in (None, images.usual_split) else f"-{images.split}"
     return f"{images.name}-{side}{split}"
 
 

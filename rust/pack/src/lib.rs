@@ -5,7 +5,9 @@ mod npy;
 pub mod parallel;
 mod shard;
 mod source;
+mod tar;
 
 pub use hash::{hash_file, Fingerprint};
 pub use shard::{prepare_shard, Shard, ShardError};
-pub use source::Source;
+pub use source::{Fetch, Item, Range, Source};
+pub use tar::{TarEntry, TarError};
