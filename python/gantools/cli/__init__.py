@@ -20,6 +20,7 @@ from gantools.errors import GantoolsError, nearest
 # name -> (module, one-line help); the help is here so that `gantools --help` imports no torch.
 COMMANDS = {
     "prep": ("gantools.cli.prep", "Prepare a set of images: decode, crop, resize, pack."),
+    "export": ("gantools.cli.export", "Write a prepared set in the form of another tool."),
     "train": ("gantools.cli.train", "Train a GAN by a recipe on a prepared set."),
     "sample": ("gantools.cli.sample", "Generate images from a trained run."),
     "score": ("gantools.cli.score", "Score images against a reference set."),
