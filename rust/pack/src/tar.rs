@@ -335,7 +335,7 @@ mod tests {
         flipped[1536 + 3] ^= 1;
         assert!(words(&flipped).contains("damaged at byte 1536"));
         assert!(words(&entry(b"p", b'x', b"999 path=x\n")).contains("damaged"));
-        let huge = header(b"h", b'0', 0o7777_7777_777, b"");
+        let huge = header(b"h", b'0', 0o77_777_777_777, b"");
         assert!(words(&huge).contains("cut off within h"));
         let mut endless = header(b"h", b'0', 0, b"");
         endless[124..136].fill(0xff);
