@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gantools._native import __version__
 
 if TYPE_CHECKING:
+    from gantools.data.exports import export
     from gantools.data.prepare import prep
     from gantools.data.prepared import PreparedSet
     from gantools.data.prepared import open_set as open
@@ -34,6 +35,7 @@ _LAZY = {
     "GantoolsError": ("gantools.errors", "GantoolsError"),
     "PreparedSet": ("gantools.data.prepared", "PreparedSet"),
     "Score": ("gantools.metrics.scorer", "Score"),
+    "export": ("gantools.data.exports", "export"),
     "open": ("gantools.data.prepared", "open_set"),
     "prep": ("gantools.data.prepare", "prep"),
     "quickstart": ("gantools.quickstart", "quickstart"),
@@ -48,6 +50,7 @@ __all__ = [
     "PreparedSet",
     "Score",
     "__version__",
+    "export",
     "open",
     "prep",
     "quickstart",

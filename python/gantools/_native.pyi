@@ -93,7 +93,7 @@ def resize_tf1(images: NDArray[np.uint8], size: int, threads: int = 0) -> NDArra
 
 @final
 class Source:
-    """The items that a set is made of, addressed by number: files, the entries of a zip archive, or an array."""
+    """The items that a set is made of, addressed by number: files, entries of archives, parts of files, an array."""
 
     @staticmethod
     def files(root: str | PathLike[str], names: list[str]) -> Source:
@@ -104,19 +104,47 @@ class Source:
         """The files in a zip archive, sorted by name. Raises DataError when it is no readable archive."""
 
     @staticmethod
+    def tar(archives: list[tuple[str | PathLike[str], str]]) -> Source:
+        """The files in uncompressed tar archives: (path, prefix of its names) each; an archive's are sorted by name.
+
+        Raises DataError when one is compressed, damaged, cut off or no tar archive.
+        """
+
+    @staticmethod
+    def ranges(
+        files: list[str | PathLike[str]],
+        ranges: NDArray[np.int64],
+        *,
+        names: list[str] | None = None,
+        shape: list[int] | tuple[int, int, int] | None = None,
+    ) -> Source:
+        """Parts of files: int64 (n, 3) rows of file number, first byte and length.
+
+        With `names` they are image files; with `shape` (h, w, c) they are pixels of that shape. One of both is given.
+        """
+
+    @staticmethod
+    def fetched(names: list[str], fingerprint: str, fetch: Callable[[int], bytes]) -> Source:
+        """Image files whose bytes a function gives; it is called from any thread, with the interpreter lock held.
+
+        An exception in it makes that item a reject with the exception as the reason. `fingerprint` stands for the
+        content: it has to change when the content does.
+        """
+
+    @staticmethod
     def array(images: NDArray[np.uint8]) -> Source:
         """uint8 (n, h, w) or (n, h, w, c), copied."""
 
     @property
     def names(self) -> list[str] | None:
-        """The names of the items; None for an array."""
+        """The names of the items; None for pixels."""
 
     def __len__(self) -> int: ...
     def read(self, index: int) -> bytes:
-        """The bytes of item `index`: of its file, or of its pixels for an array. DataError: it cannot be read."""
+        """The bytes of an item as stored, of an array its pixels. DataError: it cannot be read. IndexError: there is none."""
 
     def fingerprint(self) -> str:
-        """32 hexadecimal digits: a hash of names and sizes (files), also checksums (zip), or of the pixels (array)."""
+        """32 hexadecimal digits: a hash of names and sizes (files, tar), also checksums (zip), or of the pixels."""
 
 @final
 class PixelPolicy:

@@ -88,6 +88,12 @@ def test_named_sizes_are_byte_equal_with_pillow(h, w, th, tw, c, filter):
 def test_resize_reads_arrays_that_are_not_contiguous():
     image = image_of(40, 30, 3, 0, "noise")
     np.testing.assert_array_equal(_native.resize(image[::2, ::-1], 9, 9), _native.resize(image[::2, ::-1].copy(), 9, 9))
+    np.testing.assert_array_equal(_native.resize(np.asfortranarray(image), 9, 9), _native.resize(image, 9, 9))
+    assert _native.encode_png(np.asfortranarray(image)) == _native.encode_png(image)
+    stack = np.stack([image, 255 - image])
+    np.testing.assert_array_equal(_native.resize_tf1(np.asfortranarray(stack), 9), _native.resize_tf1(stack, 9))
+    fortran = _native.Source.array(np.asfortranarray(stack))
+    assert fortran.fingerprint() == _native.Source.array(stack).fingerprint()
 
 
 def test_resize_refuses_what_is_no_image():

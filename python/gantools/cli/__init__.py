@@ -24,6 +24,7 @@ COMMANDS = {
     "show": ("gantools.cli.show", "Write a grid of images of a prepared set to a PNG file."),
     "verify": ("gantools.cli.verify", "Compare every file of a prepared set with its manifest."),
     "merge": ("gantools.cli.merge", "Put together a set from the shares that prep --shards made."),
+    "export": ("gantools.cli.export", "Write a prepared set in the form of another tool."),
     "train": ("gantools.cli.train", "Train a GAN by a recipe on a prepared set."),
     "sample": ("gantools.cli.sample", "Generate images from a trained run."),
     "score": ("gantools.cli.score", "Score images against a reference set."),

@@ -9,15 +9,9 @@ from typing import Any
 import click
 
 from gantools import _native
-from gantools.data.sources import SOURCES
-from gantools.errors import unknown_name
 
-TRAINING = {
-    "celeba": "gantools train dcgan",
-    "mnist": "gantools train dcgan-fashion",
-    "fashion-mnist": "gantools train dcgan-fashion",
-    "folder": "gantools train dcgan",
-}
+# The recipe that fits a source; dcgan takes any other.
+TRAINING = {"mnist": "dcgan-fashion", "fashion-mnist": "dcgan-fashion"}
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | tuple[int, int] | None:
@@ -33,7 +27,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 @click.command("prep", short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")
-@click.option("--source", type=click.Path(path_type=Path), help="Folder or zip archive with the images.")
+@click.option("--source", type=click.Path(path_type=Path), help="Where the images are: a folder, an archive, a file.")
 @click.option("--size", metavar="SIZE", callback=_size, help="Side of the square result [celeba: 64, mnist: 28].")
 @click.option(
     "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
@@ -98,12 +92,14 @@ def command(
 ) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
-    SOURCE is celeba, mnist, fashion-mnist or folder. A path to a folder or zip archive means: folder, that path.
+    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, cifar10, cifar100, folder (also a
+    zip), stylegan (dataset.json), tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
 
     \b
     gantools prep celeba --size 64 --source img_align_celeba.zip
     gantools prep fashion-mnist
     gantools prep photos/ --size 128 --crop center
+    gantools prep 'shards/train-*.tar' --size 64
 
     Crops: center is the largest centred square; none the whole image, squeezed; pad the whole image on a background;
     dhariwal that of ADM and EDM2; celeba-N the middle N x N of an aligned CelebA image; center-wide, with --size WxH, a
@@ -114,10 +110,6 @@ def command(
     """
     from gantools.data.prepare import prep, prep_share
 
-    if kind not in SOURCES:
-        if source is not None or not ("/" in kind or Path(kind).exists()):
-            raise unknown_name("source", kind, SOURCES)
-        kind, source = "folder", Path(kind)
     options: dict[str, Any] = {
         "source": source,
         "size": size,
@@ -142,5 +134,7 @@ def command(
     if shards is not None:
         click.echo(prep_share(kind, shards, **options))
         return
-    click.echo(prep(kind, **options).path)
-    click.echo(f"Next: {TRAINING[kind]}", err=True)
+    done = prep(kind, **options)
+    click.echo(done.path)
+    kind = done.manifest["source"]["kind"]
+    click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)

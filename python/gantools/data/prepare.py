@@ -42,7 +42,7 @@ from gantools.data.prepared import (
     is_prepared,
     read_manifest,
 )
-from gantools.data.sources import SOURCES, Source
+from gantools.data.sources import SOURCES, Source, recognise
 from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
@@ -85,10 +85,10 @@ def prep(
     """Prepare a set of images: decode, crop, resize, pack (docs/formats.md describes the result).
 
     Args:
-        kind: `celeba`, `mnist`, `fashion-mnist` or `folder`.
-        source: folder or zip archive; None looks in the source's usual places, then downloads.
-        size: side of the square result in pixels; None for the source's own (celeba 64, the others as they are). For
-            the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
+        kind: a source by name (docs/sources.md lists them), or the path of one, which is then recognised.
+        source: where the images are; None looks in the source's usual places, then downloads, where it can.
+        size: side of the square result in pixels; None for the source's own (celeba 64; mnist, cifar10 as they are).
+            For the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
         crop: `center` (largest centred square), `none` (the whole image, squeezed), `pad` (the whole image on a
             background), `center-wide` (StyleGAN), `dhariwal` (ADM, EDM2), or `celeba-108`, `-128`, `-140`, `-148`,
             `-178` (the middle of an aligned CelebA image); docs/formats.md defines each.
@@ -343,7 +343,12 @@ def _resolve(
 ) -> _Job:
     """Checks the arguments of `prep`, opens the source and decides everything that decides a byte."""
     if kind not in SOURCES:
-        raise unknown_name("source", kind, SOURCES)
+        # A word that is neither a source nor a path is a misspelt source.
+        if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
+            raise unknown_name("source", kind, SOURCES)
+        source = kind
+        kind, words = recognise(Path(source))
+        _say(f"{source} is taken for {words} (source {kind}).", progress)
     for name, value, known in (
         ("crop", crop, _native.CROPS),
         ("filter", filter or "lanczos", _native.FILTERS),
@@ -435,8 +440,7 @@ def _say(text: str, show: bool) -> None:
 
 def _name(images: Source, side: int) -> str:
     # The split that a source gives without being asked is not part of the name.
-    usual = {"celeba": None, "mnist": "train", "fashion-mnist": "train"}.get(images.kind)
-    split = "" if images.split in (None, usual) else f"-{images.split}"
+    split = "" if images.split in (None, images.usual_split) else f"-{images.split}"
     return f"{images.name}-{side}{split}"
 
 

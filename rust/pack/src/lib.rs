@@ -7,8 +7,10 @@ mod pool;
 mod reader;
 mod shard;
 mod source;
+mod tar;
 
 pub use hash::{hash_file, Fingerprint};
 pub use reader::{Layout, ReadError, Reader};
 pub use shard::{prepare_shard, Shard, ShardError};
-pub use source::{Item, Source};
+pub use source::{Fetch, Item, Range, Source};
+pub use tar::{TarEntry, TarError};

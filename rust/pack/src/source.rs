@@ -1,4 +1,4 @@
-//! Where items come from: a list of files, a zip archive, an array of pixels.
+//! Where items come from: files, a zip archive, ranges of larger files (tar, `.npy`), an array, a function.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use gantools_image::Pixels;
 
 use crate::hash::Fingerprint;
+use crate::tar::{self, TarError};
 
 /// Encoded images larger than this are refused; the largest camera files are a tenth of it.
 const MAX_ENCODED: u64 = 1 << 30;
+/// With more files than this, a file is opened for each read, so that the limit on open files is not met.
+const KEPT_OPEN: usize = 256;
 
 /// The items that a set is made of, addressed by number from any thread.
 pub enum Source {
@@ -28,6 +31,17 @@ pub enum Source {
         /// Its entries, sorted by name.
         entries: Vec<Entry>,
     },
+    /// Parts of files: the entries of tar archives, the images of a `.npy` file.
+    Ranges(Ranges),
+    /// Encoded images that a function gives, for stores that only a library can read.
+    Fetched {
+        /// The names of the items.
+        names: Vec<String>,
+        /// What stands for the content.
+        fingerprint: String,
+        /// Gives the bytes of an item, or why it cannot; called from any thread.
+        fetch: Box<Fetch>,
+    },
     /// Images that are pixels already, all of one size.
     Array {
         /// Height, width and channels.
@@ -35,6 +49,29 @@ pub enum Source {
         /// The images one after the other.
         data: Vec<u8>,
     },
+}
+
+/// Gives the bytes of item number i.
+pub type Fetch = dyn Fn(usize) -> Result<Vec<u8>, String> + Send + Sync;
+
+/// Items that lie at known places of files.
+pub struct Ranges {
+    files: Vec<(PathBuf, Option<File>)>,
+    names: Option<Vec<String>>,
+    ranges: Vec<Range>,
+    /// Height, width and channels where the bytes are pixels.
+    shape: Option<[usize; 3]>,
+}
+
+/// The place of one item.
+#[derive(Debug, Clone, Copy)]
+pub struct Range {
+    /// Number of the file.
+    pub file: usize,
+    /// Its first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: u64,
 }
 
 /// A file in a zip archive.
@@ -96,11 +133,61 @@ impl Source {
         })
     }
 
+    /// Parts of `files`.
+    ///
+    /// Encoded images have `names`, pixels have a `shape` (height, width, channels) that gives the length of each range.
+    ///
+    /// # Panics
+    /// A range names a file that is not there, or names and ranges differ in number.
+    pub fn ranges(
+        files: Vec<PathBuf>,
+        names: Option<Vec<String>>,
+        ranges: Vec<Range>,
+        shape: Option<[usize; 3]>,
+    ) -> io::Result<Self> {
+        assert!(ranges.iter().all(|r| r.file < files.len()));
+        assert!(names.as_ref().is_none_or(|n| n.len() == ranges.len()));
+        let keep = files.len() <= KEPT_OPEN;
+        let open = |path: PathBuf| {
+            let file = File::open(&path)?;
+            Ok((path, keep.then_some(file)))
+        };
+        Ok(Self::Ranges(Ranges {
+            files: files.into_iter().map(open).collect::<io::Result<_>>()?,
+            names,
+            ranges,
+            shape,
+        }))
+    }
+
+    /// The files in tar archives, each archive's sorted by name; the names are preceded by the prefix of the archive.
+    ///
+    /// An error comes with the archive that has it.
+    pub fn tar(archives: &[(PathBuf, String)]) -> Result<Self, (PathBuf, TarError)> {
+        let mut names = Vec::new();
+        let mut ranges = Vec::new();
+        for (file, (path, prefix)) in archives.iter().enumerate() {
+            for entry in tar::index(path).map_err(|e| (path.clone(), e))? {
+                names.push(format!("{prefix}{}", entry.name));
+                ranges.push(Range {
+                    file,
+                    offset: entry.offset,
+                    length: entry.size,
+                });
+            }
+        }
+        let paths: Vec<_> = archives.iter().map(|(path, _)| path.clone()).collect();
+        let first = paths.first().cloned().unwrap_or_default();
+        Self::ranges(paths, Some(names), ranges, None).map_err(|e| (first, e.into()))
+    }
+
     /// The number of items.
     pub fn len(&self) -> usize {
         match self {
             Self::Files { names, .. } => names.len(),
             Self::Zip { entries, .. } => entries.len(),
+            Self::Ranges(ranges) => ranges.ranges.len(),
+            Self::Fetched { names, .. } => names.len(),
             Self::Array { shape, data } => data.len() / shape.iter().product::<usize>().max(1),
         }
     }
@@ -110,22 +197,31 @@ impl Source {
         self.len() == 0
     }
 
-    /// The names of the items; an array's have none.
+    /// The names of the items; pixels have none.
     pub fn names(&self) -> Option<Vec<String>> {
         match self {
             Self::Files { names, .. } => Some(names.clone()),
             Self::Zip { entries, .. } => Some(entries.iter().map(|e| e.name.clone()).collect()),
+            Self::Ranges(ranges) => ranges.names.clone(),
+            Self::Fetched { names, .. } => Some(names.clone()),
             Self::Array { .. } => None,
         }
     }
 
-    /// A hash over the names and sizes of the items (files), with their checksums (zip), or over the pixels (array).
+    /// A hash over the names and sizes of the items (files, tar), with their checksums (zip), or over the pixels.
     ///
     /// File times are left out: copies of a folder have the same fingerprint. A file that cannot be looked at (a link
-    /// to nowhere) counts with its name; it will be a reject.
-    pub fn fingerprint(&self) -> String {
+    /// to nowhere) counts with its name; it will be a reject. Pixels that cannot be read are an error.
+    pub fn fingerprint(&self) -> io::Result<String> {
         let mut hash = Fingerprint::default();
         match self {
+            Self::Ranges(ranges) => ranges.add_to(&mut hash)?,
+            Self::Fetched {
+                names, fingerprint, ..
+            } => {
+                hash.add(fingerprint.as_bytes());
+                names.iter().for_each(|name| hash.add(name.as_bytes()));
+            }
             Self::Files { root, names } => {
                 for name in names {
                     hash.add(name.as_bytes());
@@ -145,7 +241,7 @@ impl Source {
                 hash.add(data);
             }
         }
-        hash.hex()
+        Ok(hash.hex())
     }
 
     /// Item `index`, or why it cannot be read.
@@ -155,6 +251,14 @@ impl Source {
                 .map(Item::Encoded)
                 .map_err(|e| format!("cannot be read: {e}")),
             Self::Zip { file, entries } => read_entry(file, &entries[index]).map(Item::Encoded),
+            Self::Ranges(ranges) => ranges.read(index),
+            Self::Fetched { fetch, .. } => {
+                let data = fetch(index)?;
+                match data.len() as u64 > MAX_ENCODED {
+                    true => Err("larger than 1 GiB".into()),
+                    false => Ok(Item::Encoded(data)),
+                }
+            }
             Self::Array { shape, data } => {
                 let [height, width, channels] = *shape;
                 let length = height * width * channels;
@@ -164,6 +268,54 @@ impl Source {
                     .map_err(|e| e.to_string())
             }
         }
+    }
+}
+
+impl Ranges {
+    fn bytes(&self, index: usize) -> io::Result<Vec<u8>> {
+        let range = self.ranges[index];
+        if range.length > MAX_ENCODED {
+            return Err(io::Error::other("larger than 1 GiB"));
+        }
+        let mut data = vec![0; range.length as usize];
+        match &self.files[range.file] {
+            (_, Some(file)) => file.read_exact_at(&mut data, range.offset)?,
+            (path, None) => File::open(path)?.read_exact_at(&mut data, range.offset)?,
+        }
+        Ok(data)
+    }
+
+    fn read(&self, index: usize) -> Result<Item, String> {
+        let path = &self.files[self.ranges[index].file].0;
+        let data = self
+            .bytes(index)
+            .map_err(|e| format!("cannot be read from {}: {e}", path.display()))?;
+        match self.shape {
+            None => Ok(Item::Encoded(data)),
+            Some([height, width, channels]) => Pixels::new(width, height, channels, data)
+                .map(Item::Raw)
+                .map_err(|e| e.to_string()),
+        }
+    }
+
+    fn add_to(&self, hash: &mut Fingerprint) -> io::Result<()> {
+        match self.shape {
+            None => {
+                for (i, range) in self.ranges.iter().enumerate() {
+                    let name = self.names.as_ref().map_or("", |names| &names[i]);
+                    hash.add(name.as_bytes());
+                    hash.add(&range.length.to_le_bytes());
+                }
+            }
+            // Pixels have neither names nor sizes that would tell one set from another.
+            Some(shape) => {
+                shape.iter().for_each(|n| hash.add(&n.to_le_bytes()));
+                for i in 0..self.ranges.len() {
+                    hash.add(&self.bytes(i)?);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -296,6 +448,51 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_read_from_few_and_from_many_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [2, KEPT_OPEN + 1] {
+            let files: Vec<_> = (0..count)
+                .map(|i| folder.path().join(i.to_string()))
+                .collect();
+            for file in &files {
+                std::fs::write(file, b"0123456789").unwrap();
+            }
+            let range = |file, offset| Range {
+                file,
+                offset,
+                length: 4,
+            };
+            let ranges = vec![range(count - 1, 6), range(0, 7)];
+            let names = vec!["whole".into(), "beyond".into()];
+            let source = Source::ranges(files, Some(names), ranges, None).unwrap();
+            assert_eq!(bytes(source.read(0)).unwrap(), b"6789");
+            let error = bytes(source.read(1)).unwrap_err();
+            assert!(error.starts_with("cannot be read from"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_pixels_are_told_apart_by_their_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let of = |data: &[u8]| {
+            std::fs::write(&path, data).unwrap();
+            let range = Range {
+                file: 0,
+                offset: 2,
+                length: 2,
+            };
+            Source::ranges(vec![path.clone()], None, vec![range], Some([1, 2, 1])).unwrap()
+        };
+        let before = of(&[0, 0, 1, 2]).fingerprint().unwrap();
+        assert_eq!(before, of(&[9, 9, 1, 2]).fingerprint().unwrap());
+        assert_ne!(before, of(&[0, 0, 1, 3]).fingerprint().unwrap());
+        assert_eq!(bytes(of(&[0, 0, 1, 3]).read(0)).unwrap(), [1, 3]);
+        let cut = of(&[0, 0, 1]);
+        assert!(cut.fingerprint().is_err());
+    }
+
+    #[test]
     fn the_fingerprint_changes_with_a_name_a_size_or_a_pixel() {
         let of = |data: Vec<u8>| {
             Source::Array {
@@ -303,6 +500,7 @@ mod tests {
                 data,
             }
             .fingerprint()
+            .unwrap()
         };
         assert_ne!(of(vec![1, 2]), of(vec![1, 3]));
         let folder = tempfile::tempdir().unwrap();
@@ -312,9 +510,9 @@ mod tests {
         };
         std::fs::write(folder.path().join("a"), b"1").unwrap();
         std::fs::write(folder.path().join("b"), b"1").unwrap();
-        let before = files("a").fingerprint();
-        assert_ne!(before, files("b").fingerprint());
+        let before = files("a").fingerprint().unwrap();
+        assert_ne!(before, files("b").fingerprint().unwrap());
         std::fs::write(folder.path().join("a"), b"12").unwrap();
-        assert_ne!(before, files("a").fingerprint());
+        assert_ne!(before, files("a").fingerprint().unwrap());
     }
 }

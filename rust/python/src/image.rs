@@ -53,6 +53,15 @@ pub fn decode_options(
     })
 }
 
+/// The values in row-major order, however they lie in memory.
+pub fn row_major(array: &PyReadonlyArrayDyn<'_, u8>) -> Vec<u8> {
+    match array.as_slice() {
+        // A slice is also given of an array in Fortran order, in that order.
+        Ok(values) if array.is_c_contiguous() => values.to_vec(),
+        _ => array.as_array().iter().copied().collect(),
+    }
+}
+
 /// uint8 (h, w) or (h, w, c), C-contiguous or not, to pixels.
 fn pixels_from_array(image: &PyReadonlyArrayDyn<'_, u8>) -> PyResult<gi::Pixels> {
     let (height, width, channels) = match *image.shape() {
@@ -64,11 +73,8 @@ fn pixels_from_array(image: &PyReadonlyArrayDyn<'_, u8>) -> PyResult<gi::Pixels>
             ))
         }
     };
-    let data = match image.as_slice() {
-        Ok(contiguous) => contiguous.to_vec(),
-        Err(_) => image.as_array().iter().copied().collect(),
-    };
-    gi::Pixels::new(width, height, channels, data).map_err(|e| PyValueError::new_err(e.to_string()))
+    gi::Pixels::new(width, height, channels, row_major(image))
+        .map_err(|e| PyValueError::new_err(e.to_string()))
 }
 
 fn to_array3(py: Python<'_>, pixels: gi::Pixels) -> PyResult<Bound<'_, PyArray3<u8>>> {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use gantools_image as gi;
 use gantools_pack as pack;
-use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArrayMethods};
+use numpy::{
+    PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyReadwriteArrayDyn,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::{data_error, os_error, raise};
-use crate::image::{by_name, decode_options};
+use crate::image::{by_name, decode_options, row_major};
 
 /// The items that a set is made of.
 #[pyclass(frozen, module = "gantools._native")]
@@ -37,6 +40,80 @@ impl Source {
     }
 
     #[staticmethod]
+    fn tar(py: Python<'_>, archives: Vec<(PathBuf, String)>) -> PyResult<Self> {
+        match py.detach(|| pack::Source::tar(&archives)) {
+            Ok(source) => Ok(Self(Arc::new(source))),
+            Err((path, pack::TarError::Io(e))) => Err(os_error(&e, &path)),
+            Err((path, error @ pack::TarError::Compressed(_))) => Err(raise(
+                py,
+                "DataError",
+                &format!("{}: {error}.", path.display()),
+                Some("Images cannot be addressed in it. Uncompress it first, for example: gunzip FILE.tar.gz"),
+            )),
+            Err((path, error @ pack::TarError::Format(_))) => Err(raise(
+                py,
+                "DataError",
+                &format!("{}: {error}.", path.display()),
+                Some("Fetch or make the archive again."),
+            )),
+        }
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (files, ranges, *, names=None, shape=None))]
+    fn ranges(
+        files: Vec<PathBuf>,
+        ranges: PyReadonlyArray2<'_, i64>,
+        names: Option<Vec<String>>,
+        shape: Option<[usize; 3]>,
+    ) -> PyResult<Self> {
+        let wrong = |words: &str| PyValueError::new_err(words.to_owned());
+        if names.is_some() == shape.is_some() {
+            return Err(wrong("ranges have names (encoded) or a shape (pixels)"));
+        }
+        if ranges.shape()[1] != 3 || names.as_ref().is_some_and(|n| n.len() != ranges.shape()[0]) {
+            return Err(wrong("ranges are int64 (n, 3), with n names"));
+        }
+        let length = shape.map(|s| s.iter().product::<usize>() as u64);
+        let mut list = Vec::with_capacity(ranges.shape()[0]);
+        for row in ranges.as_array().rows() {
+            let unsigned = |i: usize| u64::try_from(row[i]).map_err(|_| wrong("negative range"));
+            let range = pack::Range {
+                file: unsigned(0)? as usize,
+                offset: unsigned(1)?,
+                length: unsigned(2)?,
+            };
+            if range.file >= files.len() || length.is_some_and(|n| n != range.length) {
+                return Err(wrong(
+                    "a range names no file, or has not the shape's length",
+                ));
+            }
+            list.push(range);
+        }
+        let first = files.first().cloned().unwrap_or_default();
+        pack::Source::ranges(files, names, list, shape)
+            .map(|source| Self(Arc::new(source)))
+            .map_err(|e| os_error(&e, &first))
+    }
+
+    #[staticmethod]
+    fn fetched(names: Vec<String>, fingerprint: String, fetch: Py<PyAny>) -> Self {
+        let fetch = Box::new(move |i: usize| {
+            Python::attach(|py| {
+                let data = fetch.call1(py, (i,)).map_err(|e| e.to_string())?;
+                let data = data.cast_bound::<PyBytes>(py);
+                let data = data.map_err(|_| "its reader gave no bytes".to_owned())?;
+                Ok(data.as_bytes().to_vec())
+            })
+        });
+        Self(Arc::new(pack::Source::Fetched {
+            names,
+            fingerprint,
+            fetch,
+        }))
+    }
+
+    #[staticmethod]
     fn array(images: PyReadonlyArrayDyn<'_, u8>) -> PyResult<Self> {
         let shape = match *images.shape() {
             [_, h, w] => [h, w, 1],
@@ -50,10 +127,7 @@ impl Source {
         if shape.contains(&0) {
             return Err(PyValueError::new_err("images of size 0"));
         }
-        let data = match images.as_slice() {
-            Ok(contiguous) => contiguous.to_vec(),
-            Err(_) => images.as_array().iter().copied().collect(),
-        };
+        let data = row_major(&images);
         Ok(Self(Arc::new(pack::Source::Array { shape, data })))
     }
 
@@ -67,21 +141,23 @@ impl Source {
     }
 
     fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let total = self.0.len();
-        if index >= total {
-            return Err(PyIndexError::new_err(format!("items are in [0, {total})")));
+        if index >= self.0.len() {
+            return Err(PyIndexError::new_err(format!("item {index}")));
         }
-        let item = py
-            .detach(|| self.0.read(index))
-            .map_err(|e| data_error(py, e))?;
-        Ok(match item {
-            pack::Item::Encoded(bytes) => PyBytes::new(py, &bytes),
-            pack::Item::Raw(pixels) => PyBytes::new(py, &pixels.data),
-        })
+        match py.detach(|| self.0.read(index)) {
+            Ok(pack::Item::Encoded(data)) => Ok(PyBytes::new(py, &data)),
+            Ok(pack::Item::Raw(pixels)) => Ok(PyBytes::new(py, &pixels.data)),
+            Err(reason) => {
+                let names = self.0.names();
+                let name = names.map_or_else(|| index.to_string(), |names| names[index].clone());
+                Err(data_error(py, format!("{name}: {reason}.")))
+            }
+        }
     }
 
-    fn fingerprint(&self, py: Python<'_>) -> String {
+    fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| self.0.fingerprint())
+            .map_err(|e| data_error(py, format!("the source cannot be read: {e}.")))
     }
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class Source:
         classes: their names, or None.
         annotations: further arrays by name.
         split: which part this is, for the name and the manifest; None when the source is not split.
+        usual_split: the split that is given without being asked for; it is not put into the set's name.
     """
 
     kind: str
@@ -45,25 +46,29 @@ class Source:
     classes: list[str] | None = None
     annotations: dict[str, Annotation] = field(default_factory=dict)
     split: str | None = None
+    usual_split: str | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def select(self, rows: NDArray[np.int64], split: str | None = None) -> Source:
         """The images `rows` (positions), in that order."""
-        return Source(
-            kind=self.kind,
-            name=self.name,
-            reader=self.reader,
+        return replace(
+            self,
             items=self.items[rows],
             names=[self.names[i] for i in rows],
-            channels=self.channels,
-            size=self.size,
             labels=None if self.labels is None else self.labels[rows],
-            classes=self.classes,
             annotations={k: Annotation(a.values[rows], a.columns) for k, a in self.annotations.items()},
             split=self.split if split is None else split,
         )
+
+    def with_labels(self, labels: NDArray[np.int64], classes: list[str]) -> Source:
+        """The same images with these labels, int64 (n,), and names of their classes."""
+        return replace(self, labels=labels, classes=classes)
+
+    def with_annotations(self, annotations: dict[str, Annotation]) -> Source:
+        """The same images with these annotations in place of their own."""
+        return replace(self, annotations=annotations)
 
 
 def is_image_name(name: str) -> bool:
@@ -83,7 +88,7 @@ def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str
         DataError: no such path, neither folder nor zip, or no image in it.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder.", _nearby(path))
+        raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.is_dir():
         names = []
         for folder, folders, files in os.walk(path):
@@ -103,13 +108,16 @@ def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str
     else:
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
     if not names:
-        raise DataError(
-            f"{path}: no image in it.", f"Images are recognised by their names: {', '.join(IMAGE_SUFFIXES)}."
-        )
+        raise no_image(path)
     return reader, items, names
 
 
-def _nearby(path: Path) -> str:
+def no_image(path: Path) -> DataError:
+    """The error for a place without an image."""
+    return DataError(f"{path}: no image in it.", f"Images are recognised by their names: {', '.join(IMAGE_SUFFIXES)}.")
+
+
+def nearby(path: Path) -> str:
     """For a path that is not there: the last part that is, and what is in it."""
     parent = path.absolute().parent
     while not parent.is_dir():

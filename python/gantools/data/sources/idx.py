@@ -84,6 +84,7 @@ def _open(kind: str, torchvision_name: str, classes: list[str], path: Path | Non
         labels=np.concatenate(labels).astype(np.int64),
         classes=classes,
         split=split,
+        usual_split="train",
     )
 
 

@@ -1,0 +1,70 @@
+"""Which source a path is, for `gantools prep PATH`."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from gantools.data.sources.base import is_image_name, nearby
+from gantools.data.sources.cifar import is_cifar
+from gantools.errors import DataError
+
+ARRAYS = (".npy", ".npz")
+
+
+def recognise(path: Path) -> tuple[str, str]:
+    """The kind of source that `path` is, and what that is in words.
+
+    Only names are looked at, never the content of images. A folder or zip that is nothing else is a folder of images.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    if not path.exists():
+        if "*" in path.name and any(path.parent.glob(path.name)):
+            return "tar", "tar archives"
+        raise DataError(f"{path}: no such file or folder.", nearby(path))
+    if cifar := is_cifar(path):
+        return cifar, "CIFAR-10" if cifar == "cifar10" else "CIFAR-100"
+    return _folder(path) if path.is_dir() else _file(path)
+
+
+def _file(path: Path) -> tuple[str, str]:
+    name = path.name.lower()
+    # A .tar.gz is a tar as well: its error says what to do.
+    if name.endswith((".tar", ".tar.gz", ".tgz")):
+        return "tar", "a tar archive"
+    if name.endswith(ARRAYS):
+        return "array", "an array of images"
+    if name.endswith(".parquet"):
+        return "parquet", "a parquet file"
+    if name == "data.mdb":
+        return "lmdb", "an LMDB"
+    if name.endswith(".zip") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if "dataset.json" in archive.namelist():
+                return "stylegan", "a StyleGAN archive with dataset.json"
+        return "folder", "a zip archive of images"
+    return "folder", "images"
+
+
+def _folder(path: Path) -> tuple[str, str]:
+    if (path / "dataset.json").is_file():
+        return "stylegan", "a StyleGAN set with dataset.json"
+    if (path / "data.mdb").is_file():
+        return "lmdb", "an LMDB"
+    names = [entry.name for entry in path.iterdir()]
+    inner = [entry.name for entry in (path / "data").iterdir()] if (path / "data").is_dir() else []
+    if any(name.endswith(".parquet") for name in (*names, *inner)):
+        return "parquet", "a folder of parquet files"
+    # torchvision keeps the idx files one or two folders down, in a folder that says which set it is.
+    for kind, title in (("fashion-mnist", "FashionMNIST"), ("mnist", "MNIST")):
+        for folder in (path, path / "raw", path / title / "raw"):
+            if folder.is_dir() and any("-idx" in f.name or ".idx" in f.name for f in folder.glob("*ubyte*")):
+                fashion = "fashion" in str(folder.absolute()).lower()
+                if fashion == (kind == "fashion-mnist"):
+                    return kind, f"the idx files of {title} (by the name of its folder)"
+    # One image is enough to make it a folder of images.
+    if any(name.endswith(".tar") for name in names) and not any(is_image_name(name) for name in names):
+        return "tar", "a folder of tar archives"
+    return "folder", "a folder of images"
