@@ -141,7 +141,7 @@ class Source:
 
     def __len__(self) -> int: ...
     def read(self, index: int) -> bytes:
-        """The bytes of an item as stored, of an array its pixels. DataError: it cannot be read. IndexError: there is none."""
+        """The bytes of an item as stored, of an array its pixels. DataError: it cannot be read. IndexError: none."""
 
     def fingerprint(self) -> str:
         """32 hexadecimal digits: a hash of names and sizes (files, tar), also checksums (zip), or of the pixels."""

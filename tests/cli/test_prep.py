@@ -38,7 +38,7 @@ def test_the_result_is_on_stdout_and_the_rest_on_stderr(photos, tmp_path):
         (["prepp"], 2, "Did you mean 'prep'"),
         (["prep", "celebb"], 2, "Did you mean 'celeba'"),
         (["prep", "photos", "--sise", "8"], 2, "--size"),
-        (["prep", "photos", "--size", "x"], 2, "not a valid integer"),
+        (["prep", "photos", "--size", "x"], 2, "is no size such as 64"),
         (["prep", "photos", "--filter", "nearest"], 2, "lanczos"),
         (["prep", "photos"], 2, "which size"),
         (["prep", "folder", "--source", "fotos", "--size", "8"], 1, "photos"),

@@ -215,7 +215,7 @@ def test_a_full_disk_leaves_the_checkpoints_before(go, monkeypatch, tmp_path):
 
     def full(state, file):
         if state["nimg"] > 48:
-            file.write_bytes(b"half")
+            file.write(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
         save(state, file)
 
