@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.sources.base import Source
-from gantools.errors import ConfigError, DataError, DownloadError
+from gantools.data.sources.downloads import by_torchvision
+from gantools.errors import ConfigError, DataError
 
 PIXELS = 3 * 32 * 32
 # The largest file, CIFAR-100's train, has 155 MB.
@@ -288,29 +288,11 @@ def read_pickle(data: bytes) -> Any:
 
 
 def _downloaded(form: _Form) -> Path:
-    """The folder into which torchvision downloads the set, kept in gantools' cache."""
-    where = f"Fetch it from https://www.cs.toronto.edu/~kriz/cifar.html, then: gantools prep {form.kind} --source FILE"
-    try:
-        from torchvision import datasets
-    except ImportError as e:
-        raise DownloadError(
-            f"{form.kind}: no --source was given, and downloading needs torchvision.",
-            f"Type: pip install 'gantools[download]'  or: gantools prep {form.kind} --source FOLDER",
-        ) from e
-    from gantools.cache import cache_folder
-
-    root = cache_folder() / "data"
-    root.mkdir(parents=True, exist_ok=True)
-    done = root / form.torchvision_name
-    if not done.is_dir():
-        try:
-            # Into a folder of its own first: a download that is cut must not look like a set.
-            with tempfile.TemporaryDirectory(dir=root) as temporary:
-                getattr(datasets, form.torchvision_name)(temporary, train=True, download=True)
-                for archive in Path(temporary).glob("*.tar.gz"):
-                    archive.unlink()
-                inner = next(folder for folder in _folders(form, Path(temporary))[1:] if folder.is_dir())
-                inner.replace(done)
-        except (OSError, RuntimeError, StopIteration) as e:
-            raise DownloadError(f"{form.kind}: the download failed ({e}).", where) from e
-    return done
+    return by_torchvision(
+        form.kind,
+        form.torchvision_name,
+        splits=(True,),  # one archive holds both
+        pick=lambda folder: next(inner for inner in _folders(form, folder)[1:] if inner.is_dir()),
+        elsewhere="Fetch it from https://www.cs.toronto.edu/~kriz/cifar.html, then: "
+        f"gantools prep {form.kind} --source FILE",
+    )

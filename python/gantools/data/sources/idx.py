@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from typing import IO
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.sources.base import Source
-from gantools.errors import ConfigError, DataError, DownloadError
+from gantools.data.sources.downloads import by_torchvision
+from gantools.errors import ConfigError, DataError
 
 DIGITS = [str(d) for d in range(10)]
 CLOTHES = [
@@ -134,32 +134,10 @@ def _parse(f: gzip.GzipFile | IO[bytes], path: Path, rank: int) -> NDArray[np.ui
 
 
 def _downloaded(kind: str, torchvision_name: str) -> Path:
-    """The folder into which torchvision downloads the set, kept in gantools' cache."""
-    try:
-        from torchvision import datasets
-    except ImportError as e:
-        raise DownloadError(
-            f"{kind}: no --source was given, and downloading needs torchvision.",
-            f"Type: pip install 'gantools[download]'  or: gantools prep {kind} --source FOLDER_WITH_IDX_FILES",
-        ) from e
-    from gantools.cache import cache_folder
-
-    root = cache_folder() / "data"
-    root.mkdir(parents=True, exist_ok=True)
-    done = root / torchvision_name / "raw"
-    if not (done / "complete").is_file():
-        try:
-            # Into a folder of its own first: a download that is cut must not look like a set.
-            with tempfile.TemporaryDirectory(dir=root) as temporary:
-                for train in (True, False):
-                    getattr(datasets, torchvision_name)(temporary, train=train, download=True)
-                fresh = Path(temporary) / torchvision_name / "raw"
-                (fresh / "complete").touch()
-                done.parent.mkdir(exist_ok=True)
-                fresh.replace(done)
-        except (OSError, RuntimeError) as e:
-            raise DownloadError(
-                f"{kind}: the download failed ({e}).",
-                f"Fetch the four idx files elsewhere, then: gantools prep {kind} --source FOLDER_WITH_THEM",
-            ) from e
-    return root / torchvision_name
+    return by_torchvision(
+        kind,
+        torchvision_name,
+        splits=(True, False),
+        pick=lambda folder: folder / torchvision_name,
+        elsewhere=f"Fetch the four idx files elsewhere, then: gantools prep {kind} --source FOLDER_WITH_THEM",
+    )

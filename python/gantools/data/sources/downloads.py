@@ -1,0 +1,48 @@
+"""Sets that torchvision knows how to download, kept in gantools' cache."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from gantools.cache import cache_folder
+from gantools.errors import DownloadError
+
+
+def by_torchvision(
+    kind: str, dataset: str, *, splits: tuple[bool, ...], pick: Callable[[Path], Path], elsewhere: str
+) -> Path:
+    """The folder of a set, downloaded by torchvision on first use.
+
+    Args:
+        kind: the source's name on the command line.
+        dataset: the class in `torchvision.datasets`.
+        splits: the values of its `train` argument to call it with.
+        pick: from the folder that was downloaded into to the folder in it that is the set.
+        elsewhere: where else the set is to be had, for the hint of an error.
+
+    Raises:
+        DownloadError: torchvision is not installed, or the download failed; nothing is left of it.
+    """
+    try:
+        from torchvision import datasets
+    except ImportError as e:
+        raise DownloadError(
+            f"{kind}: no --source was given, and downloading needs torchvision.",
+            f"Type: pip install 'gantools[download]'  or: gantools prep {kind} --source FOLDER",
+        ) from e
+    root = cache_folder() / "data"
+    done = root / dataset
+    if done.is_dir():
+        return done
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        # Into a folder of its own first: a download that is cut must not look like a set.
+        with tempfile.TemporaryDirectory(dir=root) as temporary:
+            for train in splits:
+                getattr(datasets, dataset)(temporary, train=train, download=True)
+            pick(Path(temporary)).replace(done)
+    except (OSError, RuntimeError, StopIteration) as e:
+        raise DownloadError(f"{kind}: the download failed ({e}).", elsewhere) from e
+    return done
