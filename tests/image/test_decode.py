@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -336,6 +337,20 @@ def test_a_truncated_tiff_is_refused(compression):
     for end in range(0, len(data) - 24, max(1, len(data) // 60)):
         with pytest.raises(DataError):
             _native.decode(data[:end])
+
+
+def test_a_palette_that_is_not_made_of_whole_colours_is_refused():
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">2I5B", 2, 2, 8, 3, 0, 0, 0)
+    pixels = zlib.compress(b"\0\0\1\0\1\0")
+    for palette in (bytes(range(n)) for n in (4, 5, 7, 8, 767)):
+        chunks = chunk(b"IHDR", header) + chunk(b"PLTE", palette) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+        for transparency in (b"", chunk(b"tRNS", b"\7")):
+            data = b"\x89PNG\r\n\x1a\n" + chunks.replace(chunk(b"IDAT", pixels), transparency + chunk(b"IDAT", pixels))
+            with pytest.raises(DataError, match="palette"):
+                _native.decode(data, alpha="drop")
 
 
 def test_what_is_not_read_says_what_it_is():

@@ -9,6 +9,8 @@ mod webp;
 
 use image::metadata::Orientation;
 
+use std::panic::catch_unwind;
+
 use crate::colour::{self, AlphaPolicy};
 use crate::orientation::{self, OrientationPolicy};
 use crate::resize::pillow::Geometry;
@@ -150,7 +152,9 @@ impl Decoder {
                 }
             }
             _ => {
-                let raw = decode_other(data, limit)?;
+                // These decoders keep no state, so a panic in one of them ends with the image.
+                let raw = catch_unwind(|| decode_other(data, limit))
+                    .unwrap_or_else(|_| Err(damaged("image", "its decoder failed")))?;
                 Reduced::not(orientation::apply(raw.pixels, turned(raw.orientation)))
             }
         };

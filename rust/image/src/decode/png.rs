@@ -18,6 +18,11 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let header = decoder.read_header_info().map_err(bad)?;
     let (width, height) = limit.check(header.width.into(), header.height.into())?;
     let mut reader = decoder.read_info().map_err(bad)?;
+    // The decoder trusts that a palette is made of whole colours.
+    let palette = reader.info().palette.as_deref();
+    if palette.is_some_and(|p| p.is_empty() || !p.len().is_multiple_of(3)) {
+        return Err(damaged("PNG", "its palette is not made of whole colours"));
+    }
     let channels = reader.output_color_type().0.samples();
     // The size is bounded by the limit, four channels of one byte each.
     let mut samples = vec![0; width * height * channels];
