@@ -345,7 +345,7 @@ def test_a_palette_that_is_not_made_of_whole_colours_is_refused():
 
     header = struct.pack(">2I5B", 2, 2, 8, 3, 0, 0, 0)
     pixels = zlib.compress(b"\0\0\1\0\1\0")
-    for palette in (bytes(range(n)) for n in (4, 5, 7, 8, 767)):
+    for palette in (bytes(n) for n in (4, 5, 7, 8, 767)):
         chunks = chunk(b"IHDR", header) + chunk(b"PLTE", palette) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
         for transparency in (b"", chunk(b"tRNS", b"\7")):
             data = b"\x89PNG\r\n\x1a\n" + chunks.replace(chunk(b"IDAT", pixels), transparency + chunk(b"IDAT", pixels))
