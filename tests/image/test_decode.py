@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zipfile
@@ -337,6 +338,23 @@ def test_a_truncated_tiff_is_refused(compression):
     for end in range(0, len(data) - 24, max(1, len(data) // 60)):
         with pytest.raises(DataError):
             _native.decode(data[:end])
+
+
+def test_a_tiff_that_declares_values_without_end_is_refused_in_little_memory():
+    # Found by fuzzing: 1,728,055,553 values of one tag, for which 55 GB were asked for and the process ended.
+    data = base64.b64decode(
+        "SUkqAAgAAAAKAAABBAABAAAACgAAAAEBBAABAAAACgAAABIBAwABCQBnZEFU/PwBAwABAAAAAQAAAAYBAwABAAAAAQAAABUBAwAB"
+        "AAAAAQAAAEIBBAABAAAAAAAAgEMBBAABAAAAAAAAgEQBBAABAAAAloAAAEUBBAABAAAAZAAAAAAAAMvLy8vLy8vLy8vLy8vLy8vL"
+        "y8vL48vLAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    )
+    with pytest.raises(DataError, match="limits exceeded"):
+        _native.decode(data)
+
+
+def test_a_tiff_that_shrinks_a_thousandfold_is_read():
+    data = saved(Image.new("RGB", (2000, 1500), (1, 2, 3)), "TIFF", compression="tiff_adobe_deflate")
+    assert len(data) < 60_000
+    np.testing.assert_array_equal(_native.decode(data), pillow(data))
 
 
 def test_a_palette_that_is_not_made_of_whole_colours_is_refused():

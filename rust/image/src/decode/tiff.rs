@@ -12,6 +12,9 @@ use super::{damaged, Limit, Raw};
 use crate::colour::adobe_cmyk_to_rgb;
 use crate::{ImageError, Pixels};
 
+/// What the decoder needs at most for a tag's value that takes one byte in the file.
+const BYTES_OF_A_VALUE: usize = 64;
+
 /// The meaning of a fourth (or, beside grey, second) sample: tag ExtraSamples of the TIFF 6.0 specification.
 #[derive(Clone, Copy, PartialEq)]
 enum Extra {
@@ -31,10 +34,11 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let unsupported = |what: String| Err(ImageError::Unsupported(format!("TIFF: {what}")));
     let decoder = Decoder::new(Cursor::new(data)).map_err(bad)?;
     let mut limits = Limits::default();
-    // Nothing in a file is longer than the file, decoded strips apart.
+    // Nothing in a file is longer than the file, decoded strips apart. The limit of the decoding buffer also bounds the
+    // memory that a tag's values are given before they are read.
     limits.ifd_value_size = data.len();
-    limits.decoding_buffer_size = usize::MAX; // the buffer is ours, see below
-    let mut decoder = decoder.with_limits(limits);
+    limits.decoding_buffer_size = data.len().saturating_mul(BYTES_OF_A_VALUE);
+    let mut decoder = decoder.with_limits(limits.clone());
     let (width, height) = decoder.dimensions().map_err(bad)?;
     let (width, height) = limit.check(width.into(), height.into())?;
 
@@ -70,6 +74,8 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     };
 
     // At most eight bytes for each of the limited number of pixels.
+    limits.decoding_buffer_size = limits.decoding_buffer_size.max(width * height * 8);
+    let mut decoder = decoder.with_limits(limits);
     let row = (width * stored * usize::from(bits)).div_ceil(8);
     let layout = decoder.image_buffer_layout().map_err(bad)?;
     if layout.complete_len != row * height && !planar {
