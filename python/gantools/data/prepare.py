@@ -141,7 +141,7 @@ def prep(
     )
     target, plan = job.target, job.plan
     if target.exists():
-        if not overwrite and is_prepared(target) and read_manifest(target).get("plan") == digest(plan):
+        if not overwrite and _complete(target, plan):
             _say(f"{target} is already prepared this way; nothing to do.", progress)
             return PreparedSet(target)
         if not overwrite:
@@ -251,7 +251,7 @@ def merge(
             f"Type: gantools merge {target.with_name(plan['name'])}",
         )
     if target.exists():
-        if is_prepared(target) and read_manifest(target).get("plan") == digest(plan):
+        if _complete(target, plan):
             _say(f"{target} is already put together; nothing to do.", progress)
             return PreparedSet(target)
         raise DataError(f"{target} exists and is something else.", "Move it away.")
@@ -503,9 +503,12 @@ def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Ite
             Path(lock.name).unlink(missing_ok=True)
 
 
-def _complete(partial: Path, plan: dict[str, Any]) -> bool:
-    """Whether the set is whole and only waits for its name, because the run was killed in that moment."""
-    return is_prepared(partial) and read_manifest(partial).get("plan") == digest(plan)
+def _complete(folder: Path, plan: dict[str, Any]) -> bool:
+    """Whether `folder` holds the whole set of this plan.
+
+    An unfinished set's folder does where the run was killed in the moment before it got its name.
+    """
+    return is_prepared(folder) and read_manifest(folder).get("plan") == digest(plan)
 
 
 def _publish(partial: Path, target: Path) -> None:

@@ -23,7 +23,7 @@ from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import DataError
 
 # Files that hold images, but none that are read here as one image: overlooking them would be a silent half.
-OTHER_SUFFIXES = frozenset({".npy", ".npz", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jp2"}) - set(IMAGE_SUFFIXES)
+OTHER_SUFFIXES = frozenset({".npy", ".npz", ".avif", ".heic", ".jp2"})
 SAMPLES_FORMAT = "gantools-samples"
 SAMPLES_VERSION = 1
 # Files that `gantools sample` writes beside the samples.
