@@ -34,6 +34,7 @@ __all__ = [
 __version__: str
 
 CROPS: list[str]
+STORES: list[str]
 FILTERS: list[str]
 ALPHA_POLICIES: list[str]
 ORIENTATION_POLICIES: list[str]
@@ -173,8 +174,11 @@ def prepare_shard(
     path: str | PathLike[str],
     threads: int = 0,
     progress: Callable[[int], object] | None = None,
-) -> tuple[int, str, list[tuple[int, str]]]:
-    """Decodes, crops and resizes items and writes them as a uint8 (n, h, w, c) `.npy` file, whole or not at all.
+    *,
+    store: str = "pixels",
+    regions: NDArray[np.float64] | None = None,
+) -> tuple[int, str, list[tuple[int, str]], list[tuple[int, int]]]:
+    """Decodes, crops and resizes items and writes them into one file, whole or not at all.
 
     Args:
         source: where the items are.
@@ -183,10 +187,14 @@ def prepare_shard(
         path: the file; it is written under a temporary name and renamed.
         threads: 0 for all cores; the result does not depend on it.
         progress: called with the number of items done, about ten times a second, with the interpreter lock held.
+        store: `pixels` (a uint8 (n, h, w, c) `.npy` file), `png`, `jpeg` (the prepared images, encoded) or `original`
+            (the items' own bytes).
+        regions: float64 (n, 8) for the crops `box` and `landmarks`: x and y of the north-west, south-west, south-east
+            and north-east corner of what is kept of each item; those of a box are whole, upright and square.
 
     Returns:
-        The number of images written, the file's XXH3 as 16 hexadecimal digits, and the rejects: (position in `items`,
-        reason).
+        The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,
+        reason), and the others' (width, height) before they were prepared.
 
     Raises:
         OSError: the file could not be written; nothing is left of it.
@@ -198,11 +206,17 @@ class Reader:
     """The images of a prepared set's shards, mapped; may be used by several threads at once and after a fork."""
 
     def __new__(
-        cls, paths: Sequence[str | PathLike[str]], counts: Sequence[int], shape: tuple[int, int, int]
+        cls,
+        paths: Sequence[str | PathLike[str]],
+        counts: Sequence[int],
+        shape: tuple[int, int, int],
+        *,
+        store: str = "pixels",
+        policy: PixelPolicy | None = None,
     ) -> Reader:
-        """Opens shards of `counts` images each, all of `shape` (h, w, c).
+        """Opens shards of `counts` images each, all of `shape` (h, w, c); encoded ones need the `policy` of that shape.
 
-        DataError: a shard is missing, no uint8 `.npy` file, of another shape, or longer or shorter than it says.
+        DataError: a shard is missing, of another kind or shape, or longer or shorter than it says.
         """
 
     def __len__(self) -> int: ...

@@ -105,7 +105,7 @@ def test_what_becomes_of_a_file_does_not_depend_on_those_before_it(hostile, tmp_
     for order in (names, names[::-1]):
         source = _native.Source.files(hostile, order)
         items = np.arange(len(order), dtype=np.int64)
-        _, _, rejects = _native.prepare_shard(source, items, policy, tmp_path / "x.npy", 1)
+        _, _, rejects, _ = _native.prepare_shard(source, items, policy, tmp_path / "x.npy", 1)
         assert {names.index(order[i]): reason for i, reason in rejects} == alone
 
 

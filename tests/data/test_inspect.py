@@ -39,7 +39,7 @@ def test_a_whole_set_is_ok(made):
 
 def test_a_changed_byte_of_any_file_is_found(made):
     files = [file for file in made.iterdir() if file.name != "manifest.json"]
-    assert len(files) == 6  # three shards, labels, names, rejects
+    assert len(files) == 7  # three shards, labels, names, sizes, rejects
     for file in files:
         data = bytearray(file.read_bytes())
         data[-2] ^= 1

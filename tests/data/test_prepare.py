@@ -121,11 +121,11 @@ def test_a_stopped_run_goes_on_and_is_byte_identical(photos, tmp_path, monkeypat
     calls = []
     original = _native.prepare_shard
 
-    def stop_at_third(*args):
+    def stop_at_third(*args, **options):
         calls.append(args[3].name)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **options)
 
     monkeypatch.setattr(_native, "prepare_shard", stop_at_third)
     with pytest.raises(Interrupted, match="32 of 60 images are prepared and kept"):

@@ -77,7 +77,7 @@ def test_a_stopped_share_or_merge_goes_on(photos, whole, tmp_path, monkeypatch):
     (first / "images-00002.json").unlink()
     made = []
     original = _native.prepare_shard
-    monkeypatch.setattr(_native, "prepare_shard", lambda *a: made.append(a[3].name) or original(*a))
+    monkeypatch.setattr(_native, "prepare_shard", lambda *a, **k: made.append(a[3].name) or original(*a, **k))
     shares(photos, out, 2)
     assert made == ["images-00002.npy"]
     with monkeypatch.context() as m:

@@ -111,7 +111,7 @@ def test_the_crop_is_that_of_the_preparation():
         left, top, width, height = _kept(crop, ALIGNED, (64, 64))
         assert (left, top, width, height) == ((0, 20, 178, 178) if crop == "center" else (0, 0, 178, 218))
     with pytest.raises(DataError, match="--source"):
-        _kept("celeba-140", ALIGNED, (64, 64))
+        _kept("dhariwal", ALIGNED, (64, 64))
 
 
 def test_landmarks_on_the_originals(celeba, tmp_path):
@@ -139,7 +139,7 @@ def test_boxes_on_in_the_wild_images(celeba, tmp_path):
 
 def test_what_cannot_be_drawn_is_said_plainly(celeba, tmp_path, make_set):
     s = prepared(celeba, tmp_path)
-    with pytest.raises(DataError, match="boxes cannot be drawn on prepared images"):
+    with pytest.raises(DataError, match="boxes cannot be drawn on these images"):
         show(s.path, boxes=True)
     with pytest.raises(DataError, match=r"000001.jpg: its box .* does not fit on the image of 178 x 218"):
         show(s.path, boxes=True, source=celeba)

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 import gantools
 from gantools import _native
+from gantools.data.regions import REGION_CROPS
 from gantools.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="Pillow < 13 resizes otherwise")
@@ -29,7 +30,7 @@ def native(path: Path, images: np.ndarray, **policy) -> tuple[np.ndarray, list[t
     """The prepared images and the rejects."""
     policy = {"height": policy["width"], "channels": images.shape[-1], **policy}
     items = np.arange(len(images), dtype=np.int64)
-    _, _, rejects = _native.prepare_shard(
+    _, _, rejects, _ = _native.prepare_shard(
         _native.Source.array(images), items, _native.PixelPolicy(**policy), path / "x.npy"
     )
     return np.load(path / "x.npy"), rejects
@@ -151,7 +152,8 @@ def folder(tmp_path) -> Path:
 def test_each_crop_is_recorded_and_described(folder, tmp_path):
     documented = (Path(__file__).parents[2] / "docs/formats.md").read_text()
     for crop in _native.CROPS:
-        if crop.startswith("celeba"):
+        if crop.startswith("celeba") or crop in REGION_CROPS:
+            assert f"`{crop}`" in documented or "`celeba-N`" in documented
             continue
         size = (96, 60) if crop == "center-wide" else 32
         s = gantools.prep("folder", source=folder, size=size, crop=crop, out=tmp_path / crop, progress=False)

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+# A folder of photographs has thousands of sizes.
+SIZES_SHOWN = 8
+
 
 @click.command("info")
 @click.argument("path", metavar="SET", type=click.Path(path_type=Path))
@@ -67,6 +70,11 @@ def _print(found: dict[str, Any]) -> None:
     skipped = ("annotations", "selection")
     table("source", {k: v for k, v in found["source"].items() if k not in skipped and v is not None})
     table("pixels", found["policy"])
+    sizes = found.get("sizes", {})
+    shown = dict(list(sizes.items())[:SIZES_SHOWN])
+    if rest := sum(sizes.values()) - sum(shown.values()):
+        shown[f"{len(sizes) - len(shown):,} others"] = rest
+    table("sizes before", shown, count)
     table("classes", found.get("classes", {}), count)
     table("partition", found.get("partition", {}), count)
     attributes = sorted(found.get("attributes", {}).items(), key=lambda item: -item[1])

@@ -35,7 +35,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option(
     "--filter", type=click.Choice(_native.FILTERS), help="Resize, as Pillow's [lanczos; dhariwal has its own]."
 )
-@click.option("--pad-color", metavar="COLOR", help="Background of --crop pad: black, white or #rrggbb [black].")
+@click.option("--pad-color", metavar="COLOR", help="Background of --crop pad and box: black, white or #rrggbb [black].")
 @click.option(
     "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
 )
@@ -61,10 +61,30 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     show_default=True,
     help="The EXIF orientation.",
 )
+@click.option(
+    "--store",
+    type=click.Choice(["pixels", "encoded"]),
+    default="pixels",
+    show_default=True,
+    help="Encoded is smaller and decoded at each reading: for large images.",
+)
+@click.option(
+    "--encoding",
+    type=click.Choice(["png", "jpeg", "original"]),
+    help="What is stored encoded [png]; original: the source's bytes, resized at each reading.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make [data/SOURCE-SIZE].")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads [all cores].")
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="Ray: shards as tasks of a cluster ($RAY_ADDRESS), or of workers here.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="With ray: tasks at a time [all cores].")
 @click.option("--strict", is_flag=True, help="An unreadable image is an error, not a line in rejects.jsonl.")
 @click.option("--overwrite", is_flag=True, help="Replace a prepared set, or a stopped run, at --out.")
 def command(
@@ -83,10 +103,14 @@ def command(
     limit: int | None,
     alpha: str,
     orientation: str,
+    store: str,
+    encoding: str | None,
     out: Path | None,
     shard_size: int | None,
     shards: str | None,
     threads: int,
+    engine: str,
+    workers: int | None,
     strict: bool,
     overwrite: bool,
 ) -> None:
@@ -102,8 +126,9 @@ def command(
     gantools prep 'shards/train-*.tar' --size 64
 
     Crops: center is the largest centred square; none the whole image, squeezed; pad the whole image on a background;
-    dhariwal that of ADM and EDM2; celeba-N the middle N x N of an aligned CelebA image; center-wide, with --size WxH, a
-    W x H picture in a W x W square as by StyleGAN's dataset_tool.
+    dhariwal that of ADM and EDM2; celeba-N the middle N x N of an aligned CelebA image; box the square around CelebA's
+    bounding box; landmarks a square aligned to the eyes, as FFHQ's; center-wide, with --size WxH, a W x H picture in a
+    W x W square as by StyleGAN's dataset_tool.
 
     Stopped by Ctrl-C, the same command goes on where it was. On several machines: the same command with --shards 1/4,
     2/4, 3/4, 4/4, then gantools merge.
@@ -125,6 +150,8 @@ def command(
         "limit": limit,
         "alpha": alpha,
         "orientation": orientation,
+        "store": store,
+        "encoding": encoding,
         "out": out,
         "shard_size": shard_size,
         "threads": threads,
@@ -132,9 +159,11 @@ def command(
         "overwrite": overwrite,
     }
     if shards is not None:
+        if engine != "threads" or workers is not None:
+            raise click.UsageError("--shards divides the work by hand, --engine ray by Ray: give one of them.")
         click.echo(prep_share(kind, shards, **options))
         return
-    done = prep(kind, **options)
+    done = prep(kind, engine=engine, workers=workers, **options)
     click.echo(done.path)
     kind = done.manifest["source"]["kind"]
     click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)

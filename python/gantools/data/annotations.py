@@ -7,7 +7,7 @@ file name and the numbers, separated by blanks. `.csv`: one line of column names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Table:
     txt_header: bool
 
 
-# Columns as in the files; landmarks belong to the aligned images, boxes to the in-the-wild ones.
+# Columns as in the files; these landmarks belong to the aligned images, the boxes to the in-the-wild ones.
 TABLES = {
     "attributes": Table("list_attr_celeba", None, np.int8, True),
     "partition": Table("list_eval_partition", ("partition",), np.uint8, False),
@@ -59,13 +59,18 @@ TABLES = {
     ),
     "boxes": Table("list_bbox_celeba", ("x_1", "y_1", "width", "height"), np.int32, True),
 }
+WILD_LANDMARKS = replace(TABLES["landmarks"], stem="list_landmarks_celeba")
 PARTITIONS = {"train": 0, "val": 1, "test": 2}
 
 
-def find_annotations(folders: list[Path], names: list[str]) -> dict[str, Annotation]:
-    """All annotations of CelebA found in `folders` (the first that has a file wins), aligned with `names`."""
+def find_annotations(folders: list[Path], names: list[str], *, in_the_wild: bool = False) -> dict[str, Annotation]:
+    """All annotations of CelebA found in `folders` (the first that has a file wins), aligned with `names`.
+
+    The landmarks are those of the aligned images, or of the ones `in_the_wild`.
+    """
     found = {}
-    for key, table in TABLES.items():
+    tables = {**TABLES, "landmarks": WILD_LANDMARKS} if in_the_wild else TABLES
+    for key, table in tables.items():
         candidates = [folder / f"{table.stem}{suffix}" for folder in folders for suffix in (".txt", ".csv")]
         path = next((p for p in candidates if p.is_file()), None)
         if path is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from gantools import _native
 from gantools.data.annotations import PARTITIONS
-from gantools.data.prepared import PreparedSet, content_fingerprint, read_manifest
+from gantools.data.prepared import PreparedSet, content_fingerprint, open_shards, read_manifest
 from gantools.errors import DataError
 from gantools.progress import Progress
 
@@ -39,7 +39,7 @@ def verify(path: str | Path, *, progress: bool = False) -> list[str]:
 def _verify(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]:
     wrong = []
     shards = manifest["shards"]
-    side = [manifest[key] for key in ("labels", "names", "rejects") if key in manifest]
+    side = [manifest[key] for key in ("labels", "names", "sizes", "rejects") if key in manifest]
     side += manifest.get("annotations", {}).values()
     with Progress("verifying", len(shards) + len(side), unit="files", show=progress) as bar:
         for done, entry in enumerate([*shards, *side]):
@@ -57,7 +57,7 @@ def _verify(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]
     for shard in shards:
         if (folder / shard["file"]).is_file():
             try:
-                _native.Reader([folder / shard["file"]], [shard["count"]], tuple(manifest["shape"]))
+                open_shards(manifest, [folder / shard["file"]], [shard["count"]])
             except DataError as e:
                 wrong.append(e.message.removeprefix(f"{folder}/").rstrip("."))
     if (folder / "names.jsonl").is_file():
@@ -70,7 +70,7 @@ def _verify(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]
     rejects = _lines(folder / REJECTS) if (folder / REJECTS).is_file() else []
     if rejects is None or len(rejects) != rejected:
         wrong.append(f"{REJECTS}: not one line for each of the {rejected} rejects")
-    for entry in [manifest.get("labels"), *manifest.get("annotations", {}).values()]:
+    for entry in [manifest.get("labels"), manifest.get("sizes"), *manifest.get("annotations", {}).values()]:
         if entry is not None and (folder / entry["file"]).is_file():
             wrong += _side_file(folder, entry, manifest["count"])
     return wrong
@@ -108,7 +108,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
 
     Returns:
         A dict that JSON can hold: `name`, `path`, `count`, `shape`, `bytes` (of all files), `shards`, `fingerprint`,
-        `source`, `policy`, `versions`; `classes` (name -> images) where there are labels; `attributes` (name ->
+        `source`, `policy`, `versions`; `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
+        set says; `classes` (name -> images) where there are labels; `attributes` (name ->
         images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
         are any; `rejects` (reason -> images); `duplicates` (`images` that could go, in `groups` of equal ones,
         `examples`: up to five such groups as names).
@@ -128,6 +129,9 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         "fingerprint": data.fingerprint,
         **{key: manifest.get(key, {}) for key in ("source", "policy", "versions")},
     }
+    if data.sizes is not None:
+        pairs = Counter((width, height) for width, height in data.sizes.tolist())
+        found["sizes"] = {f"{width}x{height}": n for (width, height), n in pairs.most_common()}
     if data.labels is not None:
         classes = data.classes or []
         numbers = np.bincount(data.labels, minlength=len(classes)).tolist()

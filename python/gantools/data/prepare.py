@@ -14,15 +14,12 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import hashlib
 import json
 import math
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data import filters
+from gantools.data.engines import check_engine, make_shards
+from gantools.data.job import Options, resolve, say
 from gantools.data.listing import Listing, json_line
 from gantools.data.prepared import (
     FORMAT,
@@ -42,19 +40,14 @@ from gantools.data.prepared import (
     is_prepared,
     read_manifest,
 )
-from gantools.data.sources import SOURCES, Source, recognise
-from gantools.errors import ConfigError, DataError, Interrupted, unknown_name
+from gantools.data.shards import read_record
+from gantools.errors import ConfigError, DataError
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
 
-# What cannot be chosen yet, but would change pixels if it changed. Pillow 13 changed the order of the two passes of the
-# resize for tall images.
-FIXED_POLICY = {"resize": "pillow-13", "sixteen_bit": "high-byte", "cmyk": "pillow", "animation": "first-frame"}
-# A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
-SHARD_IMAGES = 2048
-SHARD_BYTES = 128 << 20
 PLAN = "plan.json"
 REJECTS = "rejects.jsonl"
+SIZES = "sizes.npy"
 LISTING = "listing"
 
 
@@ -75,9 +68,13 @@ def prep(
     limit: int | None = None,
     alpha: str = "error",
     orientation: str = "apply",
+    store: str = "pixels",
+    encoding: str | None = None,
     out: str | Path | None = None,
     shard_size: int | None = None,
     threads: int = 0,
+    engine: str = "threads",
+    workers: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -90,10 +87,11 @@ def prep(
         size: side of the square result in pixels; None for the source's own (celeba 64; mnist, cifar10 as they are).
             For the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
         crop: `center` (largest centred square), `none` (the whole image, squeezed), `pad` (the whole image on a
-            background), `center-wide` (StyleGAN), `dhariwal` (ADM, EDM2), or `celeba-108`, `-128`, `-140`, `-148`,
-            `-178` (the middle of an aligned CelebA image); docs/formats.md defines each.
+            background), `center-wide` (StyleGAN), `dhariwal` (ADM, EDM2), `celeba-108`, `-128`, `-140`, `-148`, `-178`
+            (the middle of an aligned CelebA image), `box` (around CelebA's bounding box) or `landmarks` (a square
+            aligned to the eyes); docs/formats.md defines each.
         filter: `lanczos` (None), `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13. `dhariwal` has its own.
-        pad_color: the background of `pad`: `black` (None), `white` or `#rrggbb`.
+        pad_color: the background of `pad` and `box`: `black` (None), `white` or `#rrggbb`.
         fast: decode a JPEG at a half, a quarter or an eighth of its size where at least four times the result remains.
             Pixels differ from the exact ones by a few levels.
         channels: 3 (RGB) or 1 (grey); None for the source's own.
@@ -104,9 +102,15 @@ def prep(
         limit: only the first so many images of what is left by the above.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the EXIF orientation.
+        store: `pixels`, or `encoded`: smaller, and decoded at each reading; for large images.
+        encoding: what an encoded store holds: `png` (None; the same pixels), `jpeg` (quality 95, 4:4:4) or `original`
+            (the source's own bytes, cropped and resized at each reading).
         out: the folder to make; None for `data/NAME-SIZE`.
         shard_size: images in a shard; None for 2,048, or fewer when they are large.
-        threads: 0 for all cores. The result does not depend on it.
+        threads: 0 for all cores; with `ray` those of a worker, 0 for 1. The result does not depend on it.
+        engine: `threads` of this process, or `ray`: shards as tasks of a Ray cluster, or of workers on this machine
+            when the variable RAY_ADDRESS names none.
+        workers: with `ray`: how many tasks at a time; None for as many as there are cores.
         strict: an unreadable image is an error instead of a line in `rejects.jsonl`.
         overwrite: replace what is at `out`.
         progress: show a progress bar on stderr.
@@ -119,8 +123,7 @@ def prep(
         DataError: the source is missing or empty, `out` holds something else, or (strict) an image is unreadable.
         Interrupted: Ctrl-C; the finished shards are kept and the same call goes on.
     """
-    job = _resolve(
-        kind,
+    options = Options(
         source=source,
         size=size,
         crop=crop,
@@ -135,14 +138,17 @@ def prep(
         limit=limit,
         alpha=alpha,
         orientation=orientation,
+        store=store,
+        encoding=encoding,
         out=out,
         shard_size=shard_size,
-        progress=progress,
     )
+    check_engine(engine, workers)
+    job = resolve(kind, options, progress=progress)
     target, plan = job.target, job.plan
     if target.exists():
         if not overwrite and _complete(target, plan):
-            _say(f"{target} is already prepared this way; nothing to do.", progress)
+            say(f"{target} is already prepared this way; nothing to do.", progress)
             return PreparedSet(target)
         if not overwrite:
             raise DataError(
@@ -154,29 +160,23 @@ def prep(
     partial = target.with_name(target.name + ".partial")
     with _working_folder(partial, plan, overwrite):
         if not _complete(partial, plan):
-            records = _shards(job, range(job.shards), partial, threads, strict, progress)
+            records = make_shards(
+                job,
+                range(job.shards),
+                partial,
+                threads=threads,
+                engine=engine,
+                workers=workers,
+                strict=strict,
+                progress=progress,
+            )
             _finish(Listing.of(job.images), plan, records, partial)
         _publish(partial, target)
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
-    _say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
+    say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
     return done
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A preparation that is decided in every respect and not begun."""
-
-    images: Source
-    policy: _native.PixelPolicy
-    per_shard: int
-    plan: dict[str, Any]
-    target: Path
-
-    @property
-    def shards(self) -> int:
-        return math.ceil(len(self.images) / self.per_shard)
 
 
 def prep_share(
@@ -212,12 +212,13 @@ def prep_share(
     number, of = (int(v) for v in match.groups()) if match else (0, 0)
     if not 1 <= number <= of:
         raise ConfigError(f"--shards {shards}: not a share.", "Write i/n, for example 2/4 for the second of four.")
-    job = _resolve(kind, progress=progress, **options)
+    job = resolve(kind, Options(**options), progress=progress)
     folder = job.target.with_name(f"{job.target.name}.part-{number}-of-{of}")
     with _working_folder(folder, job.plan, overwrite):
         Listing.of(job.images).write(folder / LISTING)
-        _shards(job, range(number - 1, job.shards, of), folder, threads, strict, progress)
-    _say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {job.target}", progress)
+        mine = range(number - 1, job.shards, of)
+        make_shards(job, mine, folder, threads=threads, strict=strict, progress=progress)
+    say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {job.target}", progress)
     return folder
 
 
@@ -252,7 +253,7 @@ def merge(
         )
     if target.exists():
         if _complete(target, plan):
-            _say(f"{target} is already put together; nothing to do.", progress)
+            say(f"{target} is already put together; nothing to do.", progress)
             return PreparedSet(target)
         raise DataError(f"{target} exists and is something else.", "Move it away.")
     partial = target.with_name(target.name + ".partial")
@@ -261,7 +262,7 @@ def merge(
             _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
         _publish(partial, target)
     done = PreparedSet(target)
-    _say(f"{len(done):,} images of {done.shape} in {target}.", progress)
+    say(f"{len(done):,} images of {done.shape} in {target}.", progress)
     return done
 
 
@@ -290,7 +291,7 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
     with Progress("verifying", count, unit="shards", show=progress) as bar:
         for i in range(count):
             for folder in folders:
-                record = _record(folder, i)
+                record = read_record(folder, i)
                 if record is not None:
                     _link(folder / record["file"], partial / record["file"])
                     records.append(record)
@@ -320,157 +321,8 @@ def _link(source: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
 
 
-def _resolve(
-    kind: str,
-    *,
-    source: str | Path | None = None,
-    size: int | tuple[int, int] | None = None,
-    crop: str = "center",
-    filter: str | None = None,
-    pad_color: str | None = None,
-    fast: bool = False,
-    channels: int | None = None,
-    split: str | None = None,
-    where: str | None = None,
-    dedupe: bool = False,
-    balance: bool = False,
-    limit: int | None = None,
-    alpha: str = "error",
-    orientation: str = "apply",
-    out: str | Path | None = None,
-    shard_size: int | None = None,
-    progress: bool = True,
-) -> _Job:
-    """Checks the arguments of `prep`, opens the source and decides everything that decides a byte."""
-    if kind not in SOURCES:
-        # A word that is neither a source nor a path is a misspelt source.
-        if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
-            raise unknown_name("source", kind, SOURCES)
-        source = kind
-        kind, words = recognise(Path(source))
-        _say(f"{source} is taken for {words} (source {kind}).", progress)
-    for name, value, known in (
-        ("crop", crop, _native.CROPS),
-        ("filter", filter or "lanczos", _native.FILTERS),
-        ("alpha", alpha, _native.ALPHA_POLICIES),
-        ("orientation", orientation, _native.ORIENTATION_POLICIES),
-    ):
-        if value not in known:
-            raise unknown_name(name, value, known)
-    width, height = size if isinstance(size, tuple) else (size, size)
-    for name, number in (("size", width), ("size", height), ("limit", limit), ("shard_size", shard_size)):
-        if number is not None and number < 1:
-            raise ConfigError(f"{name} is {number}; it has to be at least 1.")
-    if crop == "center-wide":
-        if not isinstance(size, tuple) or size[1] > size[0]:
-            raise ConfigError(
-                "center-wide needs the size of a picture that is not tall.", "For example --size 512x384."
-            )
-    elif width != height:
-        raise ConfigError(
-            f"the crop {crop} makes squares, not {width}x{height}.", "Only center-wide takes two numbers."
-        )
-    if crop == "dhariwal" and filter is not None:
-        raise ConfigError("dhariwal has its own filters, box and bicubic.", "Leave --filter out.")
-    if crop == "dhariwal" and fast:
-        raise ConfigError("dhariwal shrinks by exact steps; it has no fast way.", "Leave --fast out, or choose a crop.")
-    if pad_color is not None and crop != "pad":
-        raise ConfigError(f"the crop {crop} has no background.", "--pad-color goes with --crop pad.")
-    background = _color(pad_color or "black")
-
-    images, filtered = filters.apply(
-        SOURCES[kind](None if source is None else Path(source), split),
-        expression=where,
-        unique=dedupe,
-        equal=balance,
-        progress=progress,
-    )
-    side = width or images.size
-    if side is None:
-        raise ConfigError(f"prep {kind}: which size?", f"Type: gantools prep {kind} --source {source} --size 64")
-    channels = channels or images.channels
-    if limit is not None and limit < len(images):
-        images = images.select(np.arange(limit, dtype=np.int64))
-    policy: dict[str, Any] = {
-        "width": side,
-        "height": side,
-        "channels": channels,
-        "crop": crop,
-        "filter": "box, bicubic" if crop == "dhariwal" else filter or "lanczos",
-        "decode": "fast-4x" if fast else "exact",
-        "alpha": alpha,
-        "orientation": orientation,
-    }
-    if crop == "pad":
-        policy["pad_color"] = "#{:02x}{:02x}{:02x}".format(*background)
-    if crop == "center-wide":
-        policy["band"] = height
-    native_policy = _native.PixelPolicy(
-        width=side,
-        height=side,
-        channels=channels,
-        crop=crop,
-        band=height,
-        background=background,
-        filter=filter or "lanczos",
-        fast=fast,
-        alpha=alpha,
-        orientation=orientation,
-    )
-    target = Path(out) if out is not None else Path("data") / _name(images, side)
-    per_shard = shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
-    plan = _plan(images, policy, per_shard, target.name, {"limit": limit, **filtered})
-    return _Job(images, native_policy, per_shard, plan, target)
-
-
-def _color(text: str) -> tuple[int, int, int]:
-    named = {"black": (0, 0, 0), "white": (255, 255, 255)}
-    if text.lower() in named:
-        return named[text.lower()]
-    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
-        raise ConfigError(f"{text!r} is no colour.", "Write black, white or #rrggbb.")
-    red, green, blue = bytes.fromhex(text[1:])
-    return red, green, blue
-
-
-def _say(text: str, show: bool) -> None:
-    if show:
-        print(text, file=sys.stderr)
-
-
-def _name(images: Source, side: int) -> str:
-    # The split that a source gives without being asked is not part of the name.
-    split = "" if images.split in (None, images.usual_split) else f"-{images.split}"
-    return f"{images.name}-{side}{split}"
-
-
 def _replaceable(target: Path) -> bool:
     return target.is_dir() and (is_prepared(target) or not any(target.iterdir()))
-
-
-def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Everything that decides the bytes of the set; two runs with the same plan make the same set."""
-    return {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "name": name,
-        "source": {
-            "kind": images.kind,
-            "split": images.split,
-            **chosen,
-            "items": len(images),
-            "fingerprint": images.reader.fingerprint(),
-            "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
-            "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
-        },
-        "policy": {**policy, **FIXED_POLICY},
-        "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
-        "shard_size": per_shard,
-    }
-
-
-def _array_digest(values: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:32]
 
 
 @contextmanager
@@ -527,78 +379,6 @@ def _plan_text(plan: dict[str, Any]) -> str:
     return json.dumps(plan, indent=1)
 
 
-def _shards(
-    job: _Job,
-    mine: range,
-    partial: Path,
-    threads: int,
-    strict: bool,
-    progress: bool,
-) -> list[dict[str, Any]]:
-    """Makes the shards `mine` that are not there yet; returns the records of these, in order."""
-    images = job.images
-    starts = {i: i * job.per_shard for i in mine}
-    sizes = {i: min(job.per_shard, len(images) - start) for i, start in starts.items()}
-    records = {i: _record(partial, i) for i in mine}
-    total = sum(sizes.values())
-    done = sum(sizes[i] for i, record in records.items() if record is not None)
-    with Progress(f"preparing {images.name}", total, start=done, show=progress) as bar:
-        if done:
-            bar.print(f"Going on after {done:,} images.")
-        bar.update(done)
-        try:
-            for i, start in starts.items():
-                record = records[i]
-                if record is None:
-                    before = done
-                    count, xxh3, rejects = _native.prepare_shard(
-                        images.reader,
-                        images.items[start : start + sizes[i]],
-                        job.policy,
-                        partial / _shard_name(i),
-                        threads,
-                        lambda n, before=before: bar.update(before + n),  # type: ignore[misc]
-                    )
-                    record = {
-                        "file": _shard_name(i),
-                        "count": count,
-                        "xxh3": xxh3,
-                        "rejects": [[start + at, reason] for at, reason in rejects],
-                    }
-                    write_json(partial / _record_name(i), record)
-                    records[i] = record
-                    done += sizes[i]
-                    bar.update(done)
-                if strict and record["rejects"]:
-                    row, reason = record["rejects"][0]
-                    raise DataError(
-                        f"{images.names[row]}: {reason}.",
-                        "Without --strict such images are listed in rejects.jsonl and left out; nothing done is lost.",
-                    )
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"{done:,} of {total:,} images are prepared and kept.", "Run the same command again to go on."
-            ) from None
-    return [record for record in records.values() if record is not None]
-
-
-def _shard_name(i: int) -> str:
-    return f"images-{i:05d}.npy"
-
-
-def _record_name(i: int) -> str:
-    return f"images-{i:05d}.json"
-
-
-def _record(partial: Path, i: int) -> dict[str, Any] | None:
-    """The record of shard `i` when it and its file are whole."""
-    try:
-        record: dict[str, Any] = json.loads((partial / _record_name(i)).read_text())
-        return record if _native.hash_file(partial / record["file"]) == record["xxh3"] else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
 def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
     """Writes everything beside the shards, the manifest last: with it the set is whole."""
     rejects = [(row, reason) for record in records for row, reason in record["rejects"]]
@@ -614,6 +394,8 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if rejects:
         with atomic_write(partial / REJECTS) as f:
             f.writelines(json_line({"name": images.names[row], "reason": reason}) for row, reason in rejects)
+    with atomic_write(partial / SIZES) as f:
+        np.save(f, _sizes(records), allow_pickle=False)
     shards = [{key: record[key] for key in ("file", "count", "xxh3")} for record in records]
     policy = plan["policy"]
     shape = [policy["height"], policy["width"], policy["channels"]]
@@ -633,6 +415,7 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         "shard_size": plan["shard_size"],
         "shards": shards,
         "names": _entry(partial, "names.jsonl"),
+        "sizes": _entry(partial, SIZES),
     }
     if rejects:
         manifest["rejects"] = _entry(partial, REJECTS)
@@ -646,6 +429,12 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
+
+
+def _sizes(records: list[dict[str, Any]]) -> NDArray[np.int32]:
+    """Width and height of each image before it was prepared, int32 (n, 2)."""
+    runs = np.array([run for record in records for run in record["sizes"]], np.int32).reshape(-1, 3)
+    return np.repeat(runs[:, :2], runs[:, 2], axis=0)
 
 
 def _side_file(partial: Path, name: str, values: NDArray[Any]) -> dict[str, Any]:

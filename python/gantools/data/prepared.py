@@ -1,8 +1,9 @@
 """A prepared set on disk, and how to open it.
 
-A prepared set is a folder: shards of uint8 NHWC `.npy` files and a `manifest.json` that describes them (see
-docs/formats.md). The shards are mapped and read by Rust threads, so opening costs nothing, processes share the page
-cache, and an open set may be used after a fork or sent to another process (it is opened there again).
+A prepared set is a folder: shards of uint8 NHWC `.npy` files, or of encoded images, and a `manifest.json` that
+describes them (see docs/formats.md). The shards are mapped and read by Rust threads, so opening costs nothing,
+processes share the page cache, and an open set may be used after a fork or sent to another process (it is opened there
+again).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data.policy import native_policy
 from gantools.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class PreparedSet:
         files = [self.path / s.file for s in self.shards]
         # Compares each file's length with its header before mapping it: a truncated shard is an error here, not a
         # crash later.
-        self._reader = _native.Reader(files, [s.count for s in self.shards], self.shape)
+        self._reader = open_shards(self.manifest, files, [s.count for s in self.shards])
 
     @property
     def name(self) -> str:
@@ -97,6 +99,12 @@ class PreparedSet:
         """Further per-image arrays by name; for CelebA `attributes`, `partition`, `identity`, `landmarks`, `boxes`."""
         found = self.manifest.get("annotations", {})
         return {name: self._load_side_file(entry["file"]) for name, entry in found.items()}
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int32] | None:
+        """Width and height of each image before it was prepared, int32 (n, 2); None when the set does not say."""
+        sizes = self.manifest.get("sizes")
+        return None if sizes is None else self._load_side_file(sizes["file"]).astype(np.int32)
 
     @cached_property
     def names(self) -> list[str]:
@@ -267,6 +275,24 @@ class PreparedSet:
         if len(array) != len(self):
             raise DataError(f"{path}: has {len(array)} rows for {len(self)} images.", "Prepare the set again.")
         return array
+
+
+def open_shards(manifest: dict[str, Any], files: Sequence[Path], counts: Sequence[int]) -> _native.Reader:
+    """A reader of some shards of the set with this manifest.
+
+    Raises:
+        DataError: a shard is missing, damaged or of another kind.
+    """
+    h, w, c = (int(v) for v in manifest["shape"])
+    policy = manifest.get("policy", {})
+    store = policy.get("store", "pixels")
+    if store == "pixels":
+        return _native.Reader(files, counts, (h, w, c))
+    if store not in _native.STORES:
+        raise DataError(f"images are stored as {store!r}, which this gantools does not know.", "Use a newer one.")
+    if [policy.get(key) for key in ("height", "width", "channels")] != [h, w, c]:
+        raise DataError("the manifest's shape and policy contradict each other.", "Prepare the set again.")
+    return _native.Reader(files, counts, (h, w, c), store=store, policy=native_policy(policy))
 
 
 def is_prepared(path: str | Path) -> bool:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.prepared import PreparedSet
+from gantools.data.regions import REGION_CROPS, box_squares, eye_squares, into_region
 from gantools.data.sources import celeba
 from gantools.data.sources.base import find_images
+from gantools.data.sources.celeba import ALIGNED
 from gantools.drawing import COLOURS, cross, rectangle
 from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.files import atomic_write
 from gantools.grid import make_grid
 
-# Width and height of CelebA's aligned images, which its landmarks belong to.
-ALIGNED = (178, 218)
 # Images with marks are enlarged by a whole factor to about this side, or a cross would hide the eye it marks.
 MARKED_SIDE = 192
 
@@ -43,7 +43,7 @@ def show(
         seed: choose them at random; None for the first.
         attribute: name of a CelebA attribute: the upper half of the grid has it, the lower half has not.
         landmarks: mark CelebA's five points (eyes, nose, corners of the mouth).
-        boxes: draw CelebA's bounding boxes, which belong to the in-the-wild images, so they need `source`.
+        boxes: draw CelebA's bounding boxes, which belong to the in-the-wild images: a set of these, or `source`.
         source: folder or zip of the original images; they are shown instead of the prepared ones.
         out: the file; None for `NAME.png`.
 
@@ -132,21 +132,44 @@ def _points(
 ) -> NDArray[np.float64]:
     """float64 (n, 5, 2): x and y of the landmarks in the images as they are shown."""
     points = _annotation(data, "landmarks")[rows].reshape(len(rows), 5, 2).astype(np.float64)
+    wild = _in_the_wild(data)
     if original:
         for row, image in zip(rows, images, strict=True):
-            if (image.shape[1], image.shape[0]) != ALIGNED:
+            if not wild and (image.shape[1], image.shape[0]) != ALIGNED:
                 raise DataError(
                     f"{data.names[row]}: {image.shape[1]} x {image.shape[0]} pixels; the landmarks belong to the "
                     f"aligned images of {ALIGNED[0]} x {ALIGNED[1]}.",
                     "Give --source img_align_celeba, or leave --source away.",
                 )
         return points
-    crop = data.manifest.get("policy", {}).get("crop")
-    left, top, width, height = _kept(crop, ALIGNED, (data.shape[1], data.shape[0]))
-    scale = np.array([data.shape[1] / width, data.shape[0] / height])
     # The middle of pixel 0 is 0.5 pixels from the edge before and after the resize.
-    moved: NDArray[np.float64] = (points - [left, top] + 0.5) * scale - 0.5
-    return moved
+    return _moved(data, rows, points + 0.5) - 0.5
+
+
+def _in_the_wild(data: PreparedSet) -> bool:
+    return bool(data.manifest.get("source", {}).get("in_the_wild"))
+
+
+def _moved(data: PreparedSet, rows: NDArray[np.int64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points (n, m, 2), from the corner of the original images, are in the prepared images."""
+    crop = data.manifest.get("policy", {}).get("crop")
+    if crop in REGION_CROPS:
+        values = _annotation(data, REGION_CROPS[crop])[rows]
+        # The corners of a turned square count from the middle of the first pixel.
+        regions = box_squares(values) if crop == "box" else eye_squares(values) + 0.5
+        found = [into_region(p, region, data.shape[0]) for p, region in zip(points, regions, strict=True)]
+        return np.stack(found)
+    if _in_the_wild(data):
+        if data.sizes is None:
+            raise DataError(f"{data.path}: it does not say how large its images were.", "Prepare the set again.")
+        sizes = data.sizes[rows].tolist()
+    else:
+        sizes = [ALIGNED] * len(rows)
+    moved = []
+    for p, size in zip(points, sizes, strict=True):
+        left, top, width, height = _kept(crop, size, (data.shape[1], data.shape[0]))
+        moved.append((p - [left, top]) * [data.shape[1] / width, data.shape[0] / height])
+    return np.stack(moved)
 
 
 def _kept(crop: str | None, size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -157,8 +180,11 @@ def _kept(crop: str | None, size: tuple[int, int], target: tuple[int, int]) -> t
     if crop == "center":
         cw, ch = (max(1, h * tw // th), h) if w * th > h * tw else (w, max(1, w * th // tw))
         return (w - cw) // 2, (h - ch) // 2, cw, ch
+    if crop is not None and crop.startswith("celeba-"):
+        side = int(crop.removeprefix("celeba-"))
+        return (w - side) // 2, (h - side) // 2, side, side
     raise DataError(
-        f"landmarks cannot be drawn on images of the crop {crop!r}.", "Show the original images: --source PATH."
+        f"marks cannot be drawn on images of the crop {crop!r}.", "Show the original images: --source PATH."
     )
 
 
@@ -169,11 +195,17 @@ def _frames(
     frames = _annotation(data, "boxes")[rows].astype(np.int64)
     hint = "Give --source the folder or zip of the in-the-wild images (img_celeba)."
     if not original:
-        raise DataError(
-            "boxes cannot be drawn on prepared images: they belong to CelebA's in-the-wild images, and the set was "
-            "made of the aligned ones.",
-            hint,
-        )
+        if not _in_the_wild(data):
+            raise DataError(
+                "boxes cannot be drawn on these images: they belong to CelebA's in-the-wild images, and the set was "
+                "made of the aligned ones.",
+                hint,
+            )
+        corners = np.stack([frames[:, :2], frames[:, :2] + frames[:, 2:]], 1).astype(np.float64)
+        if data.manifest["policy"]["crop"] == "landmarks":
+            raise DataError("boxes cannot be drawn on turned images.", "Show the original images: --source PATH.")
+        start, end = np.round(_moved(data, rows, corners)).astype(np.int64).transpose(1, 0, 2)
+        return np.concatenate([start, end - start], 1)
     for row, (x, y, w, h), image in zip(rows, frames, images, strict=True):
         if x + w > image.shape[1] or y + h > image.shape[0]:
             raise DataError(

@@ -1,17 +1,41 @@
-//! A shard of any bytes: it is opened as what the manifest says, or refused; never mapped beyond its end.
+//! A shard of any bytes, of pixels or of encoded images: it is opened as what the manifest says, or refused; never mapped
+//! beyond its end.
 
 #![no_main]
 
-use gantools_pack::Reader;
+use gantools_image::{
+    AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy,
+};
+use gantools_pack::{Encoding, Reader, Store};
 use libfuzzer_sys::fuzz_target;
+
+const POLICY: PixelPolicy = PixelPolicy {
+    width: 3,
+    height: 2,
+    crop: Crop::Center,
+    band: 0,
+    background: [0; 3],
+    filter: Filter::Lanczos,
+    fast: false,
+    decode: DecodeOptions {
+        channels: 1,
+        alpha: AlphaPolicy::Drop,
+        orientation: OrientationPolicy::Apply,
+        max_pixels: 1 << 16,
+    },
+};
 
 fuzz_target!(|data: &[u8]| {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), data).unwrap();
     let count = data.last().map_or(0, |&n| usize::from(n) % 8);
-    if let Ok(reader) = Reader::open(&[(file.path().to_path_buf(), count)], [2, 3, 1]) {
-        let indices: Vec<i64> = (0..reader.len() as i64).collect();
-        let mut out = vec![0; indices.len() * reader.image_len()];
-        reader.gather(&indices, None, &mut out).unwrap();
+    let shards = [(file.path().to_path_buf(), count)];
+    for encoding in [None, Some(Encoding::of(Store::Original, &POLICY))] {
+        if let Ok(reader) = Reader::open(&shards, [2, 3, 1], encoding) {
+            let indices: Vec<i64> = (0..reader.len() as i64).collect();
+            let mut out = vec![0; indices.len() * reader.image_len()];
+            let read = reader.gather(&indices, None, &mut out);
+            assert!(read.is_ok() || encoding.is_some());
+        }
     }
 });

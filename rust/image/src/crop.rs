@@ -25,6 +25,10 @@ pub enum Crop {
     Celeba(usize),
     /// The whole image, as large as fits, in the middle of a background: Pillow's `ImageOps.pad`.
     Pad,
+    /// A square given for each image.
+    Box,
+    /// A quadrilateral given for each image, straightened.
+    Landmarks,
 }
 
 /// The size of CelebA's aligned images.
@@ -58,7 +62,7 @@ impl Placement {
 
 impl Crop {
     /// All rules with their names.
-    pub const NAMES: [(&'static str, Self); 10] = [
+    pub const NAMES: [(&'static str, Self); 12] = [
         ("center", Self::Center),
         ("none", Self::None),
         ("center-wide", Self::CenterWide),
@@ -69,12 +73,15 @@ impl Crop {
         ("celeba-148", Self::Celeba(148)),
         ("celeba-178", Self::Celeba(178)),
         ("pad", Self::Pad),
+        ("box", Self::Box),
+        ("landmarks", Self::Landmarks),
     ];
 
     /// What becomes of a `width` x `height` image when the result is `target`; `band` is the height of
     /// [`Crop::CenterWide`]'s picture.
     ///
-    /// For [`Crop::Dhariwal`] the image is the one that has been halved already.
+    /// For [`Crop::Dhariwal`] the image is the one that has been halved already. The crops that are given for each image
+    /// have none (an error): [`crate::Region`] is where they are.
     pub fn placement(
         self,
         width: usize,
@@ -129,6 +136,9 @@ impl Crop {
                 }
                 let part = ((width - side) / 2, (height - side) / 2, side, side);
                 Placement::whole(part, target, (0, 0))
+            }
+            Self::Box | Self::Landmarks => {
+                return Err(ImageError::Geometry("its place is not given".into()));
             }
             Self::Pad => {
                 let (w, h) = (width as f64, height as f64);
@@ -199,7 +209,16 @@ mod tests {
                 for side in [1, 2, 63, 64] {
                     for band in [1, side / 2, side] {
                         let Ok(p) = crop.placement(w, h, (side, side), band) else {
-                            assert!(matches!(crop, Crop::CenterWide | Crop::Celeba(_)), "{name}");
+                            assert!(
+                                matches!(
+                                    crop,
+                                    Crop::CenterWide
+                                        | Crop::Celeba(_)
+                                        | Crop::Box
+                                        | Crop::Landmarks
+                                ),
+                                "{name}"
+                            );
                             continue;
                         };
                         assert!(

@@ -11,14 +11,16 @@ mod error;
 mod orientation;
 mod pixels;
 mod policy;
+mod region;
 pub mod resize;
 
 pub use colour::AlphaPolicy;
 pub use crop::{Crop, Placement};
 pub use decode::{DecodeOptions, Decoder, DECODERS, DEFAULT_MAX_PIXELS};
-pub use encode::encode_png;
+pub use encode::{encode_jpeg, encode_png};
 pub use error::ImageError;
 pub use orientation::OrientationPolicy;
 pub use pixels::Pixels;
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};
+pub use region::Region;
 pub use resize::Filter;

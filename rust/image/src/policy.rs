@@ -3,7 +3,7 @@
 use crate::colour::luma;
 use crate::decode::Reduced;
 use crate::resize::pillow::{Geometry, Resizer};
-use crate::{Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels};
+use crate::{region, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Region};
 
 /// Everything that decides the pixels of a prepared image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,18 +65,23 @@ pub struct Preparer {
 
 impl Preparer {
     /// Decodes `data` and writes the prepared image, `policy.image_len()` bytes, into `out`.
+    ///
+    /// `region` is the part to keep for the crops that are given for each image; others do not look at it. Returns width
+    /// and height of the upright image before the crop.
     pub fn encoded(
         &mut self,
         data: &[u8],
         policy: &PixelPolicy,
+        region: Option<&Region>,
         out: &mut [u8],
-    ) -> Result<(), ImageError> {
+    ) -> Result<(usize, usize), ImageError> {
         let reduced = self
             .decoder
             .decode_reduced(data, &policy.decode, |w, h| policy.reduction(w, h))?;
-        let result = self.crop_and_resize(&reduced, policy, out);
+        let size = reduced.full;
+        let result = self.crop_and_resize(&reduced, policy, region, out);
         self.decoder.recycle(reduced.pixels);
-        result
+        result.map(|()| size)
     }
 
     /// As `encoded`, for an image that is pixels already (1 to 4 channels).
@@ -84,24 +89,55 @@ impl Preparer {
         &mut self,
         image: Pixels,
         policy: &PixelPolicy,
+        region: Option<&Region>,
         out: &mut [u8],
-    ) -> Result<(), ImageError> {
+    ) -> Result<(usize, usize), ImageError> {
+        let size = (image.width, image.height);
         let image = crate::colour::flatten_alpha(image, policy.decode.alpha)?;
         let image = crate::colour::to_channels(image, policy.decode.channels)?;
-        self.crop_and_resize(&Reduced::not(image), policy, out)
+        self.crop_and_resize(&Reduced::not(image), policy, region, out)?;
+        Ok(size)
     }
 
     fn crop_and_resize(
         &mut self,
         image: &Reduced,
         policy: &PixelPolicy,
+        region: Option<&Region>,
         out: &mut [u8],
     ) -> Result<(), ImageError> {
-        if policy.crop == Crop::Dhariwal {
-            return self.dhariwal(&image.pixels, policy, out);
-        }
         let (w, h) = image.full;
         let target = (policy.width, policy.height);
+        match (policy.crop, region) {
+            (Crop::Dhariwal, _) => return self.dhariwal(&image.pixels, policy, out),
+            (Crop::Box, Some(region)) => {
+                let luma = [luma(&policy.background)];
+                let background = match image.pixels.channels {
+                    1 => &luma[..],
+                    _ => &policy.background[..],
+                };
+                return region::boxed(
+                    &mut self.resizer,
+                    &image.pixels,
+                    region,
+                    target,
+                    policy.filter,
+                    background,
+                    out,
+                );
+            }
+            (Crop::Landmarks, Some(region)) => {
+                return region::straightened(
+                    &mut self.resizer,
+                    &image.pixels,
+                    region,
+                    target,
+                    policy.filter,
+                    out,
+                );
+            }
+            _ => {}
+        }
         let placement = policy.crop.placement(w, h, target, policy.band)?;
         let geometry = image.geometry(&Geometry {
             window: placement.window,

@@ -1,5 +1,6 @@
 //! Pixels to disk and back: item sources and shards. No Python.
 
+mod blobs;
 mod hash;
 mod npy;
 pub mod parallel;
@@ -10,7 +11,7 @@ mod source;
 mod tar;
 
 pub use hash::{hash_file, Fingerprint};
-pub use reader::{Layout, ReadError, Reader};
-pub use shard::{prepare_shard, Shard, ShardError};
+pub use reader::{Encoding, Layout, ReadError, Reader};
+pub use shard::{prepare_shard, Shard, ShardError, Store, Work};
 pub use source::{Fetch, Item, Range, Source};
 pub use tar::{TarEntry, TarError};

@@ -2,16 +2,18 @@
 //!
 //! The shards are mapped, so opening a set costs nothing and all processes share one copy in the page cache. A shard's
 //! length is compared with its header before it is mapped: reading behind the end of a mapped file would kill the
-//! process.
+//! process. Encoded images are decoded at each reading, on as many threads as there are.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use gantools_image::{AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use crate::{npy, pool};
+use crate::{blobs, npy, pool, Store};
 
 /// Results smaller than this are made on the calling thread: waking others would take longer.
 const PARALLEL_BYTES: usize = 1 << 20;
@@ -39,6 +41,16 @@ pub enum ReadError {
         found: Vec<usize>,
         /// The shape it should have.
         expected: [usize; 4],
+    },
+    /// An encoded image that cannot be decoded any more.
+    #[error("{path}: image {index} of the set is damaged ({reason})")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The image's number in the set.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
     },
     /// An index that is no image of the set.
     #[error("image {index} of a set of {len}")]
@@ -84,10 +96,43 @@ impl Layout {
     pub const NAMES: [(&'static str, Self); 2] = [("nchw", Self::Nchw), ("nhwc", Self::Nhwc)];
 }
 
+/// How the images of encoded shards become pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding(PixelPolicy);
+
+impl Encoding {
+    /// For shards that were written with `store` and `policy`.
+    ///
+    /// Original bytes are prepared as ever. What was prepared before it was encoded is taken as it is.
+    pub fn of(store: Store, policy: &PixelPolicy) -> Self {
+        let mut policy = *policy;
+        if store != Store::Original {
+            policy.crop = Crop::None;
+            policy.fast = false;
+            policy.decode.alpha = AlphaPolicy::Error;
+            policy.decode.orientation = OrientationPolicy::Ignore;
+        }
+        Self(policy)
+    }
+}
+
+thread_local! {
+    /// The decoder of a reading thread, and memory for one image.
+    static DECODER: RefCell<(Preparer, Vec<u8>)> = RefCell::default();
+}
+
+/// Where the images of a shard are in its file.
+enum Images {
+    /// Pixels, one image after the other, from here on.
+    Pixels(usize),
+    /// Encoded, between these offsets.
+    Encoded(Vec<u64>),
+}
+
 struct Mapped {
+    path: PathBuf,
     map: Mmap,
-    /// Where the pixels begin.
-    data: usize,
+    images: Images,
 }
 
 /// The images of a prepared set, by number, from any thread.
@@ -96,21 +141,33 @@ pub struct Reader {
     /// The number of the first image of each shard, and at the end the number of images.
     starts: Vec<usize>,
     shape: [usize; 3],
+    encoding: Option<Encoding>,
 }
 
 impl Reader {
     /// Opens shards, each given with its number of images; `shape` is height, width and channels of all.
-    pub fn open(shards: &[(PathBuf, usize)], shape: [usize; 3]) -> Result<Self, ReadError> {
+    ///
+    /// `encoding` is that of encoded shards, None for pixels.
+    pub fn open(
+        shards: &[(PathBuf, usize)],
+        shape: [usize; 3],
+        encoding: Option<Encoding>,
+    ) -> Result<Self, ReadError> {
         let mut starts = vec![0];
         let mut mapped = Vec::with_capacity(shards.len());
         for (path, count) in shards {
-            mapped.push(open_shard(path, *count, shape)?);
+            mapped.push(if encoding.is_some() {
+                open_encoded(path, *count)?
+            } else {
+                open_shard(path, *count, shape)?
+            });
             starts.push(starts[starts.len() - 1] + count);
         }
         Ok(Self {
             shards: mapped,
             starts,
             shape,
+            encoding,
         })
     }
 
@@ -255,33 +312,95 @@ impl Reader {
         }
         let one = |(i, out): (usize, &mut [T])| {
             // In range, as just checked.
-            let image = self.image(indices[i] as usize);
-            work(image, flip.is_some_and(|flip| flip[i]), out);
+            let (index, flipped) = (indices[i] as usize, flip.is_some_and(|flip| flip[i]));
+            let (shard, stored) = self.stored(index);
+            let Some(Encoding(policy)) = &self.encoding else {
+                work(stored, flipped, out);
+                return Ok(());
+            };
+            let damaged = |reason: String| ReadError::Image {
+                path: shard.path.clone(),
+                index,
+                reason,
+            };
+            DECODER.with_borrow_mut(|(preparer, pixels)| {
+                pixels.resize(length, 0);
+                preparer
+                    .encoded(stored, policy, None, pixels)
+                    .map_err(|e| damaged(e.to_string()))?;
+                work(pixels, flipped, out);
+                Ok(())
+            })
         };
-        let pool = (std::mem::size_of_val(out) >= PARALLEL_BYTES)
-            .then(pool::pool)
-            .flatten();
-        match pool {
+        let pays = match self.encoding {
+            Some(_) => indices.len() > 1,
+            None => std::mem::size_of_val(out) >= PARALLEL_BYTES,
+        };
+        match pays.then(pool::pool).flatten() {
             // A few images a piece, so that a thread that starts late finds less to do.
             Some(pool) => pool.install(|| {
                 let pieces = pool.current_num_threads() * 4;
                 out.par_chunks_exact_mut(length)
                     .enumerate()
                     .with_min_len(indices.len().div_ceil(pieces))
-                    .for_each(one);
+                    .try_for_each(one)
             }),
-            None => out.chunks_exact_mut(length).enumerate().for_each(one),
+            None => out.chunks_exact_mut(length).enumerate().try_for_each(one),
         }
-        Ok(())
     }
 
-    fn image(&self, index: usize) -> &[u8] {
-        let shard = self.starts.partition_point(|&start| start <= index) - 1;
-        let Mapped { map, data } = &self.shards[shard];
-        let length = self.image_len();
-        let start = data + (index - self.starts[shard]) * length;
-        &map[start..start + length]
+    /// The shard of an image and the image's bytes in it.
+    fn stored(&self, index: usize) -> (&Mapped, &[u8]) {
+        let number = self.starts.partition_point(|&start| start <= index) - 1;
+        let shard = &self.shards[number];
+        let at = index - self.starts[number];
+        let bytes = match &shard.images {
+            Images::Pixels(data) => {
+                let start = data + at * self.image_len();
+                &shard.map[start..start + self.image_len()]
+            }
+            Images::Encoded(offsets) => &shard.map[offsets[at] as usize..offsets[at + 1] as usize],
+        };
+        (shard, bytes)
     }
+}
+
+/// A file, its length, and what to call a fault of it.
+fn open_file<'a>(
+    path: &'a Path,
+    damaged: &impl Fn(String) -> ReadError,
+) -> Result<(File, u64), ReadError> {
+    let file = File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => ReadError::Missing(path.into()),
+        _ => damaged(e.to_string()),
+    })?;
+    let length = file.metadata().map_err(|e| damaged(e.to_string()))?.len();
+    Ok((file, length))
+}
+
+fn map(file: &File, damaged: &impl Fn(String) -> ReadError) -> Result<Mmap, ReadError> {
+    // SAFETY: the mapping is private to this reader and only read. Files of a set are never changed in place (prep
+    // writes under another name and renames); who truncates one by other means while it is open ends the process, as
+    // with any mapped file.
+    unsafe { Mmap::map(file) }.map_err(|e| damaged(e.to_string()))
+}
+
+fn open_encoded(path: &Path, count: usize) -> Result<Mapped, ReadError> {
+    let damaged = |reason: String| ReadError::Damaged {
+        path: path.into(),
+        reason,
+    };
+    let (file, length) = open_file(path, &damaged)?;
+    if length == 0 {
+        return Err(damaged("it is empty".into()));
+    }
+    let map = map(&file, &damaged)?;
+    let offsets = blobs::offsets(&map, count).map_err(damaged)?;
+    Ok(Mapped {
+        path: path.into(),
+        map,
+        images: Images::Encoded(offsets),
+    })
 }
 
 fn open_shard(path: &Path, count: usize, shape: [usize; 3]) -> Result<Mapped, ReadError> {
@@ -289,11 +408,7 @@ fn open_shard(path: &Path, count: usize, shape: [usize; 3]) -> Result<Mapped, Re
         path: path.into(),
         reason,
     };
-    let mut file = File::open(path).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound => ReadError::Missing(path.into()),
-        _ => damaged(e.to_string()),
-    })?;
-    let found = file.metadata().map_err(|e| damaged(e.to_string()))?.len();
+    let (mut file, found) = open_file(path, &damaged)?;
     let mut head = Vec::with_capacity(128);
     (&mut file)
         .take(npy::MAX_HEADER)
@@ -319,16 +434,14 @@ fn open_shard(path: &Path, count: usize, shape: [usize; 3]) -> Result<Mapped, Re
             expected: wanted,
         });
     }
-    // SAFETY: the mapping is private to this reader and only read. Files of a set are never changed in place (prep
-    // writes under another name and renames); who truncates one by other means while it is open ends the process, as
-    // with any mapped file.
-    let map = unsafe { Mmap::map(&file) }.map_err(|e| damaged(e.to_string()))?;
+    let map = map(&file, &damaged)?;
     if (map.len() as u64) < expected {
         return Err(damaged("it became shorter while it was opened".into()));
     }
     Ok(Mapped {
+        path: path.into(),
         map,
-        data: header.length,
+        images: Images::Pixels(header.length),
     })
 }
 
@@ -368,7 +481,7 @@ mod tests {
     #[test]
     fn images_come_in_the_order_asked_for_across_shards_of_any_size() {
         let folder = tempfile::tempdir().unwrap();
-        let reader = Reader::open(&set(folder.path(), &[3, 0, 1, 40]), SHAPE).unwrap();
+        let reader = Reader::open(&set(folder.path(), &[3, 0, 1, 40]), SHAPE, None).unwrap();
         assert_eq!(reader.len(), 44);
         // Enough for the pool, and few enough for one thread.
         for n in [6, 80_000] {
@@ -397,7 +510,7 @@ mod tests {
     #[test]
     fn floats_are_the_bytes_in_both_layouts() {
         let folder = tempfile::tempdir().unwrap();
-        let reader = Reader::open(&set(folder.path(), &[250]), SHAPE).unwrap();
+        let reader = Reader::open(&set(folder.path(), &[250]), SHAPE, None).unwrap();
         let indices = [249, 0, 17];
         let flip = [false, true, true];
         let mut bytes = vec![0; 54];
@@ -419,7 +532,7 @@ mod tests {
     #[test]
     fn wrong_arguments_are_errors_and_nothing_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let reader = Reader::open(&set(folder.path(), &[2]), SHAPE).unwrap();
+        let reader = Reader::open(&set(folder.path(), &[2]), SHAPE, None).unwrap();
         let mut out = vec![9; 36];
         for indices in [[0, 2], [0, -1], [i64::MAX, 0]] {
             let error = reader.gather(&indices, None, &mut out).unwrap_err();
@@ -438,17 +551,17 @@ mod tests {
         let whole = std::fs::read(&shards[1].0).unwrap();
         for end in 0..whole.len() {
             std::fs::write(&shards[1].0, &whole[..end]).unwrap();
-            let error = Reader::open(&shards, SHAPE).err().unwrap();
+            let error = Reader::open(&shards, SHAPE, None).err().unwrap();
             assert!(matches!(error, ReadError::Damaged { .. }), "{end}: {error}");
         }
         std::fs::write(&shards[1].0, [&whole[..], b"x"].concat()).unwrap();
         assert!(matches!(
-            Reader::open(&shards, SHAPE),
+            Reader::open(&shards, SHAPE, None),
             Err(ReadError::Damaged { .. })
         ));
         std::fs::remove_file(&shards[1].0).unwrap();
         assert!(matches!(
-            Reader::open(&shards, SHAPE),
+            Reader::open(&shards, SHAPE, None),
             Err(ReadError::Missing(_))
         ));
     }
@@ -459,7 +572,7 @@ mod tests {
         let shards = set(folder.path(), &[2]);
         for (count, shape) in [(3, SHAPE), (2, [3, 2, 3]), (2, [2, 3, 1])] {
             assert!(matches!(
-                Reader::open(&[(shards[0].0.clone(), count)], shape),
+                Reader::open(&[(shards[0].0.clone(), count)], shape, None),
                 Err(ReadError::Other { .. })
             ));
         }

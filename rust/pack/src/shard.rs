@@ -8,11 +8,45 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use gantools_image::{PixelPolicy, Preparer};
+use gantools_image::{encode_jpeg, encode_png, PixelPolicy, Pixels, Preparer, Region};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::source::Item;
-use crate::{hash, npy, parallel, Source};
+use crate::{blobs, hash, npy, parallel, Source};
+
+/// What a shard's file holds of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Its pixels: the file is a `.npy` array.
+    Pixels,
+    /// The prepared image as PNG, which loses nothing.
+    Png,
+    /// The prepared image as JPEG of quality 95, 4:4:4.
+    Jpeg,
+    /// The bytes of the source; each reader prepares them anew.
+    Original,
+}
+
+impl Store {
+    /// The stores by the names that users give them.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("pixels", Self::Pixels),
+        ("png", Self::Png),
+        ("jpeg", Self::Jpeg),
+        ("original", Self::Original),
+    ];
+}
+
+/// What is done with each item.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    /// How an item becomes pixels.
+    pub policy: &'a PixelPolicy,
+    /// The part of each item to keep, as many as items; only for the crops that are given for each image.
+    pub regions: Option<&'a [Region]>,
+    /// What is written of it.
+    pub store: Store,
+}
 
 /// What became of a shard's items.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +57,8 @@ pub struct Shard {
     pub xxh3: String,
     /// Items without an image: their position in the list of items and the reason.
     pub rejects: Vec<(usize, String)>,
+    /// Width and height of the images of the file before they were prepared.
+    pub sizes: Vec<(usize, usize)>,
 }
 
 /// Why a shard was not written.
@@ -48,68 +84,181 @@ pub enum ShardError {
 pub fn prepare_shard(
     source: &Source,
     items: &[usize],
-    policy: &PixelPolicy,
+    work: Work<'_>,
     path: &Path,
     threads: usize,
     watch: impl FnMut(usize) -> bool,
 ) -> Result<Shard, ShardError> {
-    let length = policy.image_len();
-    let mut data = vec![0; items.len() * length];
-    let rejects = Mutex::new(Vec::new());
-    let finished = parallel::fill_each(
-        &mut data,
-        length,
-        parallel::threads(threads),
-        Preparer::default,
-        |preparer, i, out| {
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                prepare_item(preparer, source, items[i], policy, out)
-            }));
-            let reason = match result {
-                Ok(Ok(())) => return,
-                Ok(Err(reason)) => reason,
-                Err(_) => {
-                    // The panic may have left the decoder half-way.
-                    *preparer = Preparer::default();
-                    "the decoder failed on it (please report this file)".into()
-                }
-            };
-            rejects
-                .lock()
-                .expect("no panic while it is held")
-                .push((i, reason));
-        },
-        watch,
-    );
-    if !finished {
-        return Err(ShardError::Interrupted);
-    }
-    let mut rejects = rejects.into_inner().expect("no panic while it is held");
-    rejects.sort();
-    let count = items.len() - rejects.len();
-    close_gaps(&mut data, length, rejects.iter().map(|(i, _)| *i));
-    let shape = [count, policy.height, policy.width, policy.decode.channels];
-    let xxh3 = write(path, &npy::header(&shape), &data).map_err(|error| ShardError::Write {
+    let threads = parallel::threads(threads);
+    let contents = match work.store {
+        Store::Pixels => as_pixels(source, items, work, threads, watch),
+        _ => encoded(source, items, work, threads, watch),
+    };
+    let Contents {
+        header,
+        data,
+        sizes,
+        rejects,
+    } = contents.ok_or(ShardError::Interrupted)?;
+    let xxh3 = write(path, &header, &data).map_err(|error| ShardError::Write {
         path: path.into(),
         error,
     })?;
     Ok(Shard {
-        count,
+        count: sizes.len(),
         xxh3,
         rejects,
+        sizes,
+    })
+}
+
+/// What is in a shard's file, and what became of its items.
+struct Contents {
+    header: Vec<u8>,
+    data: Vec<u8>,
+    sizes: Vec<(usize, usize)>,
+    rejects: Vec<(usize, String)>,
+}
+
+/// All items' pixels; None when the watcher asked to stop.
+fn as_pixels(
+    source: &Source,
+    items: &[usize],
+    work: Work<'_>,
+    threads: usize,
+    watch: impl FnMut(usize) -> bool,
+) -> Option<Contents> {
+    let policy = work.policy;
+    let length = policy.image_len();
+    let mut data = vec![0; items.len() * length];
+    let results = Results::new(items.len());
+    let one = |preparer: &mut Preparer, i: usize, out: &mut [u8]| {
+        results.set(
+            i,
+            guarded(preparer, |preparer| {
+                let item = source.read(items[i])?;
+                prepare_item(preparer, &item, i, work, out)
+            }),
+        );
+    };
+    if !parallel::fill_each(&mut data, length, threads, Preparer::default, one, watch) {
+        return None;
+    }
+    let (sizes, rejects) = results.split();
+    close_gaps(&mut data, length, rejects.iter().map(|(i, _)| *i));
+    let shape = [
+        sizes.len(),
+        policy.height,
+        policy.width,
+        policy.decode.channels,
+    ];
+    Some(Contents {
+        header: npy::header(&shape),
+        data,
+        sizes,
+        rejects,
+    })
+}
+
+/// All items encoded; None when the watcher asked to stop.
+fn encoded(
+    source: &Source,
+    items: &[usize],
+    work: Work<'_>,
+    threads: usize,
+    watch: impl FnMut(usize) -> bool,
+) -> Option<Contents> {
+    let results = Results::new(items.len());
+    let state = || (Preparer::default(), vec![0; work.policy.image_len()]);
+    let one = |(preparer, out): &mut (Preparer, Vec<u8>), i: usize| {
+        results.set(
+            i,
+            guarded(preparer, |preparer| {
+                let item = source.read(items[i])?;
+                let size = prepare_item(preparer, &item, i, work, out)?;
+                Ok((size, encode(item, out, work)?))
+            }),
+        );
+    };
+    if !parallel::for_each(items.len(), threads, state, one, watch) {
+        return None;
+    }
+    let (kept, rejects) = results.split();
+    let (sizes, images): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    Some(Contents {
+        header: blobs::header(images.iter().map(Vec::len)),
+        data: images.concat(),
+        sizes,
+        rejects,
+    })
+}
+
+/// A result for each item, set from any thread.
+struct Results<T>(Vec<Mutex<Option<Result<T, String>>>>);
+
+impl<T> Results<T> {
+    fn new(n: usize) -> Self {
+        Self((0..n).map(|_| Mutex::new(None)).collect())
+    }
+
+    fn set(&self, i: usize, result: Result<T, String>) {
+        *self.0[i].lock().expect("no panic while it is held") = Some(result);
+    }
+
+    /// The good ones in order, and the others with their positions.
+    fn split(self) -> (Vec<T>, Vec<(usize, String)>) {
+        let (mut good, mut bad) = (Vec::with_capacity(self.0.len()), Vec::new());
+        for (i, result) in self.0.into_iter().enumerate() {
+            let result = result.into_inner().expect("no panic while it is held");
+            match result.expect("all items were done") {
+                Ok(value) => good.push(value),
+                Err(reason) => bad.push((i, reason)),
+            }
+        }
+        (good, bad)
+    }
+}
+
+/// Runs `work`, and makes a reason of its panic.
+fn guarded<T>(
+    preparer: &mut Preparer,
+    work: impl FnOnce(&mut Preparer) -> Result<T, String>,
+) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(|| work(preparer))).unwrap_or_else(|_| {
+        // The panic may have left the decoder half-way.
+        *preparer = Preparer::default();
+        Err("the decoder failed on it (please report this file)".into())
     })
 }
 
 fn prepare_item(
     preparer: &mut Preparer,
-    source: &Source,
-    item: usize,
-    policy: &PixelPolicy,
+    item: &Item,
+    i: usize,
+    work: Work<'_>,
     out: &mut [u8],
-) -> Result<(), String> {
-    match source.read(item)? {
-        Item::Encoded(bytes) => preparer.encoded(&bytes, policy, out),
-        Item::Raw(pixels) => preparer.raw(pixels, policy, out),
+) -> Result<(usize, usize), String> {
+    let region = work.regions.map(|regions| &regions[i]);
+    match item {
+        Item::Encoded(bytes) => preparer.encoded(bytes, work.policy, region, out),
+        Item::Raw(pixels) => preparer.raw(pixels.clone(), work.policy, region, out),
+    }
+    .map_err(|e| e.to_string())
+}
+
+/// What is stored of an item whose prepared pixels are `pixels`.
+fn encode(item: Item, pixels: &[u8], work: Work<'_>) -> Result<Vec<u8>, String> {
+    let policy = work.policy;
+    let prepared = || {
+        let channels = policy.decode.channels;
+        Pixels::new(policy.width, policy.height, channels, pixels.to_vec())
+    };
+    match (work.store, item) {
+        (Store::Jpeg, _) => prepared().and_then(|image| encode_jpeg(&image)),
+        (Store::Original, Item::Encoded(bytes)) => Ok(bytes),
+        // What was never encoded has no bytes of its own.
+        (Store::Original, Item::Raw(pixels)) => encode_png(&pixels),
+        _ => prepared().and_then(|image| encode_png(&image)),
     }
     .map_err(|e| e.to_string())
 }
@@ -155,6 +304,7 @@ mod tests {
     use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy};
 
     use super::*;
+    use crate::{Encoding, Reader};
 
     fn policy(size: usize) -> PixelPolicy {
         PixelPolicy {
@@ -174,6 +324,14 @@ mod tests {
         }
     }
 
+    fn pixels(policy: &PixelPolicy) -> Work<'_> {
+        Work {
+            policy,
+            regions: None,
+            store: Store::Pixels,
+        }
+    }
+
     fn numbers(n: u8) -> Source {
         Source::Array {
             shape: [2, 2, 1],
@@ -188,8 +346,15 @@ mod tests {
         let mut files = Vec::new();
         for threads in [1, 2, 5] {
             let path = folder.path().join(format!("{threads}.npy"));
-            let shard =
-                prepare_shard(&numbers(50), &items, &policy(3), &path, threads, |_| true).unwrap();
+            let shard = prepare_shard(
+                &numbers(50),
+                &items,
+                pixels(&policy(3)),
+                &path,
+                threads,
+                |_| true,
+            )
+            .unwrap();
             assert_eq!((shard.count, shard.rejects.len()), (50, 0));
             assert_eq!(hash::hash_file(&path).unwrap(), shard.xxh3);
             files.push(std::fs::read(&path).unwrap());
@@ -213,8 +378,15 @@ mod tests {
             names: ["a", "b", "c", "d", "gone"].map(String::from).to_vec(),
         };
         let path = folder.path().join("out.npy");
-        let shard =
-            prepare_shard(&source, &[0, 1, 2, 3, 4], &policy(2), &path, 2, |_| true).unwrap();
+        let shard = prepare_shard(
+            &source,
+            &[0, 1, 2, 3, 4],
+            pixels(&policy(2)),
+            &path,
+            2,
+            |_| true,
+        )
+        .unwrap();
         assert_eq!(shard.count, 2);
         assert_eq!(
             shard.rejects.iter().map(|(i, _)| *i).collect::<Vec<_>>(),
@@ -223,6 +395,39 @@ mod tests {
         assert!(shard.rejects[0].1.contains("not an image"));
         let data = std::fs::read(&path).unwrap();
         assert_eq!(&data[128..], b"aaaacccc");
+        assert_eq!(shard.sizes, [(2, 2); 2]);
+    }
+
+    #[test]
+    fn what_is_stored_encoded_is_read_back_as_the_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::Array {
+            shape: [2, 2, 1],
+            data: (0..5 * 4).map(|v| 40 + 9 * v).collect(),
+        };
+        let (policy, items) = (policy(2), [4, 0, 2]);
+        let mut expected = Vec::new();
+        for item in items {
+            expected.extend((0..4).map(|v| 40 + 9 * (item as u8 * 4 + v)));
+        }
+        for store in [Store::Png, Store::Jpeg, Store::Original] {
+            let work = Work {
+                store,
+                ..pixels(&policy)
+            };
+            let path = folder.path().join("encoded");
+            let shard = prepare_shard(&source, &items, work, &path, 2, |_| true).unwrap();
+            assert_eq!(shard.count, 3);
+            let encoding = Some(Encoding::of(store, &policy));
+            let reader = Reader::open(&[(path, 3)], [2, 2, 1], encoding).unwrap();
+            let mut out = vec![0; 12];
+            reader.gather(&[0, 1, 2], None, &mut out).unwrap();
+            let off = out.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(
+                off <= Some(if store == Store::Jpeg { 3 } else { 0 }),
+                "{store:?}"
+            );
+        }
     }
 
     #[test]
@@ -230,10 +435,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.npy");
         let items = vec![0; 3_000_000];
-        let result = prepare_shard(&numbers(1), &items, &policy(2), &path, 1, |_| false);
+        let result = prepare_shard(&numbers(1), &items, pixels(&policy(2)), &path, 1, |_| false);
         assert!(matches!(result, Err(ShardError::Interrupted)));
         let nowhere = folder.path().join("no/out.npy");
-        let result = prepare_shard(&numbers(1), &[0], &policy(2), &nowhere, 1, |_| true);
+        let result = prepare_shard(&numbers(1), &[0], pixels(&policy(2)), &nowhere, 1, |_| true);
         assert!(matches!(result, Err(ShardError::Write { .. })));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

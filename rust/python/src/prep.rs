@@ -200,11 +200,11 @@ impl PixelPolicy {
     }
 }
 
-/// Count, hash, and (position, reason) of the rejects.
-type Prepared = (usize, String, Vec<(usize, String)>);
+/// Count, hash, (position, reason) of the rejects, and the sizes of the others before.
+type Prepared = (usize, String, Vec<(usize, String)>, Vec<(usize, usize)>);
 
 #[pyfunction]
-#[pyo3(signature = (source, items, policy, path, threads=0, progress=None))]
+#[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None))]
 fn prepare_shard(
     py: Python<'_>,
     source: &Source,
@@ -213,7 +213,25 @@ fn prepare_shard(
     path: PathBuf,
     threads: usize,
     progress: Option<Py<PyAny>>,
+    store: &str,
+    regions: Option<PyReadonlyArray2<'_, f64>>,
 ) -> PyResult<Prepared> {
+    let store = by_name("store", store, &pack::Store::NAMES)?;
+    let regions = regions
+        .map(|regions| {
+            let rows = regions.as_array();
+            if rows.dim() != (items.len(), 8) {
+                return Err(PyValueError::new_err("regions are float64 (n, 8)"));
+            }
+            let corners =
+                |row: numpy::ndarray::ArrayView1<'_, f64>| std::array::from_fn(|i| row[i]);
+            Ok(rows
+                .rows()
+                .into_iter()
+                .map(|r| gi::Region(corners(r)))
+                .collect::<Vec<_>>())
+        })
+        .transpose()?;
     let total = source.0.len();
     let items = items
         .as_array()
@@ -223,7 +241,12 @@ fn prepare_shard(
         .ok_or_else(|| PyIndexError::new_err(format!("items are in [0, {total})")))?;
     let mut raised = Ok(());
     let result = py.detach(|| {
-        pack::prepare_shard(&source.0, &items, &policy.0, &path, threads, |done| {
+        let work = pack::Work {
+            policy: &policy.0,
+            regions: regions.as_deref(),
+            store,
+        };
+        pack::prepare_shard(&source.0, &items, work, &path, threads, |done| {
             raised = Python::attach(|py| {
                 if let Some(progress) = &progress {
                     progress.call1(py, (done,))?;
@@ -235,7 +258,7 @@ fn prepare_shard(
     });
     raised?;
     match result {
-        Ok(shard) => Ok((shard.count, shard.xxh3, shard.rejects)),
+        Ok(shard) => Ok((shard.count, shard.xxh3, shard.rejects, shard.sizes)),
         Err(pack::ShardError::Write { path, error }) => Err(os_error(&error, &path)),
         Err(pack::ShardError::Interrupted) => unreachable!("only a raised error interrupts"),
     }
@@ -276,19 +299,36 @@ impl Reader {
 #[pymethods]
 impl Reader {
     #[new]
+    #[pyo3(signature = (paths, counts, shape, *, store="pixels", policy=None))]
     fn new(
         py: Python<'_>,
         paths: Vec<PathBuf>,
         counts: Vec<usize>,
         shape: [usize; 3],
+        store: &str,
+        policy: Option<&PixelPolicy>,
     ) -> PyResult<Self> {
+        let store = by_name("store", store, &pack::Store::NAMES)?;
+        let encoding = match (store, policy) {
+            (pack::Store::Pixels, _) => None,
+            (_, Some(PixelPolicy(policy)))
+                if [policy.height, policy.width, policy.decode.channels] == shape =>
+            {
+                Some(pack::Encoding::of(store, policy))
+            }
+            _ => {
+                return Err(PyValueError::new_err(
+                    "encoded shards need the policy of this shape",
+                ))
+            }
+        };
         if paths.len() != counts.len() || shape.contains(&0) {
             return Err(PyValueError::new_err(
                 "as many counts as paths, and a shape without 0",
             ));
         }
         let shards: Vec<_> = paths.into_iter().zip(counts).collect();
-        py.detach(|| pack::Reader::open(&shards, shape))
+        py.detach(|| pack::Reader::open(&shards, shape, encoding))
             .map(Self)
             .map_err(|e| read_error(py, &e))
     }
@@ -345,6 +385,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(hash_file, m)?)?;
     // The command line offers exactly the names that are known here.
     m.add("CROPS", gi::Crop::NAMES.map(|(name, _)| name))?;
+    m.add("STORES", pack::Store::NAMES.map(|(name, _)| name))?;
     m.add("FILTERS", gi::Filter::NAMES.map(|(name, _)| name))?;
     m.add(
         "ALPHA_POLICIES",

@@ -33,6 +33,7 @@ class Source:
         annotations: further arrays by name.
         split: which part this is, for the name and the manifest; None when the source is not split.
         usual_split: the split that is given without being asked for; it is not put into the set's name.
+        in_the_wild: whether these are CelebA's images before they were aligned, which its boxes belong to.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Source:
     annotations: dict[str, Annotation] = field(default_factory=dict)
     split: str | None = None
     usual_split: str | None = None
+    in_the_wild: bool = False
 
     def __len__(self) -> int:
         return len(self.items)

@@ -1,4 +1,4 @@
-"""CelebA: the aligned and cropped JPEGs, 178x218, with whatever annotation files lie beside them.
+"""CelebA: the aligned and cropped JPEGs, 178x218, or the in-the-wild ones, with the annotation files beside them.
 
 Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015 (arXiv 1411.7766). For non-commercial research only.
 """
@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from gantools import _native
 from gantools.data.annotations import PARTITIONS, find_annotations
 from gantools.data.sources.base import Source, find_images
 from gantools.errors import ConfigError, DataError, DownloadError
 
 VARIABLE = "GANTOOLS_CELEBA"
 IMAGES = "img_align_celeba"
+IN_THE_WILD = "img_celeba"
+# Width and height of the aligned images.
+ALIGNED = (178, 218)
 WHERE = (
     "Get img_align_celeba.zip and the list_*.txt files from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html "
     "(or the Kaggle copy 'jessicali9530/celeba-dataset'), put them into ./celeba, and run the same command again; "
@@ -36,9 +40,12 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     images = images_in(path)
     reader, items, names = find_images(images)
     # The annotations lie with the images or in the folder that holds them (one further up in the Kaggle layout).
-    outer = images.parent.parent if images.parent.name == IMAGES else images.parent
+    outer = images.parent.parent if images.parent.name in (IMAGES, IN_THE_WILD) else images.parent
     folders = [folder for folder in dict.fromkeys([path, images, images.parent, outer]) if folder.is_dir()]
-    source = Source("celeba", "celeba", reader, items, names, 3, 64, annotations=find_annotations(folders, names))
+    wild = _in_the_wild(images, reader, int(items[0]))
+    annotations = find_annotations(folders, names, in_the_wild=wild)
+    name = "celeba-wild" if wild else "celeba"
+    source = Source("celeba", name, reader, items, names, 3, 64, annotations=annotations, in_the_wild=wild)
     if split in (None, "all"):
         return source
     if "partition" not in source.annotations:
@@ -62,10 +69,25 @@ def images_in(path: Path) -> Path:
             path / f"{IMAGES}.zip",
             path / "celeba" / IMAGES,
             path / "celeba" / f"{IMAGES}.zip",
+            path / IN_THE_WILD / IN_THE_WILD,
+            path / IN_THE_WILD,
+            path / f"{IN_THE_WILD}.zip",
         ):
             if candidate.exists():
                 return candidate
     return path
+
+
+def _in_the_wild(images: Path, reader: _native.Source, first: int) -> bool:
+    """Whether these are the images before alignment: by the name of their folder, else by the size of the first."""
+    for part in (images.stem, images.parent.name):
+        if part in (IMAGES, IN_THE_WILD):
+            return part == IN_THE_WILD
+    try:
+        image = _native.decode(reader.read(first), alpha="drop")
+    except DataError:
+        return False  # a reject later on
+    return (image.shape[1], image.shape[0]) != ALIGNED
 
 
 def _default_place() -> Path:

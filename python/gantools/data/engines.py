@@ -1,0 +1,168 @@
+"""Who makes the shards of a set: threads of this process, or the tasks of a Ray cluster.
+
+Both do the same work, `gantools.data.shards.make_shard`, and find what a stopped run left. A shard is one Ray task.
+Only paths and options go to the workers, which open the source themselves, so they have to see the same files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gantools.data.job import Job, Options, resolve
+from gantools.data.prepared import digest
+from gantools.data.shards import make_shard, read_record
+from gantools.errors import ConfigError, DataError, GantoolsError, Interrupted, unknown_name
+from gantools.progress import Progress
+
+ENGINES = ("threads", "ray")
+#: How often Ray begins a shard anew whose worker died.
+RETRIES = 3
+
+
+def check_engine(engine: str, workers: int | None) -> None:
+    """ConfigError: an unknown or missing engine, or workers where there are none."""
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if workers is not None and (engine != "ray" or workers < 1):
+        raise ConfigError("workers are those of the engine ray, at least 1.", "Threads are chosen with --threads.")
+    if engine == "ray":
+        _ray()
+
+
+def make_shards(
+    job: Job,
+    mine: Sequence[int],
+    folder: Path,
+    *,
+    threads: int = 0,
+    engine: str = "threads",
+    workers: int | None = None,
+    strict: bool = False,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Makes the shards `mine` that are not in `folder` yet.
+
+    Returns:
+        The records of all of `mine`, in order.
+
+    Raises:
+        DataError: (strict) an image is unreadable. Interrupted: Ctrl-C; what is done is kept.
+    """
+    sizes = {shard: job.rows(shard).stop - job.rows(shard).start for shard in mine}
+    records = {shard: record for shard in mine if (record := read_record(folder, shard)) is not None}
+    total, done = sum(sizes.values()), sum(sizes[shard] for shard in records)
+    missing = [shard for shard in mine if shard not in records]
+    with Progress(f"preparing {job.images.name}", total, start=done, show=progress) as bar:
+        if done:
+            bar.print(f"Going on after {done:,} images.")
+        bar.update(done)
+        for shard in records:
+            _check_strict(job, records[shard], strict)
+        try:
+            if engine == "ray":
+                made = _by_ray(job, missing, folder, threads or 1, workers)
+            else:
+                made = _by_threads(job, missing, folder, threads, lambda n: bar.update(done + n))
+            for shard, record in made:
+                records[shard] = record
+                done += sizes[shard]
+                bar.update(done)
+                _check_strict(job, record, strict)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{done:,} of {total:,} images are prepared and kept.", "Run the same command again to go on."
+            ) from None
+    return [records[shard] for shard in mine]
+
+
+def _check_strict(job: Job, record: dict[str, Any], strict: bool) -> None:
+    if strict and record["rejects"]:
+        row, reason = record["rejects"][0]
+        raise DataError(
+            f"{job.images.names[row]}: {reason}.",
+            "Without --strict such images are listed in rejects.jsonl and left out; nothing done is lost.",
+        )
+
+
+def _by_threads(
+    job: Job, shards: Sequence[int], folder: Path, threads: int, progress: Any
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    for shard in shards:
+        yield shard, make_shard(job, shard, folder, threads, progress)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("the engine ray needs Ray, which is not installed.", "pip install 'gantools[ray]'") from None
+    return ray
+
+
+def _by_ray(
+    job: Job, shards: Sequence[int], folder: Path, threads: int, workers: int | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The shards as they are done, in any order."""
+    ray = _ray()
+    ours = not ray.is_initialized()
+    if ours:
+        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": (workers or os.cpu_count() or 1) * threads}
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error", **local)
+    try:
+        task = ray.remote(num_cpus=threads, max_retries=RETRIES)(_ray_shard)
+        arguments = (job.kind, job.options, digest(job.plan), str(Path.cwd()), str(folder.absolute()), threads)
+        # A few more than can run, so that no worker waits for the next; all of a large set would be a load.
+        window = 2 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads))
+        waiting = list(reversed(shards))
+        running: dict[Any, int] = {}
+        while waiting or running:
+            while waiting and len(running) < window:
+                shard = waiting.pop()
+                running[task.options(name=f"gantools shard {shard}").remote(*arguments, shard)] = shard
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            shard = running.pop(ready)
+            try:
+                record = ray.get(ready)
+            except ray.exceptions.RayTaskError as e:
+                cause = e.cause
+                if isinstance(cause, GantoolsError | OSError):
+                    raise cause from None
+                raise
+            except ray.exceptions.RayError as e:
+                raise DataError(
+                    f"shard {shard}: its Ray task failed {RETRIES + 1} times ({type(e).__name__}).",
+                    "Run the same command again to go on; with fewer --workers if memory was short.",
+                ) from e
+            yield shard, record
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _ray_shard(
+    kind: str, options: Options, plan: str, cwd: str, folder: str, threads: int, shard: int
+) -> dict[str, Any]:
+    """One shard, in a worker of Ray."""
+    # A task that is begun anew may have been done: its worker died after the last byte.
+    if (done := read_record(Path(folder), shard)) is not None:
+        return done
+    # Paths of the source mean what they mean where prep was started.
+    with contextlib.chdir(cwd) if Path(cwd).is_dir() else contextlib.nullcontext():
+        return make_shard(_job(kind, options, plan), shard, Path(folder), threads)
+
+
+@lru_cache(maxsize=1)
+def _job(kind: str, options: Options, plan: str) -> Job:
+    """The job as this worker sees it; kept, since listing a large source takes longer than a shard."""
+    job = resolve(kind, options, progress=False)
+    if digest(job.plan) != plan:
+        raise DataError(
+            "a Ray worker sees another source, or has another version of gantools, than where prep was started.",
+            "All machines need the same files under the same paths, and the same gantools.",
+        )
+    return job
