@@ -13,6 +13,7 @@ __all__ = [
     "DECODERS",
     "FILTERS",
     "ORIENTATION_POLICIES",
+    "STORES",
     "Frechet",
     "Moments",
     "PixelPolicy",

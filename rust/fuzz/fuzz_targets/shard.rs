@@ -3,9 +3,7 @@
 
 #![no_main]
 
-use gantools_image::{
-    AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy,
-};
+use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy};
 use gantools_pack::{Encoding, Reader, Store};
 use libfuzzer_sys::fuzz_target;
 

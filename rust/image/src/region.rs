@@ -201,7 +201,7 @@ mod tests {
     fn a_box_inside_is_a_crop_and_outside_is_background() {
         let image = image(9, 7);
         let mut out = vec![0; 4 * 4 * 3];
-        let mut run = |region: Region, out: &mut Vec<u8>| {
+        let run = |region: Region, out: &mut Vec<u8>| {
             let background = [1, 2, 3];
             boxed(
                 &mut Resizer::default(),

@@ -366,8 +366,8 @@ impl Reader {
 }
 
 /// A file, its length, and what to call a fault of it.
-fn open_file<'a>(
-    path: &'a Path,
+fn open_file(
+    path: &Path,
     damaged: &impl Fn(String) -> ReadError,
 ) -> Result<(File, u64), ReadError> {
     let file = File::open(path).map_err(|e| match e.kind() {

@@ -1,0 +1,9 @@
+//! GIF.
+
+#![no_main]
+
+mod common;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| common::prepare(input, b"GIF89a"));

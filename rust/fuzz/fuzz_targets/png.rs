@@ -1,0 +1,9 @@
+//! PNG.
+
+#![no_main]
+
+mod common;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| common::prepare(input, b"\x89PNG\r\n\x1a\n"));
