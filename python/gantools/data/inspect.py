@@ -137,8 +137,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         numbers = np.bincount(data.labels, minlength=len(classes)).tolist()
         found["classes"] = dict(zip(classes, numbers, strict=True))
     annotations = data.annotations
-    if "attributes" in annotations:
-        columns = manifest["annotations"]["attributes"]["columns"]
+    columns = manifest.get("annotations", {}).get("attributes", {}).get("columns")
+    if columns:
         having = (annotations["attributes"] == 1).sum(0).tolist()
         found["attributes"] = dict(zip(columns, having, strict=True))
     if "partition" in annotations:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.policy import native_policy
+from gantools.data.schema import ManifestError, check_manifest
 from gantools.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,20 +92,32 @@ class PreparedSet:
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:
         """int64 (n,), or None when the set has no labels."""
-        labels = self.manifest.get("labels")
-        return None if labels is None else self._load_side_file(labels["file"]).astype(np.int64)
+        entry = self.manifest.get("labels")
+        if entry is None:
+            return None
+        labels = self._load_side_file(entry["file"], ()).astype(np.int64)
+        if labels.size and (labels.min() < 0 or labels.max() >= len(entry["classes"])):
+            raise DataError(
+                f"{self.path / entry['file']}: a label is none of the {len(entry['classes'])} classes.",
+                "Prepare the set again.",
+            )
+        return labels
 
     @cached_property
     def annotations(self) -> dict[str, NDArray[Any]]:
         """Further per-image arrays by name; for CelebA `attributes`, `partition`, `identity`, `landmarks`, `boxes`."""
         found = self.manifest.get("annotations", {})
-        return {name: self._load_side_file(entry["file"]) for name, entry in found.items()}
+        widths = {name: entry.get("columns") for name, entry in found.items()}
+        return {
+            name: self._load_side_file(entry["file"], None if widths[name] is None else (len(widths[name]),))
+            for name, entry in found.items()
+        }
 
     @cached_property
     def sizes(self) -> NDArray[np.int32] | None:
         """Width and height of each image before it was prepared, int32 (n, 2); None when the set does not say."""
         sizes = self.manifest.get("sizes")
-        return None if sizes is None else self._load_side_file(sizes["file"]).astype(np.int32)
+        return None if sizes is None else self._load_side_file(sizes["file"], (2,)).astype(np.int32)
 
     @cached_property
     def names(self) -> list[str]:
@@ -266,14 +279,19 @@ class PreparedSet:
         for start in range(0, len(self), size):
             yield self.gather(np.arange(start, min(start + size, len(self))))
 
-    def _load_side_file(self, file: str) -> NDArray[Any]:
+    def _load_side_file(self, file: str, row: tuple[int, ...] | None) -> NDArray[Any]:
+        """A number, or numbers of the shape `row` (None: of any), for each image."""
         path = self.path / file
         try:
             array: NDArray[Any] = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as e:
             raise DataError(f"{path}: missing or damaged ({e}).", "Prepare the set again.") from e
+        if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.kind not in "iufb":
+            raise DataError(f"{path}: no array of numbers.", "Prepare the set again.")
         if len(array) != len(self):
             raise DataError(f"{path}: has {len(array)} rows for {len(self)} images.", "Prepare the set again.")
+        if row is not None and array.shape[1:] != row:
+            raise DataError(f"{path}: has rows of shape {array.shape[1:]}, not {row}.", "Prepare the set again.")
         return array
 
 
@@ -316,7 +334,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DataError(f"{file}: too large for a manifest.", make)
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as e:
+    except (ValueError, OSError, RecursionError) as e:
         raise DataError(f"{file}: damaged ({e}).", "Prepare the set again.") from e
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{path}: not a prepared set (its {MANIFEST} is of another kind).", make)
@@ -325,6 +343,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{path}: prepared-set format {manifest.get('version')}, this gantools reads {FORMAT_VERSION}.",
             "Use the gantools that made it, or prepare the set again.",
         )
+    try:
+        check_manifest(manifest)
+    except ManifestError as e:
+        raise DataError(f"{file}: damaged ({e}).", "Prepare the set again.") from e
     return manifest
 
 

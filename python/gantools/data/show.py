@@ -94,7 +94,7 @@ def _choose(rows: NDArray[np.int64], n: int, seed: int | None) -> NDArray[np.int
 
 def _attribute(data: PreparedSet, name: str) -> NDArray[np.bool_]:
     values = _annotation(data, "attributes")
-    columns = data.manifest["annotations"]["attributes"]["columns"]
+    columns = data.manifest["annotations"]["attributes"].get("columns") or []
     if name not in columns:
         raise unknown_name("attribute", name, columns)
     has: NDArray[np.bool_] = values[:, columns.index(name)] == 1
