@@ -89,7 +89,7 @@ def test_a_damaged_manifest_is_an_error(made):
     manifest = json.loads((made / "manifest.json").read_text())
     del manifest["shards"][0]["count"]
     (made / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="manifest.json: damaged"):
+    with pytest.raises(DataError, match=r"manifest.json: damaged"):
         verify(made)
 
 

@@ -1,7 +1,7 @@
 """The shape of a prepared set's manifest, checked before anything in it is used.
 
-A manifest may come from anywhere. What passes here has every key that is read, of the type that is read, and names files
-of its own folder only.
+A manifest may come from anywhere. What passes here has every key that is read, of the type that is read, and names
+files of its own folder only.
 """
 
 from __future__ import annotations
