@@ -17,17 +17,23 @@ __all__ = [
     "SQUARE_CROPS",
     "STORES",
     "Frechet",
+    "Kernel",
     "Moments",
     "PixelPolicy",
     "Reader",
     "Source",
     "__version__",
+    "balls",
     "decode",
     "encode_png",
     "frechet_distance",
     "frechet_distance_features",
     "frechet_distance_features_moments",
     "hash_file",
+    "kernel_cross_sums",
+    "kernel_self_sums",
+    "nearest",
+    "neighbour_radii",
     "prepare_shard",
     "read_images",
     "resize",
@@ -298,6 +304,9 @@ class Frechet:
     def distance(self) -> float:
         """The squared distance, which is what FID is; >= 0."""
 
+    def __float__(self) -> float:
+        """The same."""
+
     @property
     def mean_term(self) -> float:
         """|mu1 - mu2|^2: its share that is due to the means."""
@@ -333,3 +342,74 @@ def frechet_distance_features(
     features1: NDArray[np.float32] | NDArray[np.float64], features2: NDArray[np.float32] | NDArray[np.float64]
 ) -> Frechet:
     """As `frechet_distance`, both sides as features (n, d): n1 x n2 where both are <= d. MetricError: n < 2."""
+
+@final
+class Kernel:
+    """A kernel k(x, y) for `kernel_self_sums` and `kernel_cross_sums`."""
+
+    @staticmethod
+    def polynomial(gamma: float, coef: float, degree: int) -> Kernel:
+        """(gamma x.y + coef)^degree, degree 1 to 64. ValueError: not that, or not finite."""
+
+    @staticmethod
+    def gaussian(sigma: float) -> Kernel:
+        """exp(-|x - y|^2 / (2 sigma^2)). ValueError: sigma is not positive and finite."""
+
+def kernel_self_sums(
+    features: NDArray[np.float32] | NDArray[np.float64], kernel: Kernel
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of features (n, d): float64 (n,) sums over j != i of k(x_i, x_j), and float64 (n,) k(x_i, x_i).
+
+    Products and sums are in float64, tile by tile, in O(n) memory; the result does not depend on the threads. Ctrl-C
+    ends it, as it does the functions below.
+
+    Raises:
+        ValueError: dtype or shape.
+        MetricError: not finite, or too large.
+    """
+
+def kernel_cross_sums(
+    features1: NDArray[np.float32] | NDArray[np.float64],
+    features2: NDArray[np.float32] | NDArray[np.float64],
+    kernel: Kernel,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of features (n, d) and (m, d): float64 (n,) sums of k(x_i, y_j) over j, and float64 (m,) sums over i.
+
+    ValueError: dtypes that differ or are not float, or shapes; MetricError: not finite, or too large.
+    """
+
+def neighbour_radii(features: NDArray[np.float32] | NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Of features (n, d): float64 (n,), the squared distance to the k-th nearest other row.
+
+    Every distance that matters is summed from differences in float64, so the result does not depend on blocks or
+    threads and equal distances are equal. Memory is O(n).
+
+    Raises:
+        ValueError: dtype or shape.
+        MetricError: not finite, too large, or n <= k.
+    """
+
+def balls(
+    features1: NDArray[np.float32] | NDArray[np.float64],
+    radii1: NDArray[np.float64],
+    features2: NDArray[np.float32] | NDArray[np.float64],
+    radii2: NDArray[np.float64],
+    closed: bool,
+) -> tuple[tuple[NDArray[np.uint32], NDArray[np.uint32]], tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+    """How two sets lie in each other's balls; `radii1` (n,) and `radii2` (m,) are squared, as `neighbour_radii` gives.
+
+    For each set two uint32 arrays: for each point the number of balls of the other set that it is in, and for each ball
+    the number of points of the other set that it holds. A point at exactly the radius is inside where `closed`.
+
+    ValueError: dtypes or shapes; MetricError: not finite, or too large.
+    """
+
+def nearest(
+    features1: NDArray[np.float32] | NDArray[np.float64], features2: NDArray[np.float32] | NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """For each row of `features1` the squared distance to the nearest row of `features2`, and its number.
+
+    Of equally near rows it is the first. Exact as `neighbour_radii` is.
+
+    ValueError: dtypes or shapes; MetricError: not finite, too large, or no row in `features2`.
+    """

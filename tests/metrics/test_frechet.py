@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gantools import _native
+from gantools import _native, metrics
 from gantools.errors import MetricError
 from gantools.metrics.frechet import Collector, Statistics, frechet_distance
 
@@ -232,3 +234,67 @@ def test_it_works_in_a_forked_child() -> None:
     child.kill()
     assert not alive, "the child waits for threads that the fork did not copy"
     assert queue.get() == pytest.approx(expected, rel=1e-12)
+
+
+def test_plain_arrays_have_a_distance() -> None:
+    x, y = features(60, 8, 1), features(50, 8, 2, shift=0.2)
+    found = metrics.frechet_distance(*moments(x), *moments(y))
+    assert float(found) == found.distance == pytest.approx(by_eigh(x, y), rel=1e-9)
+    assert metrics.frechet_distance_features(x.astype(np.float32), y).distance == pytest.approx(by_eigh(x, y), rel=1e-5)
+    lists = metrics.frechet_distance([0.0, 1.0], np.eye(2, dtype=np.float32), [0, 0], [[4, 0], [0, 1]])
+    assert lists.distance == pytest.approx(1 + 1)
+    assert metrics.frechet_distance(0.0, 1.0, 3.0, 4.0).distance == pytest.approx(9 + 1)
+    with pytest.raises(MetricError, match=r"second mean is \(2,\) and its covariance \(3, 3\)"):
+        metrics.frechet_distance(np.zeros(2), np.eye(2), np.zeros(2), np.eye(3))
+    with pytest.raises(MetricError, match="width: 2 and 3"):
+        metrics.frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
+    with pytest.raises(TypeError, match="mu1, sigma1"):
+        metrics.frechet_distance(np.zeros(2), np.eye(2))  # type: ignore[call-overload]
+
+
+def test_the_names_of_the_package_are_there_without_torch() -> None:
+    program = (
+        "import sys; from gantools import metrics;"
+        "[getattr(metrics, n) for n in metrics.__all__];"
+        "assert set(metrics.__all__) <= set(dir(metrics));"
+        "assert all(callable(getattr(metrics, n)) for n in metrics.__all__);"
+        "assert 'torch' not in sys.modules and 'scipy' not in sys.modules;"
+        "metrics.frechet"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(AttributeError, match="frechet_dist"):
+        _ = metrics.frechet_dist
+
+
+def test_per_class_distances_are_sorted_worst_first() -> None:
+    x, y = features(400, 6, 1), features(300, 6, 2)
+    of_x, of_y = np.arange(400) % 4, np.arange(300) % 4
+    x[of_x == 2] += 3
+    of_x[0], of_y[:2] = 9, 7
+    found = metrics.frechet_per_class(x, of_x, y, of_y)
+    assert found.classes[0].label == 2
+    assert [c.distance for c in found.classes] == sorted((c.distance for c in found.classes), reverse=True)
+    for c in found.classes:
+        assert c.distance == pytest.approx(by_eigh(x[of_x == c.label], y[of_y == c.label]), rel=1e-8)
+        assert (c.n_samples, c.n_reference) == ((of_x == c.label).sum(), (of_y == c.label).sum())
+    assert [(s.label, s.n_samples, s.n_reference) for s in found.too_small] == [(7, 0, 2), (9, 1, 0)]
+    assert found.mean == pytest.approx(np.mean([c.distance for c in found.classes]))
+    names = np.array(["cat", "dog"])
+    by_name = metrics.frechet_per_class(x, names[of_x % 2], y, names[of_y % 2], least=20)
+    assert {c.label for c in by_name.classes} == {"cat", "dog"} and by_name.least == 20
+
+
+def test_per_class_refuses_what_does_not_fit() -> None:
+    x = features(10, 3, 1)
+    labels = np.zeros(10, int)
+    with pytest.raises(MetricError, match=r"labels: int64 of shape \(9,\) for 10 features"):
+        metrics.frechet_per_class(x, labels[:9], x, labels)
+    with pytest.raises(MetricError, match="no class has 2 samples on both sides"):
+        metrics.frechet_per_class(x, labels, x, labels + 1)
+    with pytest.raises(MetricError, match="both as integers or both as strings"):
+        metrics.frechet_per_class(x, labels, x, labels.astype(str))
+    with pytest.raises(MetricError, match="least is 1"):
+        metrics.frechet_per_class(x, labels, x, labels, least=1)
+    with pytest.raises(MetricError, match="reference_labels: float64"):
+        metrics.frechet_per_class(x, labels, x, labels * 1.0)

@@ -1,5 +1,9 @@
 //! `gantools-stats` for Python.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
 use gantools_stats as gs;
 use numpy::{
     PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
@@ -12,6 +16,41 @@ use crate::error::raise;
 /// Without the interpreter lock, on the pool of the statistics.
 fn detach<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
     py.detach(|| gs::in_pool(f))
+}
+
+/// As `detach`, for what can take minutes: Ctrl-C sets the flag that `f` is to look at, and is raised when it ended.
+///
+/// Python hands signals to its main thread only, so `f` runs on another one while this one waits and asks.
+fn detach_interruptible<R: Send>(
+    py: Python<'_>,
+    f: impl FnOnce(&AtomicBool) -> Result<R, gs::Error> + Send,
+) -> PyResult<R> {
+    let stop = AtomicBool::new(false);
+    let mut raised = Ok(());
+    let result = py.detach(|| {
+        std::thread::scope(|scope| {
+            let (alive, ended) = mpsc::channel::<()>();
+            let stop = &stop;
+            let worker = scope.spawn(move || {
+                let _alive = alive; // dropped when the thread ends, by return or by panic
+                gs::in_pool(|| f(stop))
+            });
+            while let Err(mpsc::RecvTimeoutError::Timeout) =
+                ended.recv_timeout(Duration::from_millis(100))
+            {
+                if raised.is_ok() {
+                    raised = Python::attach(|py| py.check_signals());
+                    stop.store(raised.is_err(), Ordering::Relaxed);
+                }
+            }
+            match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    });
+    raised?;
+    result.map_err(|e| stats_error(py, e))
 }
 
 fn stats_error(py: Python<'_>, error: gs::Error) -> PyErr {
@@ -30,6 +69,9 @@ fn hint(error: &gs::Error) -> Option<&'static str> {
         }
         gs::Error::NonFinite { .. } => {
             Some("The network gave NaN or infinity: check its weights and its input.")
+        }
+        gs::Error::TooFewNeighbours { .. } => {
+            Some("Give more samples, or choose a smaller number of neighbours (k).")
         }
         gs::Error::NotSymmetric { .. } | gs::Error::Indefinite { .. } => {
             Some("The stored statistics are damaged; compute them again from the images.")
@@ -190,6 +232,10 @@ impl Frechet {
         self.0.distance
     }
 
+    fn __float__(&self) -> f64 {
+        self.0.distance
+    }
+
     #[getter]
     fn mean_term(&self) -> f64 {
         self.0.mean_term
@@ -277,11 +323,188 @@ fn frechet_distance_features(
         .map_err(|e| stats_error(py, e))
 }
 
+/// Calls `$body` with two sets of features of one type as `Rows`, on the pool and with Ctrl-C.
+macro_rules! with_pair {
+    ($py:ident, $x:ident, $y:ident, |$p:ident, $q:ident, $stop:ident| $body:expr) => {
+        match (&$x, &$y) {
+            (AnyFeatures::Single(a), AnyFeatures::Single(b)) => {
+                with_pair!(@run $py, a, b, $p, $q, $stop, $body)
+            }
+            (AnyFeatures::Double(a), AnyFeatures::Double(b)) => {
+                with_pair!(@run $py, a, b, $p, $q, $stop, $body)
+            }
+            _ => Err(PyValueError::new_err(
+                "both must be float32 or both float64",
+            )),
+        }
+    };
+    (@run $py:ident, $a:ident, $b:ident, $p:ident, $q:ident, $stop:ident, $body:expr) => {{
+        let ([n, d], [m, e]) = ([$a.shape()[0], $a.shape()[1]], [$b.shape()[0], $b.shape()[1]]);
+        let (a, b) = (row_major($a), row_major($b));
+        let (a, b): (&[_], &[_]) = (&a, &b);
+        detach_interruptible($py, |$stop| {
+            let $p = gs::Rows::new("first features", a, n, d)?;
+            let $q = gs::Rows::new("second features", b, m, e)?;
+            $body
+        })
+    }};
+}
+
+/// Likewise with one set.
+macro_rules! with_one {
+    ($py:ident, $x:ident, |$p:ident, $stop:ident| $body:expr) => {
+        match &$x {
+            AnyFeatures::Single(a) => with_one!(@run $py, a, $p, $stop, $body),
+            AnyFeatures::Double(a) => with_one!(@run $py, a, $p, $stop, $body),
+        }
+    };
+    (@run $py:ident, $a:ident, $p:ident, $stop:ident, $body:expr) => {{
+        let (n, d) = ($a.shape()[0], $a.shape()[1]);
+        let a = row_major($a);
+        let a: &[_] = &a;
+        detach_interruptible($py, |$stop| {
+            let $p = gs::Rows::new("features", a, n, d)?;
+            $body
+        })
+    }};
+}
+
+/// `polynomial` with gamma, coef and degree, or `gaussian` with sigma.
+#[pyclass(module = "gantools._native", name = "Kernel", frozen)]
+struct Kernel(gs::Kernel);
+
+#[pymethods]
+impl Kernel {
+    #[staticmethod]
+    fn polynomial(gamma: f64, coef: f64, degree: u32) -> PyResult<Self> {
+        if !gamma.is_finite() || !coef.is_finite() || degree == 0 || degree > 64 {
+            return Err(PyValueError::new_err(
+                "gamma and coef must be finite and degree in 1..=64",
+            ));
+        }
+        Ok(Self(gs::Kernel::Polynomial {
+            gamma,
+            coef,
+            degree,
+        }))
+    }
+
+    #[staticmethod]
+    fn gaussian(sigma: f64) -> PyResult<Self> {
+        if !(sigma.is_finite() && sigma > 0.0) {
+            return Err(PyValueError::new_err("sigma must be positive and finite"));
+        }
+        Ok(Self(gs::Kernel::Gaussian { sigma }))
+    }
+
+    fn __repr__(&self) -> String {
+        match self.0 {
+            gs::Kernel::Polynomial {
+                gamma,
+                coef,
+                degree,
+            } => format!("Kernel.polynomial(gamma={gamma}, coef={coef}, degree={degree})"),
+            gs::Kernel::Gaussian { sigma } => format!("Kernel.gaussian(sigma={sigma})"),
+        }
+    }
+}
+
+type Vector<'py, T> = Bound<'py, PyArray1<T>>;
+
+#[pyfunction]
+fn kernel_self_sums<'py>(
+    py: Python<'py>,
+    features: AnyFeatures<'py>,
+    kernel: &Kernel,
+) -> PyResult<(Vector<'py, f64>, Vector<'py, f64>)> {
+    let kernel = kernel.0;
+    let sums = with_one!(py, features, |x, stop| gs::kernel_self_sums(
+        x, kernel, stop
+    ))?;
+    Ok((
+        PyArray1::from_vec(py, sums.others),
+        PyArray1::from_vec(py, sums.diagonal),
+    ))
+}
+
+#[pyfunction]
+fn kernel_cross_sums<'py>(
+    py: Python<'py>,
+    features1: AnyFeatures<'py>,
+    features2: AnyFeatures<'py>,
+    kernel: &Kernel,
+) -> PyResult<(Vector<'py, f64>, Vector<'py, f64>)> {
+    let kernel = kernel.0;
+    let (a, b) = with_pair!(
+        py,
+        features1,
+        features2,
+        |x, y, stop| gs::kernel_cross_sums(x, y, kernel, stop)
+    )?;
+    Ok((PyArray1::from_vec(py, a), PyArray1::from_vec(py, b)))
+}
+
+#[pyfunction]
+fn neighbour_radii<'py>(
+    py: Python<'py>,
+    features: AnyFeatures<'py>,
+    k: usize,
+) -> PyResult<Vector<'py, f64>> {
+    let radii = with_one!(py, features, |x, stop| gs::neighbour_radii(x, k, stop))?;
+    Ok(PyArray1::from_vec(py, radii))
+}
+
+type BallCounts<'py> = (Vector<'py, u32>, Vector<'py, u32>);
+
+#[pyfunction]
+fn balls<'py>(
+    py: Python<'py>,
+    features1: AnyFeatures<'py>,
+    radii1: PyReadonlyArray1<'py, f64>,
+    features2: AnyFeatures<'py>,
+    radii2: PyReadonlyArray1<'py, f64>,
+    closed: bool,
+) -> PyResult<(BallCounts<'py>, BallCounts<'py>)> {
+    let (radii1, radii2) = (vector(&radii1), vector(&radii2));
+    let (a, b) = with_pair!(py, features1, features2, |x, y, stop| gs::balls(
+        x, &radii1, y, &radii2, closed, stop
+    ))?;
+    let arrays = |b: gs::Balls| {
+        (
+            PyArray1::from_vec(py, b.inside),
+            PyArray1::from_vec(py, b.holds),
+        )
+    };
+    Ok((arrays(a), arrays(b)))
+}
+
+#[pyfunction]
+fn nearest<'py>(
+    py: Python<'py>,
+    features1: AnyFeatures<'py>,
+    features2: AnyFeatures<'py>,
+) -> PyResult<(Vector<'py, f64>, Vector<'py, i64>)> {
+    let (distances, rows) = with_pair!(py, features1, features2, |x, y, stop| gs::nearest(
+        x, y, stop
+    ))?;
+    let rows = rows.into_iter().map(|r| r as i64).collect();
+    Ok((
+        PyArray1::from_vec(py, distances),
+        PyArray1::from_vec(py, rows),
+    ))
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Moments>()?;
     m.add_class::<Frechet>()?;
+    m.add_class::<Kernel>()?;
     m.add_function(wrap_pyfunction!(frechet_distance, m)?)?;
     m.add_function(wrap_pyfunction!(frechet_distance_features_moments, m)?)?;
     m.add_function(wrap_pyfunction!(frechet_distance_features, m)?)?;
+    m.add_function(wrap_pyfunction!(kernel_self_sums, m)?)?;
+    m.add_function(wrap_pyfunction!(kernel_cross_sums, m)?)?;
+    m.add_function(wrap_pyfunction!(neighbour_radii, m)?)?;
+    m.add_function(wrap_pyfunction!(balls, m)?)?;
+    m.add_function(wrap_pyfunction!(nearest, m)?)?;
     Ok(())
 }

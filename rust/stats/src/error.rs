@@ -16,6 +16,8 @@ pub enum Error {
     },
     #[error("a covariance needs at least 2 samples, there {}", if *.n == 1 { "is 1".to_string() } else { format!("are {n}") })]
     TooFew { n: u64 },
+    #[error("{k} nearest neighbours need more than {k} samples, there {}", if *.n == 1 { "is 1".to_string() } else { format!("are {n}") })]
+    TooFewNeighbours { n: usize, k: usize },
     #[error("features of different width: {a} and {b}")]
     Dimension { a: usize, b: usize },
     #[error("{what}: not symmetric, entries ({row}, {column}) and ({column}, {row}) differ by {difference:e}")]
@@ -35,6 +37,8 @@ pub enum Error {
     Overflow { what: &'static str },
     #[error("{what}: the iteration did not converge")]
     NoConvergence { what: &'static str },
+    #[error("interrupted")]
+    Interrupted,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

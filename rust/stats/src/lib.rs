@@ -1,19 +1,25 @@
-//! Features to numbers: streamed moments and the Frechet distance. No Python.
+//! Features to numbers: streamed moments, the Frechet distance, kernels, neighbours. No Python.
 //!
 //! Matrices cross this crate's border as row-major slices, so a caller needs no linear algebra library of its own.
 //! All sums are in f64, whatever the features are.
 
 mod error;
 mod frechet;
+mod kernels;
 mod moments;
+mod neighbours;
 mod pool;
+mod rows;
 
 pub use error::{Error, Result};
 pub use frechet::{
     frechet_features, frechet_features_moments, frechet_moments, Features, Frechet, Gaussian, Route,
 };
+pub use kernels::{kernel_cross_sums, kernel_self_sums, Kernel, SelfSums};
 pub use moments::Moments;
+pub use neighbours::{balls, nearest, neighbour_radii, Balls};
 pub use pool::in_pool;
+pub use rows::Rows;
 
 /// What features may be stored as; every one of them is exact in f64.
 pub trait Real: Copy + Send + Sync + Into<f64> {}
