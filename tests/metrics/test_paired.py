@@ -16,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tests.conftest import write_prepared
 
+from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError
 from gantools.metrics import paired
 from gantools.metrics.paired import PairedScores, paired_scores
@@ -151,6 +153,10 @@ def test_folders_arrays_and_prepared_sets_give_the_same(
     np.testing.assert_array_equal(by_name.values["ssim"], paired.ssim(samples, targets))
     np.save(tmp_path / "b.npy", targets)
     assert equal(by_position, paired_scores(samples, tmp_path / "b.npy"))
+    prepared = write_prepared(tmp_path / "set", targets)
+    assert equal(by_position, paired_scores(samples, prepared)) and equal(
+        by_position, paired_scores(samples, PreparedSet(prepared))
+    )
 
 
 def test_names_match_without_suffix_in_sub_folders_and_in_any_order(tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ def _ssim(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]
             f"SSIM compares windows of {WINDOW}x{WINDOW} pixels, these images have {x.shape[2]}x{x.shape[3]}.",
             "Leave out ssim, or lower the crop.",
         )
-    return _similarity(x, y)[0].mean(1)
+    out: NDArray[np.float64] = _similarity(x, y)[0].mean(1)
+    return out
 
 
 def _ms_ssim(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,20 +169,23 @@ def _ms_ssim(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float
         # Luminance is compared at the coarsest scale alone (equation 7 of the paper with alpha_j = 0 for j < M).
         term = similarity if scale == len(SCALES) - 1 else contrast
         product *= np.maximum(term, 0) ** weight
-    return product.mean(1)
+    out: NDArray[np.float64] = product.mean(1)
+    return out
 
 
 def _halve(x: NDArray[np.float64]) -> NDArray[np.float64]:
     h, w = x.shape[2:]
     if h % 2 or w % 2:
         x = np.pad(x, ((0, 0), (0, 0), (0, h % 2), (0, w % 2)), mode="edge")
-    return (x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]) / 4
+    out: NDArray[np.float64] = (x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]) / 4
+    return out
 
 
 def _gaussian() -> NDArray[np.float64]:
     at = np.arange(WINDOW) - WINDOW // 2
-    weights = np.exp(-(at**2) / (2 * SIGMA**2))
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.exp(-(at**2) / (2 * SIGMA**2))
+    weights /= weights.sum()
+    return weights
 
 
 _WEIGHTS = _gaussian()
@@ -460,7 +464,8 @@ def read_one(source: Source, index: int) -> NDArray[np.uint8]:
         image: NDArray[np.uint8] = np.ascontiguousarray(source.images[index])
         return image
     if isinstance(source, Prepared):
-        return source.set.gather(np.array([index]))[0]
+        prepared: NDArray[np.uint8] = source.set.gather(np.array([index]))[0]
+        return prepared
     raise ConfigError(f"{source.label}: images of this kind cannot be read one by one.")
 
 
