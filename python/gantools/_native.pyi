@@ -13,6 +13,8 @@ __all__ = [
     "DECODERS",
     "FILTERS",
     "ORIENTATION_POLICIES",
+    "RESIZE_RULES",
+    "SQUARE_CROPS",
     "Frechet",
     "Moments",
     "PixelPolicy",
@@ -26,9 +28,9 @@ __all__ = [
     "frechet_distance_features_moments",
     "hash_file",
     "prepare_shard",
-    "read_images_tf1",
+    "read_images",
     "resize",
-    "resize_tf1",
+    "resize_images",
 ]
 
 __version__: str
@@ -37,6 +39,10 @@ CROPS: list[str]
 FILTERS: list[str]
 ALPHA_POLICIES: list[str]
 ORIENTATION_POLICIES: list[str]
+RESIZE_RULES: list[str]
+"""Names of the rules by which `read_images` and `resize_images` resize."""
+SQUARE_CROPS: list[str]
+"""What becomes of images that are not square there: `none` (squeezed) or `center` (the largest centred square)."""
 DECODERS: list[tuple[str, str]]
 """The libraries that decide decoded pixels, with their versions."""
 
@@ -71,23 +77,27 @@ def resize(image: NDArray[np.uint8], height: int, width: int, filter: str = "lan
         filter: `lanczos`, `bicubic`, `bilinear` or `box`.
     """
 
-def read_images_tf1(paths: list[str] | list[PathLike[str]], size: int, threads: int = 0) -> NDArray[np.float32]:
-    """Image files decoded to RGB and resized as the original FID does: float32 (n, size, size, 3), 0..255.
+def read_images(
+    source: Source, items: NDArray[np.int64], inputs: Sequence[tuple[str, int, str]], threads: int = 0
+) -> list[NDArray[np.float32]]:
+    """Images as networks take them: for each input float32 (n, size, size, 3), 0..255, each image decoded once for all.
 
-    Decoding is that of Pillow's `Image.open(path).convert("RGB")` (alpha dropped, EXIF orientation ignored); the resize
-    is TensorFlow 1's bilinear without half-pixel centres and antialiasing, bit-equal with torch-fidelity on a CPU.
+    Decoding is that of Pillow's `Image.open(path).convert("RGB")` (alpha dropped, EXIF orientation ignored).
 
     Args:
-        paths: files of any size, JPEG, PNG, WebP or BMP.
-        size: side of the result.
+        source: where the images are; of any size, encoded or pixels of 1 or 3 channels.
+        items: int64 (n,), numbers of items.
+        inputs: (resize, size, crop) each: a name in `RESIZE_RULES`, the side of the result, a name in `SQUARE_CROPS`.
         threads: 0 for all cores.
 
     Raises:
-        DataError: names the first file that cannot be read.
+        DataError: names the first item that cannot be read. IndexError: no such item. ValueError: an unknown name.
     """
 
-def resize_tf1(images: NDArray[np.uint8], size: int, threads: int = 0) -> NDArray[np.float32]:
-    """uint8 (n, h, w, c) resized as by `read_images_tf1`: float32 (n, size, size, c), 0..255."""
+def resize_images(
+    images: NDArray[np.uint8], inputs: Sequence[tuple[str, int, str]], threads: int = 0
+) -> list[NDArray[np.float32]]:
+    """uint8 (n, h, w, 1) or (n, h, w, 3) as by `read_images`: float32 (n, size, size, 3) for each input, 0..255."""
 
 # --- preparation --------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,13 @@ from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError
 from gantools.metrics import images as module
 from gantools.metrics.images import Array, Files, Prepared, batches, open_source
+from gantools.metrics.protocols import Input
 
 Write = Callable[[Path, np.ndarray], Path]
+
+
+def tf1(size: int) -> list[Input]:
+    return [Input("tf1-bilinear", size)]
 
 
 @pytest.fixture(scope="session")
@@ -48,21 +53,23 @@ def test_every_kind_of_source_gives_the_same_pixels(
     expected = np.stack([tf1_bilinear(i, size) for i in rgb])
     for source in (open_source(rgb), open_source(tmp_path / "images.npy"), open_source(folder)):
         assert len(source) == 6
-        got = source.read(1, 5, size)
+        (got,) = source.read(1, 5, tf1(size))
         assert got.dtype == np.float32 and got.shape == (4, size, size, 3)
         np.testing.assert_allclose(got, expected[1:5], atol=1e-4)
     prepared = open_source(make_set(n=70, size=20))
     assert isinstance(prepared, Prepared) and prepared.shape == (20, 20, 3)
     last = prepared.set.gather(np.arange(60, 70))
-    np.testing.assert_allclose(prepared.read(60, 70, size), np.stack([tf1_bilinear(i, size) for i in last]), atol=1e-4)
+    np.testing.assert_allclose(
+        prepared.read(60, 70, tf1(size))[0], np.stack([tf1_bilinear(i, size) for i in last]), atol=1e-4
+    )
 
 
 def test_grey_becomes_three_equal_channels(
     tmp_path: Path, write_pngs: Write, pictures: Callable[..., np.ndarray]
 ) -> None:
     grey = pictures(3, 20, 1)
-    a = open_source(grey).read(0, 3, 32)
-    b = open_source(write_pngs(tmp_path / "g", grey)).read(0, 3, 32)
+    (a,) = open_source(grey).read(0, 3, tf1(32))
+    (b,) = open_source(write_pngs(tmp_path / "g", grey)).read(0, 3, tf1(32))
     assert a.shape == (3, 32, 32, 3) and (a[..., 0] == a[..., 2]).all()
     np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -117,7 +124,7 @@ def test_a_truncated_png_is_named(tmp_path: Path, write_pngs: Write, rgb: np.nda
     victim = folder / "000004.png"
     victim.write_bytes(victim.read_bytes()[:100])
     with pytest.raises(DataError, match=r"000004\.png"):
-        open_source(folder).read(0, 6, 299)
+        open_source(folder).read(0, 6, tf1(299))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,7 @@ def test_digests_follow_the_content(
 
 
 def test_batches_are_all_images_in_order_and_the_last_is_smaller(rgb: np.ndarray) -> None:
-    got = list(batches(open_source(rgb), 5, 2, 20))
+    got = [b for (b,) in batches(open_source(rgb), 5, 2, tf1(20))]
     assert [len(b) for b in got] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(got), rgb[:5].astype(np.float32))
 
@@ -193,13 +200,13 @@ def test_the_next_batch_is_read_while_one_is_in_use(monkeypatch: pytest.MonkeyPa
     second_read = threading.Event()
     plain = module.Array.read
 
-    def read(self: Array, start: int, stop: int, size: int) -> np.ndarray:
+    def read(self: Array, start: int, stop: int, inputs: list[Input]) -> list[np.ndarray]:
         if start == 2:
             second_read.set()
-        return plain(self, start, stop, size)
+        return plain(self, start, stop, inputs)
 
     monkeypatch.setattr(module.Array, "read", read)
-    stream = batches(source, 6, 2, 20)
+    stream = batches(source, 6, 2, tf1(20))
     next(stream)
     assert second_read.wait(10), "the second batch was not begun while the first was in use"
     stream.close()
@@ -209,4 +216,4 @@ def test_an_error_in_a_later_batch_comes_out(tmp_path: Path, write_pngs: Write, 
     folder = write_pngs(tmp_path / "f", rgb)
     (folder / "000005.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"000005\.png"):
-        list(batches(open_source(folder), 6, 2, 20))
+        list(batches(open_source(folder), 6, 2, tf1(20)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,18 @@ from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
 from gantools.metrics import extractors, references
 from gantools.metrics.extractors import Extractor
-from gantools.metrics.references import load_statistics, open_reference, save_statistics, statistics_of
+from gantools.metrics.frechet import Statistics
+from gantools.metrics.protocols import PROTOCOLS
+from gantools.metrics.references import Reference, Wanted, load_statistics, open_reference, save_statistics
 
 Pictures = Callable[..., NDArray[np.uint8]]
+
+
+def statistics_of(reference: Reference, network: Extractor, batch: int, **kwargs: Any) -> Statistics:
+    """The statistics of the extractor's only layer."""
+    (layer,) = network.layers
+    (found,) = references.statistics_of(reference, [Wanted(network, layer)], batch, **kwargs)
+    return found
 
 
 @pytest.fixture
@@ -47,7 +57,7 @@ def test_statistics_are_those_of_numpy(network: Extractor, grey: Path) -> None:
     found = statistics_of(open_reference(grey), network, batch=7)
     source = open_reference(grey).source
     assert source is not None
-    features = network(source.read(0, 40, network.size)).astype(np.float64)
+    features = network(*source.read(0, 40, [network.input]))["features"].astype(np.float64)
     assert found.n == 40
     np.testing.assert_allclose(found.mean, features.mean(0), atol=1e-5)
     np.testing.assert_allclose(found.covariance, np.cov(features, rowvar=False), atol=1e-5)
@@ -85,9 +95,47 @@ def test_equal_images_elsewhere_hit_and_a_changed_image_misses(
 
 def test_other_weights_are_another_key(network: Extractor, grey: Path) -> None:
     reference = open_reference(grey)
-    before = references.cache_key(reference, network)
+    before = references.cache_key(reference, Wanted(network, "features"))
     network.weights_sha256 = "0" * 64
-    assert references.cache_key(reference, network) != before
+    assert references.cache_key(reference, Wanted(network, "features")) != before
+
+
+def test_other_protocols_and_layers_are_other_keys(inception_file: Path, grey: Path) -> None:
+    reference = open_reference(grey)
+    made = extractors.make_several("inception", ("64", "2048"), inception_file, "cpu", protocol=tuple(PROTOCOLS))
+    keys = {references.cache_key(reference, Wanted(e, layer)) for e in made for layer in e.layers}
+    assert len(keys) == 2 * len(PROTOCOLS)
+
+
+def test_only_what_the_cache_lacks_is_computed(
+    inception_file: Path, grey: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = open_reference(grey)
+    tf, clean = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=("tf", "clean"))
+    alone = references.statistics_of(reference, [Wanted(tf, "64")], 8)[0]
+    ran: list[str] = []
+    for e in (tf, clean):
+        plain = type(e).__call__
+        monkeypatch.setattr(type(e), "__call__", lambda self, x, run=plain: ran.append(self.protocol) or run(self, x))
+    both = references.statistics_of(reference, [Wanted(clean, "64"), Wanted(tf, "64")], 8)
+    assert len(computed) == 2 and set(ran) == {"clean"}
+    np.testing.assert_array_equal(both[1].covariance, alone.covariance)
+    assert abs(both[0].mean - alone.mean).max() > 1e-4
+    references.statistics_of(reference, [Wanted(clean, "64"), Wanted(tf, "64")], 8)
+    assert len(computed) == 2
+
+
+def test_a_file_of_statistics_stands_for_one_protocol(inception_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "stats.npz"
+    np.savez(file, mu=np.zeros(64), sigma=np.eye(64))
+    both = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=("tf", "clean"))
+    with pytest.raises(MetricError, match="one protocol and layer, 2 were asked for"):
+        references.statistics_of(open_reference(file), [Wanted(e, "64") for e in both], 8)
+
+
+def test_a_layer_that_is_not_given_is_refused(network: Extractor) -> None:
+    with pytest.raises(ValueError, match="the extractor gives features, not 2048"):
+        Wanted(network, "2048")
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "other-width", "wrong-count", "nan"])
@@ -139,7 +187,7 @@ def test_our_own_statistics_are_read_back_to_the_last_bit(tmp_path: Path, networ
     reference = open_reference(grey)
     computed = statistics_of(reference, network, batch=8)
     file = tmp_path / "deep" / "grey.npz"
-    save_statistics(file, computed, references.describe(reference, network))
+    save_statistics(file, computed, references.describe(reference, Wanted(network, "features")))
     back = load_statistics(file)
     assert back.n == 40
     np.testing.assert_array_equal(back.mean, computed.mean)

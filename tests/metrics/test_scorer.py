@@ -16,6 +16,7 @@ from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, WeightsError
 from gantools.metrics import references
 from gantools.metrics.images import open_source
+from gantools.metrics.protocols import Input
 from gantools.metrics.scorer import Score, score
 
 Pictures = Callable[..., NDArray[np.uint8]]
@@ -90,7 +91,7 @@ def test_every_kind_of_input_gives_the_same_number(trained: Path, tmp_path: Path
     manifest = json.loads((trained / "manifest.json").read_text())
     reference = PreparedSet(manifest["data"]["path"])
     expected = fd(trained).value
-    array = open_source(trained).read(0, 150, 32)[..., :1].astype(np.uint8)
+    array = open_source(trained).read(0, 150, [Input("tf1-bilinear", 32)])[0][..., :1].astype(np.uint8)
     np.save(tmp_path / "x.npy", array)
     whole = reference.gather(np.arange(200))
     for samples, ref in ((array, reference), (tmp_path / "x.npy", reference.path), (array, whole)):
@@ -142,6 +143,24 @@ def test_the_word_fid_is_kept_for_what_it_means(
     small = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu")
     assert (small.name, small.key) == ("FID (64 features)", "fid-64")
     assert "warning: 4 samples for 2048 features" in capsys.readouterr().err
+    clean = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu", protocol="clean")
+    assert (clean.name, clean.key) == ("FID (64 features, clean)", "fid-64-clean")
+    assert "protocol   clean: Pillow bicubic" in str(clean)
+
+
+def test_several_protocols_give_a_score_each_as_alone(pictures: Pictures, inception_file: Path) -> None:
+    x, ref = pictures(6, 400), pictures(5, 480, seed=1)  # larger than 299: antialiasing acts
+    options: dict[str, Any] = {"ref": ref, "weights": inception_file, "device": "cpu", "dims": 192, "cache": False}
+    names = ["clean", "tf", "pytorch-fid", "torchmetrics", "studiogan"]
+    together = score(x, protocol=names, **options)
+    assert [s.protocol.name for s in together] == names
+    alone = [score(x, protocol=name, **options) for name in names]
+    assert [s.value for s in together] == [s.value for s in alone]
+    assert len({round(s.value, 3) for s in together}) == len(names), "each protocol is another number"
+    assert score(x, **options).value == together[1].value
+    assert [s.key for s in together][:2] == ["fid-192-clean", "fid-192"]
+    with pytest.raises(ConfigError, match="Did you mean 'clean'"):
+        score(x, protocol="clear", **options)
 
 
 def test_it_says_how_it_was_made(trained: Path) -> None:

@@ -1,12 +1,15 @@
 """Feature extractors: networks that turn images into the features a metric compares.
 
-`EXTRACTORS` maps a name to what makes one. An extractor says which size it takes and by which protocol images come to
-that size, so that its name, layer, weights and protocol are all there is to know about a number made with it.
+`EXTRACTORS` maps a name to what makes one. An extractor says which input it takes and gives any of its layers from one
+forward pass, so that its name, layer, weights and protocol are all there is to know about a number made with it.
+`features` runs several of them over the same images, each image decoded once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +19,15 @@ from numpy.typing import NDArray
 
 from gantools.device import find_device
 from gantools.errors import ConfigError, DataError, unknown_name
-from gantools.metrics import fashion_classifier, inception
+from gantools.metrics import fashion_classifier, inception, protocols
+from gantools.metrics.images import Source, batches
+from gantools.metrics.protocols import Input
 from gantools.metrics.weights import inception_weights, sha256_of
 
-#: Default extractor and its width: what the word FID without a qualifier means.
-DEFAULT, DEFAULT_DIMS = "inception", 2048
+#: Default extractor.
+DEFAULT = "inception"
+#: Features as an extractor gives them: layer -> float32 (n, width).
+Features = dict[str, NDArray[np.float32]]
 
 
 class Extractor(Protocol):
@@ -28,56 +35,69 @@ class Extractor(Protocol):
 
     Attributes:
         name: its name in `EXTRACTORS`.
-        layer: where in the network the features are taken.
-        dims: width of the features.
-        size: side of the square images it takes.
-        protocol: name of the rule by which any image comes to its input.
+        protocol: name of the rule by which any image comes to what the network computes with.
+        input: the part of that rule which is done before the network.
+        layers: what this instance gives, and how wide each is.
         weights_sha256: hash of the weights file, 64 hexadecimal digits.
         device: where it computes.
     """
 
     name: str
-    layer: str
-    dims: int
-    size: int
     protocol: str
+    input: Input
+    layers: dict[str, int]
     weights_sha256: str
     device: torch.device
 
     def check(self, shape: tuple[int, int, int] | None) -> None:
         """Refuse images of `shape` (h, w, c) that this network cannot judge (DataError); None is not known."""
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (n, size, size, 3) of values 0..255 -> float32 (n, dims)."""
+    def __call__(self, batch: NDArray[np.float32]) -> Features:
+        """float32 (n, size, size, 3) of values 0..255, made by `input` -> float32 (n, width) for each of `layers`."""
 
 
 class InceptionFeatures:
-    """The Inception network of 2015-12-05 by protocol `tf`: TF1 bilinear to 299x299, then (x - 128) / 128."""
+    """The Inception network of 2015-12-05 by one of `protocols.PROTOCOLS`.
+
+    Layers are those of `inception.LAYERS`: `64`, `192`, `768` and `2048` (pool3, what FID means), `spatial` (2023 wide,
+    for sFID), `logits_unbiased` and `logits`.
+    """
 
     name = "inception"
-    size = inception.SIZE
-    protocol = "tf"
 
-    def __init__(self, dims: int, weights: str | Path | None, device: torch.device) -> None:
-        layers: dict[int, inception.Layer] = {64: "64", 192: "192", 768: "768", 2048: "2048"}
-        if dims not in layers:
-            raise ConfigError(f"the Inception network has no features of width {dims}.", "Known: 64, 192, 768, 2048.")
+    def __init__(
+        self,
+        net: inception.Inception,
+        weights_sha256: str,
+        layers: Sequence[str],
+        protocol: str = protocols.DEFAULT,
+    ) -> None:
+        self._net = net
+        self._rule = protocols.find(protocol)
+        self._layers = tuple(name for name in inception.LAYERS if name in layers)
+        self.layers: dict[str, int] = {name: inception.WIDTHS[name] for name in self._layers}
+        self.protocol = self._rule.name
+        self.input = self._rule.input
+        self.weights_sha256 = weights_sha256
+        self.device = net.fc.weight.device
+
+    @classmethod
+    def load(
+        cls, layers: Sequence[str], weights: str | Path | None, device: torch.device, protocol_names: Sequence[str]
+    ) -> list[Extractor]:
+        """One for each protocol, all with one network. WeightsError, DownloadError: weights."""
         file = inception_weights(weights)
-        self._net = inception.load(file, device)
-        self._layers = (layers[dims],)
-        self.layer = {64: "max_pool_1", 192: "max_pool_2", 768: "mixed_6e", 2048: "pool3"}[dims]
-        self.dims = dims
-        self.weights_sha256 = sha256_of(file)
-        self.device = device
+        net, digest = inception.load(file, device), sha256_of(file)
+        return [cls(net, digest, layers, protocol) for protocol in protocol_names]
 
     def check(self, shape: tuple[int, int, int] | None) -> None:
         """Takes images of any size, grey or colour."""
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, batch: NDArray[np.float32]) -> Features:
         """As `Extractor.__call__`."""
         x = torch.from_numpy(batch).to(self.device, non_blocking=True)
-        features: NDArray[np.float32] = self._net(x, self._layers)[0].cpu().numpy()
-        return features
+        found = self._net(x, self._layers, offset=self._rule.offset, scale=self._rule.scale)
+        return {name: value.cpu().numpy() for name, value in zip(self._layers, found, strict=True)}
 
 
 class FashionFeatures:
@@ -88,18 +108,15 @@ class FashionFeatures:
     """
 
     name = "fashion-mnist"
-    layer = "features"
-    dims = fashion_classifier.FEATURES
-    size = fashion_classifier.SIZE
     protocol = "tf1-28-grey"
+    input = Input("tf1-bilinear", fashion_classifier.SIZE)
     #: Mean distance of a channel from grey, in levels, above which images are photographs in colour.
     MAX_CHROMA = 8.0
 
-    def __init__(self, dims: int | None, weights: str | Path | None, device: torch.device) -> None:
-        if dims is not None and dims != self.dims:
-            raise ConfigError(f"the fashion-mnist features have width {self.dims}, not {dims}.", "Leave out --dims.")
+    def __init__(self, weights: str | Path | None, device: torch.device) -> None:
         file = fashion_classifier.weights_path() if weights is None else Path(weights)
         self._net = fashion_classifier.load(file).to(device)
+        self.layers = {"features": fashion_classifier.FEATURES}
         self.weights_sha256 = sha256_of(file)
         self.device = device
 
@@ -111,7 +128,7 @@ class FashionFeatures:
                 "Use --extractor inception.",
             )
 
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, batch: NDArray[np.float32]) -> Features:
         """As `Extractor.__call__`. DataError: the images are in colour."""
         x = torch.from_numpy(batch).to(self.device, non_blocking=True)
         grey = x @ torch.tensor([0.299, 0.587, 0.114], device=self.device)
@@ -122,35 +139,128 @@ class FashionFeatures:
                 f"(channels differ from grey by {chroma:.0f} levels on average).",
                 "Use --extractor inception.",
             )
-        with torch.no_grad():
-            features: NDArray[np.float32] = self._net.features(grey[:, None]).cpu().numpy()
-        return features
+        with torch.inference_mode():
+            return {"features": self._net.features(grey[:, None]).cpu().numpy()}
 
 
-#: name -> constructor(dims or None for its default, weights path or None, device).
-EXTRACTORS: dict[str, Callable[[int | None, str | Path | None, torch.device], Extractor]] = {
-    "inception": lambda dims, weights, device: InceptionFeatures(dims or DEFAULT_DIMS, weights, device),
-    "fashion-mnist": FashionFeatures,
+@dataclass(frozen=True)
+class Kind:
+    """A kind of extractor.
+
+    Attributes:
+        layers: all it can give, and how wide each is.
+        default: the layer that a distance is taken on when none is named.
+        protocols: those it knows, the default first.
+        make: makes one for each of the protocols named: make(layers, weights file or None, device, protocols).
+    """
+
+    layers: dict[str, int]
+    default: str
+    protocols: tuple[str, ...]
+    make: Callable[[Sequence[str], str | Path | None, torch.device, Sequence[str]], list[Extractor]]
+
+
+#: name -> what makes it.
+EXTRACTORS: dict[str, Kind] = {
+    "inception": Kind(
+        {name: inception.WIDTHS[name] for name in inception.LAYERS},
+        "2048",
+        tuple(protocols.PROTOCOLS),
+        InceptionFeatures.load,
+    ),
+    "fashion-mnist": Kind(
+        {"features": fashion_classifier.FEATURES},
+        "features",
+        (FashionFeatures.protocol,),
+        lambda layers, weights, device, protocol_names: [FashionFeatures(weights, device)],
+    ),
 }
+
+
+def find(name: str) -> Kind:
+    """The kind of extractor called `name`. ConfigError: there is none."""
+    if name not in EXTRACTORS:
+        raise unknown_name("extractor", name, EXTRACTORS)
+    return EXTRACTORS[name]
+
+
+def layer_of_width(name: str, dims: int | None) -> str:
+    """The pooled layer of extractor `name` that is `dims` wide; None: its default. ConfigError: there is none."""
+    kind = find(name)
+    if dims is None:
+        return kind.default
+    # Layers that are called by their width, and the default; logits have a width too, but are no features.
+    widths = {width: layer for layer, width in kind.layers.items() if layer in (str(width), kind.default)}
+    if dims not in widths:
+        known = ", ".join(str(width) for width in sorted(widths))
+        raise ConfigError(f"the {name} network has no features of width {dims}.", f"Known: {known}.")
+    return widths[dims]
+
+
+def make_several(
+    name: str = DEFAULT,
+    layers: Sequence[str] | None = None,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+    *,
+    protocol: str | Sequence[str] | None = None,
+) -> list[Extractor]:
+    """The extractor `name` once for each protocol, ready to use; the weights are loaded once.
+
+    Args:
+        name: a key of `EXTRACTORS`.
+        layers: what each shall give; the extractor's default layer alone when None.
+        weights: weights file; None for the shipped, cached or downloaded one.
+        device: None for CUDA where there is any, else the CPU.
+        protocol: how images come to it, one name or several; the extractor's default when None.
+
+    Raises:
+        ConfigError: unknown name, layer, protocol or device, or the same protocol twice.
+        WeightsError, DownloadError: weights.
+    """
+    kind = find(name)
+    wanted = (kind.default,) if layers is None else tuple(layers)
+    for layer in wanted:
+        if layer not in kind.layers:
+            raise unknown_name(f"layer of the {name} extractor", layer, kind.layers)
+    if not wanted:
+        raise ConfigError("an extractor needs at least one layer to give.", f"Known: {', '.join(kind.layers)}.")
+    names = kind.protocols[:1] if protocol is None else (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    for one in names:
+        if one not in kind.protocols:
+            raise unknown_name(f"protocol of the {name} extractor", one, kind.protocols)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"protocols must be different names, at least one, not {list(names)}.",
+            f"Known: {', '.join(kind.protocols)}.",
+        )
+    return kind.make(wanted, weights, find_device(device), names)
 
 
 def make(
     name: str = DEFAULT,
-    dims: int | None = None,
+    layers: Sequence[str] | None = None,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
+    *,
+    protocol: str | None = None,
 ) -> Extractor:
-    """The extractor `name`, ready to use.
+    """The extractor `name` by one protocol; arguments and errors as `make_several`."""
+    return make_several(name, layers, weights, device, protocol=protocol)[0]
 
-    Args:
-        name: a key of `EXTRACTORS`.
-        dims: width of the features; the extractor's default when None.
-        weights: weights file; None for the shipped, cached or downloaded one.
-        device: None for CUDA where there is any, else the CPU.
+
+def features(
+    extractors: Sequence[Extractor], source: Source, n: int, batch: int
+) -> Generator[list[Features], None, None]:
+    """The features of the first `n` images of `source`, `batch` images at a time, for each of `extractors`.
+
+    Each image is decoded once, and resized once for all extractors that take the same input.
 
     Raises:
-        ConfigError: unknown name, width or device. WeightsError, DownloadError: weights.
+        DataError: an image cannot be read, or is one that an extractor cannot judge.
     """
-    if name not in EXTRACTORS:
-        raise unknown_name("extractor", name, EXTRACTORS)
-    return EXTRACTORS[name](dims, weights, find_device(device))
+    inputs = list(dict.fromkeys(e.input for e in extractors))
+    with contextlib.closing(batches(source, n, batch, inputs)) as stream:
+        for arrays in stream:
+            by_input = dict(zip(inputs, arrays, strict=True))
+            yield [e(by_input[e.input]) for e in extractors]

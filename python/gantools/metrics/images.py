@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gantools import _native
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import DataError
+from gantools.metrics.protocols import Input
 
 # Files that hold images, but none that are read here as one image: overlooking them would be a silent half.
 OTHER_SUFFIXES = frozenset({".npy", ".npz", ".avif", ".heic", ".jp2"})
@@ -47,8 +48,8 @@ class Source(ABC):
         """Number of images."""
 
     @abstractmethod
-    def read(self, start: int, stop: int, size: int) -> NDArray[np.float32]:
-        """Images start..stop as float32 (n, size, size, 3), values 0..255, resized by TF1's bilinear rule.
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """Images start..stop as float32 (n, size, size, 3), values 0..255, for each of `inputs`; each decoded once.
 
         Raises:
             DataError: an image cannot be decoded; the message names its file.
@@ -67,13 +68,14 @@ class Files(Source):
         self.root = root
         self.files = files
         self.shape = None
+        self._items = _native.Source.files(root, [f.relative_to(root).as_posix() for f in files])
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def read(self, start: int, stop: int, size: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `Source.read`."""
-        return _native.read_images_tf1([str(f) for f in self.files[start:stop]], size)
+        return _native.read_images(self._items, np.arange(start, stop), _triples(inputs))
 
     def digest(self, n: int) -> str:
         """Of relative names and bytes: hashing reads 10,000 small files in a second, so nothing weaker is needed."""
@@ -106,9 +108,9 @@ class Array(Source):
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, start: int, stop: int, size: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `Source.read`."""
-        return _resize(np.ascontiguousarray(self.images[start:stop]), size)
+        return _native.resize_images(np.ascontiguousarray(self.images[start:stop]), _triples(inputs))
 
     def digest(self, n: int) -> str:
         """Of shape and pixels."""
@@ -133,19 +135,17 @@ class Prepared(Source):
     def __len__(self) -> int:
         return len(self.set)
 
-    def read(self, start: int, stop: int, size: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `Source.read`."""
-        return _resize(self.set.gather(np.arange(start, stop)), size)
+        return _native.resize_images(self.set.gather(np.arange(start, stop)), _triples(inputs))
 
     def digest(self, n: int) -> str:
         """Of the set's fingerprint, which is one of its pixels."""
         return hashlib.sha256(f"prepared {self.set.fingerprint} {self.shape} {n}\n".encode()).hexdigest()
 
 
-def _resize(images: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    out = _native.resize_tf1(images, size)
-    # Repeating after resizing is the same as before it, at a third of the work.
-    return np.repeat(out, 3, axis=3) if out.shape[3] == 1 else out
+def _triples(inputs: Sequence[Input]) -> list[tuple[str, int, str]]:
+    return [(i.resize, i.size, i.crop) for i in inputs]
 
 
 def open_source(images: str | Path | NDArray[Any] | PreparedSet) -> Source:
@@ -251,13 +251,18 @@ def _list_folder(path: Path, skip: frozenset[str] | set[str] = frozenset()) -> F
     return Files(path, files)
 
 
-def batches(source: Source, n: int, batch: int, size: int) -> Generator[NDArray[np.float32], None, None]:
-    """The first `n` images as float32 (<= batch, size, size, 3), 0..255, the next batch read while one is in use."""
+def batches(
+    source: Source, n: int, batch: int, inputs: Sequence[Input]
+) -> Generator[list[NDArray[np.float32]], None, None]:
+    """The first `n` images, `batch` at a time: float32 (<= batch, size, size, 3), 0..255, for each of `inputs`.
+
+    The next batch is read while one is in use.
+    """
     bounds = [(start, min(start + batch, n)) for start in range(0, n, batch)]
     with ThreadPoolExecutor(1, thread_name_prefix="gantools-read") as pool:
-        ahead = pool.submit(source.read, *bounds[0], size)
+        ahead = pool.submit(source.read, *bounds[0], inputs)
         for following in [*bounds[1:], None]:
             images = ahead.result()
             if following is not None:
-                ahead = pool.submit(source.read, *following, size)
+                ahead = pool.submit(source.read, *following, inputs)
             yield images

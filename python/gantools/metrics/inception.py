@@ -21,11 +21,35 @@ from gantools.errors import WeightsError
 
 #: Side of the images the network takes.
 SIZE = 299
-#: What `Inception` can give: four depths by the width of their pooled features, and logits with or without the bias.
-Layer = Literal["64", "192", "768", "2048", "logits_unbiased", "logits"]
+#: What `Inception` can give: four depths by the width of their pooled features, logits with or without the bias, and
+#: the unpooled features of sFID.
+Layer = Literal["64", "192", "spatial", "768", "2048", "logits_unbiased", "logits"]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 CLASSES = 1008
+#: Channels of the 17x17 map that make the layer `spatial`.
+SPATIAL = 7
+#: Width of each layer.
+WIDTHS: dict[Layer, int] = {
+    "64": 64,
+    "192": 192,
+    "spatial": 17 * 17 * SPATIAL,
+    "768": 768,
+    "2048": 2048,
+    "logits_unbiased": CLASSES,
+    "logits": CLASSES,
+}
 BATCH_NORM_EPS = 1e-3
+
+#: Where in the network a layer is taken, in the names of the original graph's blocks.
+PLACES: dict[Layer, str] = {
+    "64": "max_pool_1",
+    "192": "max_pool_2",
+    "spatial": "mixed_6d.branch1x1[:7]",
+    "768": "mixed_6e",
+    "2048": "pool3",
+    "logits_unbiased": "logits_unbiased",
+    "logits": "logits",
+}
 
 _Pair = tuple[int, int]
 
@@ -115,12 +139,13 @@ class MixedC(nn.Module):
         self.branch7x7dbl_5 = _wide(c, 192, 7)
         self.branch_pool = Conv(768, 192, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 768, 17, 17) -> the same shape."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 768, 17, 17) -> the same shape, and the first branch of it, (n, 192, 17, 17)."""
+        one = self.branch1x1(x)
         seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
-        return torch.cat([self.branch1x1(x), seven, double, self.branch_pool(_average(x))], 1)
+        return torch.cat([one, seven, double, self.branch_pool(_average(x))], 1), one
 
 
 class MixedD(nn.Module):
@@ -206,15 +231,22 @@ class Inception(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, x: Tensor, layers: Sequence[Layer] = ("2048",)) -> list[Tensor]:
+    def forward(
+        self, x: Tensor, layers: Sequence[Layer] = ("2048",), *, offset: float = 128.0, scale: float = 128.0
+    ) -> list[Tensor]:
         """Features of images; computes no further than the deepest layer asked for.
 
         Args:
             x: float (n, 3, 299, 299), or (n, 299, 299, 3), values 0..255.
             layers: names among `LAYERS`.
+            offset: the first convolution gets (x - offset) / scale.
+            scale: see there.
 
         Returns:
-            float32 (n, width) each, in the order of `layers`: 64, 192, 768 and 2048 are averages over all positions.
+            float32 (n, width) each, in the order of `layers`: 64, 192, 768 and 2048 are averages over all positions;
+            `spatial` is, without averaging, the first 7 channels of Mixed_6d's 1x1 branch after its ReLU, flattened
+            row by row with the channel last (the graph's `mixed_6/conv:0` of ADM's sFID: guided-diffusion,
+            evaluations/evaluator.py).
 
         Raises:
             ValueError: another shape, or an unknown layer.
@@ -230,7 +262,7 @@ class Inception(nn.Module):
         x = x.to(device=weight.device, dtype=weight.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[Layer, Tensor] = {}
         with _full_precision(x.device):
-            for name, value in self._stages((x - 128) / 128):
+            for name, value in self._stages((x - offset) / scale):
                 if name in layers:
                     found[name] = value.float()
                 if len(found) == len(set(layers)):
@@ -246,7 +278,10 @@ class Inception(nn.Module):
         yield "192", x.mean((2, 3))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))
         x = self.Mixed_6a(x)
-        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x))))
+        x, _ = self.Mixed_6c(self.Mixed_6b(x)[0])
+        x, one = self.Mixed_6d(x)
+        yield "spatial", one[:, :SPATIAL].permute(0, 2, 3, 1).flatten(1)
+        x, _ = self.Mixed_6e(x)
         yield "768", x.mean((2, 3))
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         pooled = x.mean((2, 3))

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from gantools.cache import cache_folder
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
-from gantools.metrics.extractors import Extractor
+from gantools.metrics.extractors import Extractor, features
 from gantools.metrics.frechet import Collector, Statistics
-from gantools.metrics.images import Prepared, Source, batches, open_source
+from gantools.metrics.images import Prepared, Source, open_source
 
 FORMAT = "gantools-statistics"
 #: Part of every key: raised whenever the same images would give other statistics.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -90,86 +90,136 @@ def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
     return reference
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Features to take statistics of: one layer of an extractor.
+
+    Attributes:
+        extractor: what computes them; with its protocol and weights.
+        layer: one of `extractor.layers`.
+    """
+
+    extractor: Extractor
+    layer: str
+
+    def __post_init__(self) -> None:
+        if self.layer not in self.extractor.layers:
+            raise ValueError(f"the extractor gives {', '.join(self.extractor.layers)}, not {self.layer}")
+
+    @property
+    def dims(self) -> int:
+        """Width of the features."""
+        return self.extractor.layers[self.layer]
+
+
 def collect(
-    extractor: Extractor, source: Source, n: int, batch: int, advance: Callable[[int], None] | None = None
-) -> Statistics:
-    """The statistics of the first `n` images of `source`; `advance(k)` is called after every k images.
+    wanted: Sequence[Wanted],
+    source: Source,
+    n: int,
+    batch: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[Statistics]:
+    """The statistics of the first `n` images of `source`, for each of `wanted`, from one pass over the images.
+
+    `advance(k)` is called after every k images.
 
     Raises:
         DataError: an image cannot be read. MetricError: fewer than 2 images, or features that are not finite.
     """
-    collector = Collector(extractor.dims)
-    with contextlib.closing(batches(source, n, batch, extractor.size)) as images:
-        for x in images:
-            collector.add(extractor(x))
+    networks = list({id(w.extractor): w.extractor for w in wanted}.values())
+    place = {id(e): i for i, e in enumerate(networks)}
+    collectors = [Collector(w.dims) for w in wanted]
+    with contextlib.closing(features(networks, source, n, batch)) as stream:
+        for found in stream:
+            for w, collector in zip(wanted, collectors, strict=True):
+                collector.add(found[place[id(w.extractor)]][w.layer])
             if advance is not None:
-                advance(len(x))
-    return collector.statistics()
+                advance(len(next(iter(found[0].values()))))
+    return [collector.statistics() for collector in collectors]
 
 
 def statistics_of(
     reference: Reference,
-    extractor: Extractor,
+    wanted: Sequence[Wanted],
     batch: int,
     *,
     cache: bool = True,
     started: Callable[[int], Callable[[int], None]] | None = None,
-) -> Statistics:
-    """The reference's statistics: as stored, from the cache, or computed and then cached.
+) -> list[Statistics]:
+    """The reference's statistics for each of `wanted`: as stored, from the cache, or computed and then cached.
+
+    What the cache does not have is computed in one pass over the images.
 
     Args:
         reference: from `open_reference`.
-        extractor: what computes the features.
+        wanted: which features.
         batch: images at a time.
         cache: whether to read and write the cache.
         started: called with the number of images when they must be computed; gives what is called as they are done.
 
     Raises:
-        MetricError: stored statistics of another width. DataError: an image cannot be read.
+        MetricError: stored statistics of another width, or asked for as more than one kind of features.
+        DataError: an image cannot be read.
     """
     if reference.stored is not None:
-        if reference.stored.dims != extractor.dims:
-            raise MetricError(
-                f"{reference.path}: statistics of width {reference.stored.dims}, the {extractor.name} features have "
-                f"{extractor.dims}.",
-                "Choose the extractor and --dims that the file was made with.",
-            )
-        return reference.stored
+        return _stored(reference, reference.stored, wanted)
     source = reference.source
     assert source is not None
-    file = cache_folder() / "statistics" / f"{cache_key(reference, extractor)}.npz"
-    if cache and file.is_file():
-        # Whatever is wrong with a cache entry, the images are still there.
-        with contextlib.suppress(DataError, MetricError):
-            found = load_statistics(file)
-            if found.n == len(source) and found.dims == extractor.dims:
-                return found
-    advance = None if started is None else started(len(source))
-    computed = collect(extractor, source, len(source), batch, advance)
+    found: list[Statistics | None] = [None] * len(wanted)
+    files = [cache_folder() / "statistics" / f"{cache_key(reference, w)}.npz" for w in wanted]
     if cache:
-        # A full disk or a read-only home must not cost the score.
-        with contextlib.suppress(OSError):
-            save_statistics(file, computed, describe(reference, extractor))
-    return computed
+        for i, (w, file) in enumerate(zip(wanted, files, strict=True)):
+            # Whatever is wrong with a cache entry, the images are still there.
+            with contextlib.suppress(DataError, MetricError):
+                if file.is_file():
+                    entry = load_statistics(file)
+                    if entry.n == len(source) and entry.dims == w.dims:
+                        found[i] = entry
+    missing = [i for i, entry in enumerate(found) if entry is None]
+    if missing:
+        advance = None if started is None else started(len(source))
+        computed = collect([wanted[i] for i in missing], source, len(source), batch, advance)
+        for i, statistics in zip(missing, computed, strict=True):
+            found[i] = statistics
+            if cache:
+                # A full disk or a read-only home must not cost the score.
+                with contextlib.suppress(OSError):
+                    save_statistics(files[i], statistics, describe(reference, wanted[i]))
+    return [entry for entry in found if entry is not None]
 
 
-def describe(reference: Reference, extractor: Extractor) -> dict[str, Any]:
+def _stored(reference: Reference, stored: Statistics, wanted: Sequence[Wanted]) -> list[Statistics]:
+    if len(wanted) != 1:
+        raise MetricError(
+            f"{reference.path}: a file of statistics stands for one protocol and layer, {len(wanted)} were asked for.",
+            "Ask for the one that the file was made with, or give the images.",
+        )
+    if stored.dims != wanted[0].dims:
+        raise MetricError(
+            f"{reference.path}: statistics of width {stored.dims}, the {wanted[0].extractor.name} features have "
+            f"{wanted[0].dims}.",
+            "Choose the extractor and --dims that the file was made with.",
+        )
+    return [stored]
+
+
+def describe(reference: Reference, wanted: Wanted) -> dict[str, Any]:
     """All that decides the statistics."""
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "reference": reference.id,
-        "extractor": extractor.name,
-        "layer": extractor.layer,
-        "dims": extractor.dims,
-        "weights_sha256": extractor.weights_sha256,
-        "protocol": extractor.protocol,
+        "extractor": wanted.extractor.name,
+        "layer": wanted.layer,
+        "dims": wanted.dims,
+        "weights_sha256": wanted.extractor.weights_sha256,
+        "protocol": wanted.extractor.protocol,
     }
 
 
-def cache_key(reference: Reference, extractor: Extractor) -> str:
+def cache_key(reference: Reference, wanted: Wanted) -> str:
     """The sha256 of `describe`, by which statistics are cached."""
-    return hashlib.sha256(json.dumps(describe(reference, extractor), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(describe(reference, wanted), sort_keys=True).encode()).hexdigest()
 
 
 def save_statistics(file: Path, statistics: Statistics, note: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from gantools._native import __version__
 from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, MetricError, unknown_name
-from gantools.metrics import extractors
-from gantools.metrics.extractors import Extractor
+from gantools.metrics import extractors, inception, protocols
 from gantools.metrics.frechet import frechet_distance
 from gantools.metrics.images import Source, open_source, samples_manifest
 from gantools.metrics.references import (
     Reference,
+    Wanted,
     collect,
     open_reference,
     reference_of_samples,
@@ -44,7 +44,8 @@ class Protocol:
     """How images became features: two numbers compare only where all of this is equal.
 
     Attributes:
-        name: `tf` (TF1 bilinear to 299x299, then (x - 128) / 128) or `tf1-28-grey` (the same rule to 28x28, grey).
+        name: one of `gantools.metrics.protocols.PROTOCOLS`, for example `tf` (TF1 bilinear to 299x299, then
+            (x - 128) / 128), or that of another extractor, for example `tf1-28-grey` (the same rule to 28x28, grey).
         extractor: name of the network.
         layer: where its features are taken.
         dims: their width.
@@ -113,17 +114,15 @@ class Score:
         """The number and, under it, how it was made."""
         p = self.protocol
         n_reference = "an unstated number of" if self.n_reference is None else f"{self.n_reference:,}"
-        rule = {
-            "tf": "TF1 bilinear to 299x299, (x - 128) / 128",
-            "tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey",
-        }.get(p.name, p.name)
+        rules = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
+        rules |= {rule.name: rule.words for rule in protocols.PROTOCOLS.values()}
         return "\n".join(
             [
                 f"{self.name}: {self.value:.4f}",
                 f"  samples    {self.n_samples:,} images, {self.samples}",
                 f"  reference  {n_reference} images, {self.reference}",
                 f"             {self.reference_id}",
-                f"  protocol   {p.name}: {rule}",
+                f"  protocol   {p.name}: {rules.get(p.name, p.name)}",
                 f"  features   {p.extractor} {p.layer}, {p.dims} wide, weights sha256 {p.weights_sha256[:16]}",
                 f"  computed   {self.route}, rank {self.rank}, batch {self.batch}, {self.device}",
                 f"  versions   {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
@@ -135,11 +134,13 @@ class Score:
 Progress = Callable[[str, int], Callable[[int], None]]
 
 
+@overload
 def score(
     samples: str | Path | NDArray[Any] | PreparedSet,
     *,
     metrics: Sequence[str] | None = None,
     ref: str | Path | NDArray[Any] | PreparedSet | None = None,
+    protocol: str | None = None,
     extractor: str = extractors.DEFAULT,
     dims: int | None = None,
     weights: str | Path | None = None,
@@ -148,7 +149,38 @@ def score(
     n: int | None = None,
     cache: bool = True,
     progress: bool | Progress = False,
-) -> Score:
+) -> Score: ...
+@overload
+def score(
+    samples: str | Path | NDArray[Any] | PreparedSet,
+    *,
+    metrics: Sequence[str] | None = None,
+    ref: str | Path | NDArray[Any] | PreparedSet | None = None,
+    protocol: list[str] | tuple[str, ...],
+    extractor: str = extractors.DEFAULT,
+    dims: int | None = None,
+    weights: str | Path | None = None,
+    batch: int = 32,
+    device: str | torch.device | None = None,
+    n: int | None = None,
+    cache: bool = True,
+    progress: bool | Progress = False,
+) -> list[Score]: ...
+def score(
+    samples: str | Path | NDArray[Any] | PreparedSet,
+    *,
+    metrics: Sequence[str] | None = None,
+    ref: str | Path | NDArray[Any] | PreparedSet | None = None,
+    protocol: str | list[str] | tuple[str, ...] | None = None,
+    extractor: str = extractors.DEFAULT,
+    dims: int | None = None,
+    weights: str | Path | None = None,
+    batch: int = 32,
+    device: str | torch.device | None = None,
+    n: int | None = None,
+    cache: bool = True,
+    progress: bool | Progress = False,
+) -> Score | list[Score]:
     """Score images against a reference.
 
     Args:
@@ -157,6 +189,9 @@ def score(
             the first for `inception`, the second for any other extractor.
         ref: what to score against: as `samples`, or a `.npz` of `mu` and `sigma`. None: what the samples' manifest
             names.
+        protocol: how images come to the network: `tf`, `pytorch-fid`, `clean`, `torchmetrics` or `studiogan` (see
+            `gantools.metrics.protocols`), or several of them: each image is then decoded once, the network runs once
+            for each. None: `tf`, or the other extractor's own.
         extractor: `inception` or `fashion-mnist`.
         dims: width of the features: 64, 192, 768 or 2048 for Inception. None: the extractor's default.
         weights: file of the extractor's weights. None: as `gantools.metrics.weights` looks for them.
@@ -167,11 +202,12 @@ def score(
         progress: True for a bar on stderr, or what makes a callback: progress(what, total) -> advance(k).
 
     Returns:
-        The score with its protocol, counts, reference and warnings; warnings are also printed to stderr.
+        The score with its protocol, counts, reference and warnings; warnings are also printed to stderr. Where several
+        protocols were given, a score for each, in their order.
 
     Raises:
         DataError: images or the reference are missing, damaged, or not those the samples were trained on.
-        ConfigError: an unknown metric, extractor or width.
+        ConfigError: an unknown metric, extractor, width or protocol.
         WeightsError, DownloadError: no weights.
         MetricError: fewer than 2 images, or statistics that do not fit.
     """
@@ -182,9 +218,11 @@ def score(
     source = open_source(samples)
     count = _count(source, n)
     reference = _reference(samples, ref)
-    network = extractors.make(extractor, dims, weights, device)
-    network.check(source.shape)
-    warnings = _warnings(network, source, reference, count)
+    layer = extractors.layer_of_width(extractor, dims)
+    networks = extractors.make_several(extractor, (layer,), weights, device, protocol=protocol)
+    wanted = [Wanted(network, layer) for network in networks]
+    networks[0].check(source.shape)
+    warnings = _warnings(wanted[0], source, reference, count)
     for text in warnings:
         print(f"warning: {text}", file=sys.stderr)
 
@@ -193,36 +231,40 @@ def score(
         if n_reference is not None and n_reference < 2:
             raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {n_reference}.")
         if reference.source is not None:
-            network.check(reference.source.shape)
-        wanted = statistics_of(
-            reference, network, batch, cache=cache, started=lambda total: started("reference", total)
+            networks[0].check(reference.source.shape)
+        theirs = statistics_of(reference, wanted, batch, cache=cache, started=lambda total: started("reference", total))
+        ours = collect(wanted, source, count, batch, started("samples", count))
+    scores = []
+    for w, a, b in zip(wanted, ours, theirs, strict=True):
+        result = frechet_distance(a, b)
+        network = w.extractor
+        name, key = _names(metric, w)
+        scores.append(
+            Score(
+                name=name,
+                key=key,
+                value=result.distance,
+                mean_term=result.mean_term,
+                protocol=Protocol(network.protocol, network.name, _place(w), w.dims, network.weights_sha256),
+                n_samples=count,
+                n_reference=b.n,
+                samples=source.label,
+                reference=reference.path,
+                reference_id=reference.id,
+                route=result.route,
+                rank=result.rank,
+                batch=batch,
+                device=str(network.device),
+                versions={
+                    "gantools": __version__,
+                    "torch": torch.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+                warnings=tuple(warnings),
+            )
         )
-        found = collect(network, source, count, batch, started("samples", count))
-    result = frechet_distance(found, wanted)
-    name, key = _names(metric, network)
-    return Score(
-        name=name,
-        key=key,
-        value=result.distance,
-        mean_term=result.mean_term,
-        protocol=Protocol(network.protocol, network.name, network.layer, network.dims, network.weights_sha256),
-        n_samples=count,
-        n_reference=wanted.n,
-        samples=source.label,
-        reference=reference.path,
-        reference_id=reference.id,
-        route=result.route,
-        rank=result.rank,
-        batch=batch,
-        device=str(network.device),
-        versions={
-            "gantools": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        warnings=tuple(warnings),
-    )
+    return scores[0] if protocol is None or isinstance(protocol, str) else scores
 
 
 def _metric(metrics: Sequence[str] | None, extractor: str) -> str:
@@ -241,13 +283,25 @@ def _metric(metrics: Sequence[str] | None, extractor: str) -> str:
     return metrics[0]
 
 
-def _names(metric: str, network: Extractor) -> tuple[str, str]:
+def _names(metric: str, wanted: Wanted) -> tuple[str, str]:
+    network, width = wanted.extractor, wanted.dims
     if network.name != "inception":
         return f"Frechet distance ({network.name} features)", f"fd-{network.name}"
-    plain = network.dims == extractors.DEFAULT_DIMS
+    # A plain name means the default of everything; what differs from it is said.
+    said = [] if metric == "fid" and width == 2048 else [str(width)]
+    words = [f"{width} features" for _ in said]
+    if network.protocol != protocols.DEFAULT:
+        said.append(network.protocol)
+        words.append(network.protocol)
     if metric == "fid":
-        return ("FID", "fid") if plain else (f"FID ({network.dims} features)", f"fid-{network.dims}")
-    return f"Frechet distance (inception, {network.dims} features)", f"fd-inception-{network.dims}"
+        return f"FID ({', '.join(words)})" if words else "FID", "-".join(["fid", *said])
+    return f"Frechet distance ({', '.join(['inception', *words])})", "-".join(["fd", "inception", *said])
+
+
+def _place(wanted: Wanted) -> str:
+    """Where in the network the features are taken."""
+    places: dict[Any, str] = inception.PLACES if wanted.extractor.name == "inception" else {}
+    return places.get(wanted.layer, wanted.layer)
 
 
 def _count(source: Source, n: int | None) -> int:
@@ -276,7 +330,7 @@ def _reference(samples: Any, ref: Any) -> Reference:
     return reference_of_samples(manifest, Path(samples))
 
 
-def _warnings(network: Extractor, source: Source, reference: Reference, count: int) -> list[str]:
+def _warnings(wanted: Wanted, source: Source, reference: Reference, count: int) -> list[str]:
     found = []
     n_reference = len(reference.source) if reference.source is not None else None
     if reference.stored is not None:
@@ -288,9 +342,9 @@ def _warnings(network: Extractor, source: Source, reference: Reference, count: i
     for what, n in (("samples", count), ("reference images", n_reference)):
         if n is None:
             continue
-        if n < network.dims:
+        if n < wanted.dims:
             found.append(
-                f"{n:,} {what} for {network.dims} features: their covariance is singular, and the distance is biased "
+                f"{n:,} {what} for {wanted.dims} features: their covariance is singular, and the distance is biased "
                 "upwards. It is exact for these images, but compare it only with others of the same n."
             )
         elif n < FEW:

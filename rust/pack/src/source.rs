@@ -208,6 +208,19 @@ impl Source {
         }
     }
 
+    /// What to call item `index` in a message: the path of a file, the name of an entry, else its number.
+    pub fn place(&self, index: usize) -> String {
+        match self {
+            Self::Files { root, names } => root.join(&names[index]).display().to_string(),
+            Self::Zip { entries, .. } => entries[index].name.clone(),
+            Self::Ranges(Ranges {
+                names: Some(names), ..
+            })
+            | Self::Fetched { names, .. } => names[index].clone(),
+            Self::Ranges(_) | Self::Array { .. } => format!("image {index}"),
+        }
+    }
+
     /// A hash over the names and sizes of the items (files, tar), with their checksums (zip), or over the pixels.
     ///
     /// File times are left out: copies of a folder have the same fingerprint. A file that cannot be looked at (a link

@@ -1,19 +1,23 @@
 //! `gantools-image` for Python.
 
-use std::path::PathBuf;
+use std::borrow::Borrow;
 use std::sync::Mutex;
 
 use gantools_image as gi;
+use gantools_image::resize::input::{Input, InputResizer, Rule, Square};
+use gantools_pack as pack;
 use gantools_pack::parallel;
 use numpy::ndarray::{Array3, Array4};
 use numpy::{
-    IntoPyArray, PyArray3, PyArray4, PyReadonlyArray4, PyReadonlyArrayDyn, PyUntypedArrayMethods,
+    IntoPyArray, PyArray3, PyArray4, PyReadonlyArray1, PyReadonlyArray4, PyReadonlyArrayDyn,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::data_error;
+use crate::prep::Source;
 
 // Signatures that Python can show hold numbers, not constants.
 const _: () = assert!(gi::DEFAULT_MAX_PIXELS == 178_956_970);
@@ -137,31 +141,68 @@ fn resize<'py>(
     )
 }
 
-/// Fills float32 (n, size, size, c) in parallel: `fill(decoder, i, out)` makes image `i`. The error of the image with
-/// the lowest number is raised; Ctrl-C stops between images.
-fn tf1_batch<'py>(
+/// Inputs from (resize, size, crop) each.
+fn inputs_from(given: &[(String, usize, String)]) -> PyResult<Vec<Input>> {
+    given
+        .iter()
+        .map(|(rule, size, crop)| {
+            if *size == 0 {
+                return Err(PyValueError::new_err("size must be at least 1"));
+            }
+            Ok(Input {
+                rule: by_name("resize", rule, &Rule::NAMES)?,
+                size: *size,
+                square: by_name("crop", crop, &Square::NAMES)?,
+            })
+        })
+        .collect()
+}
+
+/// What a thread keeps from image to image.
+#[derive(Default)]
+struct Worker {
+    decoder: gi::Decoder,
+    resizer: InputResizer,
+}
+
+/// For each input float32 (n, size, size, 3), filled in parallel from one call of `image(decoder, i)` an image. The error
+/// of the image with the lowest number is raised; Ctrl-C stops between images.
+fn input_batches<'py, P: Borrow<gi::Pixels>>(
     py: Python<'py>,
     n: usize,
-    size: usize,
-    channels: usize,
+    inputs: &[Input],
     threads: usize,
-    fill: impl Fn(&mut gi::Decoder, usize, &mut [f32]) -> Result<(), String> + Sync,
-) -> PyResult<Bound<'py, PyArray4<f32>>> {
-    let length = size * size * channels;
-    if length == 0 {
-        return Err(PyValueError::new_err("size must be at least 1"));
-    }
-    let mut out = vec![0f32; n * length];
+    image: impl Fn(&mut gi::Decoder, usize) -> Result<P, String> + Sync,
+) -> PyResult<Vec<Bound<'py, PyArray4<f32>>>> {
+    let length = |input: &Input| input.size * input.size * 3;
+    let mut outs: Vec<_> = inputs.iter().map(|i| vec![0f32; n * length(i)]).collect();
     let mut signal = Ok(());
     let failures = Mutex::new(Vec::new());
     py.detach(|| {
-        parallel::fill_each(
-            &mut out,
-            length,
+        let mut slots: Vec<_> = (0..n).map(|_| Vec::with_capacity(inputs.len())).collect();
+        for (out, input) in outs.iter_mut().zip(inputs) {
+            for (slot, part) in slots.iter_mut().zip(out.chunks_exact_mut(length(input))) {
+                slot.push(part);
+            }
+        }
+        let slots: Vec<_> = slots.into_iter().map(Mutex::new).collect();
+        let work = |worker: &mut Worker, i: usize| -> Result<(), String> {
+            let image = image(&mut worker.decoder, i)?;
+            let mut slot = slots[i].lock().expect("each slot is used once");
+            for (input, out) in inputs.iter().zip(slot.iter_mut()) {
+                worker
+                    .resizer
+                    .resize(image.borrow(), input, out)
+                    .map_err(|e| e.to_string())?;
+            }
+            Ok(())
+        };
+        parallel::for_each(
+            n,
             parallel::threads(threads),
-            gi::Decoder::default,
-            |decoder, i, slot| {
-                if let Err(e) = fill(decoder, i, slot) {
+            Worker::default,
+            |worker, i| {
+                if let Err(e) = work(worker, i) {
                     failures.lock().expect("no panic while held").push((i, e));
                 }
             },
@@ -177,51 +218,65 @@ fn tf1_batch<'py>(
     if let Some((_, message)) = failures.first() {
         return Err(data_error(py, message));
     }
-    let array = Array4::from_shape_vec((n, size, size, channels), out)
-        .map_err(|e| PyValueError::new_err(e.to_string()))?;
-    Ok(array.into_pyarray(py))
+    outs.into_iter()
+        .zip(inputs)
+        .map(|(out, input)| {
+            Array4::from_shape_vec((n, input.size, input.size, 3), out)
+                .map(|array| array.into_pyarray(py))
+                .map_err(|e| PyValueError::new_err(e.to_string()))
+        })
+        .collect()
 }
 
 #[pyfunction]
-#[pyo3(signature = (paths, size, threads=0))]
-fn read_images_tf1<'py>(
+#[pyo3(signature = (source, items, inputs, threads=0))]
+fn read_images<'py>(
     py: Python<'py>,
-    paths: Vec<PathBuf>,
-    size: usize,
+    source: &Source,
+    items: PyReadonlyArray1<'_, i64>,
+    inputs: Vec<(String, usize, String)>,
     threads: usize,
-) -> PyResult<Bound<'py, PyArray4<f32>>> {
+) -> PyResult<Vec<Bound<'py, PyArray4<f32>>>> {
+    let inputs = inputs_from(&inputs)?;
+    let items = source.numbers(&items)?;
+    let source = &source.0;
     // What Pillow's `Image.open(path).convert("RGB")` gives, since that is what the other tools score.
     let options = decode_options(3, "drop", "ignore", gi::DEFAULT_MAX_PIXELS)?;
-    tf1_batch(py, paths.len(), size, 3, threads, |decoder, i, out| {
-        let path = &paths[i];
-        let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        let data = std::fs::read(path).map_err(|e| failed(&e))?;
-        let image = decoder.decode(&data, &options).map_err(|e| failed(&e))?;
-        gi::resize::tf1::resize(&image, size, size, out).map_err(|e| failed(&e))
+    input_batches(py, items.len(), &inputs, threads, |decoder, i| {
+        let item = items[i];
+        let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", source.place(item));
+        match source.read(item).map_err(|e| failed(&e))? {
+            pack::Item::Raw(pixels) => Ok(pixels),
+            pack::Item::Encoded(data) => decoder.decode(&data, &options).map_err(|e| failed(&e)),
+        }
     })
 }
 
 #[pyfunction]
-#[pyo3(signature = (images, size, threads=0))]
-fn resize_tf1<'py>(
+#[pyo3(signature = (images, inputs, threads=0))]
+fn resize_images<'py>(
     py: Python<'py>,
     images: PyReadonlyArray4<'py, u8>,
-    size: usize,
+    inputs: Vec<(String, usize, String)>,
     threads: usize,
-) -> PyResult<Bound<'py, PyArray4<f32>>> {
+) -> PyResult<Vec<Bound<'py, PyArray4<f32>>>> {
+    let inputs = inputs_from(&inputs)?;
     let &[n, height, width, channels] = images.shape() else {
         return Err(PyValueError::new_err("images are uint8 (n, h, w, c)"));
     };
+    if channels != 1 && channels != 3 {
+        return Err(PyValueError::new_err(format!(
+            "images have 1 or 3 channels, not {channels}"
+        )));
+    }
     let array = images.as_array();
-    tf1_batch(py, n, size, channels, threads, |_, i, out| {
+    input_batches(py, n, &inputs, threads, |_, i| {
         let image = array.index_axis(numpy::ndarray::Axis(0), i);
         let data = match image.as_slice() {
             Some(contiguous) => contiguous.to_vec(),
             None => image.iter().copied().collect(),
         };
-        gi::Pixels::new(width, height, channels, data)
-            .and_then(|image| gi::resize::tf1::resize(&image, size, size, out))
-            .map_err(|e| format!("image {i}: {e}"))
+        gi::Pixels::new(width, height, channels, data).map_err(|e| format!("image {i}: {e}"))
     })
 }
 
@@ -229,7 +284,9 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(decode, m)?)?;
     m.add_function(wrap_pyfunction!(encode_png, m)?)?;
     m.add_function(wrap_pyfunction!(resize, m)?)?;
-    m.add_function(wrap_pyfunction!(read_images_tf1, m)?)?;
-    m.add_function(wrap_pyfunction!(resize_tf1, m)?)?;
+    m.add_function(wrap_pyfunction!(read_images, m)?)?;
+    m.add_function(wrap_pyfunction!(resize_images, m)?)?;
+    m.add("RESIZE_RULES", Rule::NAMES.map(|(name, _)| name))?;
+    m.add("SQUARE_CROPS", Square::NAMES.map(|(name, _)| name))?;
     Ok(())
 }

@@ -18,7 +18,17 @@ use crate::image::{by_name, decode_options, row_major};
 
 /// The items that a set is made of.
 #[pyclass(frozen, module = "gantools._native")]
-struct Source(Arc<pack::Source>);
+pub struct Source(pub(crate) Arc<pack::Source>);
+
+impl Source {
+    /// The numbers of items, or an IndexError.
+    pub fn numbers(&self, items: &PyReadonlyArray1<'_, i64>) -> PyResult<Vec<usize>> {
+        let total = self.0.len();
+        let number = |&i: &i64| usize::try_from(i).ok().filter(|&i| i < total);
+        let numbers: Option<Vec<_>> = items.as_array().iter().map(number).collect();
+        numbers.ok_or_else(|| PyIndexError::new_err(format!("items are in [0, {total})")))
+    }
+}
 
 #[pymethods]
 impl Source {
@@ -214,13 +224,7 @@ fn prepare_shard(
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Prepared> {
-    let total = source.0.len();
-    let items = items
-        .as_array()
-        .iter()
-        .map(|&i| usize::try_from(i).ok().filter(|&i| i < total))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| PyIndexError::new_err(format!("items are in [0, {total})")))?;
+    let items = source.numbers(&items)?;
     let mut raised = Ok(());
     let result = py.detach(|| {
         pack::prepare_shard(&source.0, &items, &policy.0, &path, threads, |done| {

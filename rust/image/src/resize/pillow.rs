@@ -82,19 +82,19 @@ fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// The fixed-point weights of one axis.
-pub(super) struct Axis {
+/// The weights of one axis before they are rounded: Pillow's `precompute_coeffs`.
+pub(super) struct Exact {
     /// For each target index: its first source index and its number of weights.
     pub(super) bounds: Vec<(usize, usize)>,
     /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<i32>,
+    pub(super) weights: Vec<f64>,
     pub(super) taps: usize,
 }
 
-impl Axis {
+impl Exact {
     /// Weights for the targets `window` (first, number) of `output`, which the span `from` (start, length; in general
-    /// no whole pixels) of `input` pixels becomes: Pillow's `precompute_coeffs`.
-    fn new(
+    /// no whole pixels) of `input` pixels becomes.
+    pub(super) fn new(
         input: usize,
         from: (f64, f64),
         output: usize,
@@ -106,22 +106,21 @@ impl Axis {
         let support = filter.support() * stretch;
         let taps = support.ceil() as usize * 2 + 1;
         let mut bounds = Vec::with_capacity(window.1);
-        let mut weights = vec![0; window.1 * taps];
-        let mut exact = vec![0.0; taps];
-        for (i, fixed) in weights.chunks_exact_mut(taps).enumerate() {
+        let mut weights = vec![0.0; window.1 * taps];
+        for (i, exact) in weights.chunks_exact_mut(taps).enumerate() {
             let center = from.0 + ((window.0 + i) as f64 + 0.5) * scale;
             let shrink = 1.0 / stretch;
             // `as usize` truncates and takes a negative number to 0, as Pillow's cast and clamp do together.
             let first = (center - support + 0.5) as usize;
             let count = ((center + support + 0.5) as usize).min(input) - first;
+            let exact = &mut exact[..count];
             let mut sum = 0.0;
-            for (i, w) in exact[..count].iter_mut().enumerate() {
+            for (i, w) in exact.iter_mut().enumerate() {
                 *w = filter.weight(((i + first) as f64 - center + 0.5) * shrink);
                 sum += *w;
             }
-            for (to, w) in fixed.iter_mut().zip(&exact[..count]) {
-                let w = if sum != 0.0 { w / sum } else { *w } * f64::from(1 << PRECISION_BITS);
-                *to = (w + if w < 0.0 { -0.5 } else { 0.5 }) as i32;
+            if sum != 0.0 {
+                exact.iter_mut().for_each(|w| *w /= sum);
             }
             bounds.push((first, count));
         }
@@ -129,6 +128,37 @@ impl Axis {
             bounds,
             weights,
             taps,
+        }
+    }
+}
+
+/// The fixed-point weights of one axis.
+pub(super) struct Axis {
+    /// For each target index: its first source index and its number of weights.
+    pub(super) bounds: Vec<(usize, usize)>,
+    /// `taps` weights for each target index, zero beyond its number.
+    pub(super) weights: Vec<i32>,
+    pub(super) taps: usize,
+}
+
+impl Axis {
+    /// As [`Exact::new`], rounded to fixed point.
+    fn new(
+        input: usize,
+        from: (f64, f64),
+        output: usize,
+        window: (usize, usize),
+        filter: Filter,
+    ) -> Self {
+        let exact = Exact::new(input, from, output, window, filter);
+        let fixed = |&w: &f64| {
+            let w = w * f64::from(1 << PRECISION_BITS);
+            (w + if w < 0.0 { -0.5 } else { 0.5 }) as i32
+        };
+        Self {
+            bounds: exact.bounds,
+            weights: exact.weights.iter().map(fixed).collect(),
+            taps: exact.taps,
         }
     }
 
@@ -272,7 +302,7 @@ impl Resizer {
                 let columns = &image.data[start + left * c..];
                 vertical(columns, stride, &tables.y, 0, width * c, out);
             }
-            (true, true) if vertical_first(geometry) => {
+            (true, true) if vertical_first((w, h), geometry.size) => {
                 reserve(between, height * w * c);
                 let between = &mut between[..height * w * c];
                 vertical(&image.data[start..], stride, &tables.y, 0, w * c, between);
@@ -358,11 +388,11 @@ fn reserve(buffer: &mut Vec<u8>, length: usize) {
     }
 }
 
-/// Whether Pillow (since version 13) runs the vertical pass first.
-fn vertical_first(geometry: &Geometry) -> bool {
+/// Whether Pillow (since version 13) runs the vertical pass first, for sizes (width, height).
+pub(super) fn vertical_first(from: (usize, usize), to: (usize, usize)) -> bool {
     let shrunk = |from: usize, to: usize| from as i64 - to as i64;
-    let down = shrunk(geometry.part.3, geometry.size.1);
-    down > 0 && down > 2 * shrunk(geometry.part.2, geometry.size.0)
+    let down = shrunk(from.1, to.1);
+    down > 0 && down > 2 * shrunk(from.0, to.0)
 }
 
 /// Samples summed side by side in the horizontal pass: a multiple of every number of channels and of eight, the
@@ -465,40 +495,6 @@ fn vertical_body(
             *value = clip8(sum);
         }
     }
-}
-
-/// Compiles a body for the machine's baseline, for AVX2 and for AVX-512, and picks one at run time. Wheels are built for
-/// the baseline, where the loops would use only a part of the multipliers.
-macro_rules! dispatch {
-    ($name:ident, $avx2:ident, $avx512:ident, $body:ident, ($($arg:ident: $ty:ty),*)) => {
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
-        fn $avx512($($arg: $ty),*) {
-            $body($($arg),*)
-        }
-
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
-        fn $avx2($($arg: $ty),*) {
-            $body($($arg),*)
-        }
-
-        fn $name($($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512vl")
-            {
-                // SAFETY: the processor has these instructions; the body is the same safe code.
-                return unsafe { $avx512($($arg),*) };
-            }
-            #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2; the body is the same safe code.
-                return unsafe { $avx2($($arg),*) };
-            }
-            $body($($arg),*)
-        }
-    };
 }
 
 /// One row along x.

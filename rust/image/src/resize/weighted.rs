@@ -1,0 +1,268 @@
+//! Resizes whose values stay float32: two passes of weighted sums, as Pillow does them for images of mode `F` (float64
+//! weights and sums, the result of the first pass rounded to float32) and PyTorch with antialiasing (float32).
+//!
+//! The terms of a sum are added one by one in the order of the pixels, without fused multiplication, since that order
+//! decides the last bit; the vector's lanes are rows (in the horizontal pass) or columns (in the vertical one).
+
+use std::ops::{AddAssign, Mul};
+
+use super::input::Part;
+use super::pillow::{vertical_first, Exact, Filter};
+use crate::Pixels;
+
+/// Float64 or float32: what weights and sums are.
+pub(super) trait Number: Copy + From<f32> + Mul<Output = Self> + AddAssign {
+    /// Rounded.
+    fn narrow(self) -> f32;
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    fn narrow(self) -> f32 {
+        self
+    }
+}
+
+impl Number for f64 {
+    #[inline(always)]
+    fn narrow(self) -> f32 {
+        self as f32
+    }
+}
+
+/// The weights of one axis.
+pub(super) struct Weights<W> {
+    /// For each target index: its first source index and its number of weights.
+    pub(super) bounds: Vec<(usize, usize)>,
+    /// `taps` weights for each target index, zero beyond its number.
+    pub(super) weights: Vec<W>,
+    pub(super) taps: usize,
+}
+
+impl Weights<f64> {
+    /// Pillow's weights of `filter` for a whole axis.
+    pub(super) fn pillow(input: usize, output: usize, filter: Filter) -> Self {
+        let whole = (0.0, input as f64);
+        let exact = Exact::new(input, whole, output, (0, output), filter);
+        Self {
+            bounds: exact.bounds,
+            weights: exact.weights,
+            taps: exact.taps,
+        }
+    }
+}
+
+impl<W> Weights<W> {
+    fn reach(&self) -> (usize, usize) {
+        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
+        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
+        (first, end)
+    }
+}
+
+/// The memory between the passes, kept from image to image.
+#[derive(Default)]
+pub(super) struct Memory {
+    between: Vec<f32>,
+    lanes64: Vec<f64>,
+    lanes32: Vec<f32>,
+}
+
+/// As Pillow's `Image.resize` of each channel as an image of mode `F`.
+pub(super) fn pillow(
+    memory: &mut Memory,
+    image: &Pixels,
+    part: &Part,
+    x: &Weights<f64>,
+    y: &Weights<f64>,
+    out: &mut [f32],
+) {
+    let (width, height) = (x.bounds.len(), y.bounds.len());
+    let c = image.channels;
+    let between = &mut memory.between;
+    let lanes = &mut memory.lanes64;
+    let all = Rows::of(image, part);
+    // Pillow skips the pass along an axis that stays as it is.
+    match (width != part.width, height != part.height) {
+        (false, false) => {
+            for (y, to) in out.chunks_exact_mut(width * c).enumerate() {
+                for (value, &sample) in to.iter_mut().zip(part.row(image, y)) {
+                    *value = f32::from(sample);
+                }
+            }
+        }
+        (true, false) => horizontal64_bytes(&all, height, c, x, lanes, out),
+        (false, true) => vertical64_bytes(&all, 0, width * c, y, out),
+        (true, true) if vertical_first((part.width, part.height), (width, height)) => {
+            let length = part.width * c;
+            between.resize(height * length, 0.0);
+            vertical64_bytes(&all, 0, length, y, between);
+            let rows = Rows::packed(between, length);
+            horizontal64_floats(&rows, height, c, x, lanes, out);
+        }
+        (true, true) => {
+            let (first, end) = y.reach();
+            between.resize((end - first) * width * c, 0.0);
+            horizontal64_bytes(&all.from(first), end - first, c, x, lanes, between);
+            let rows = Rows::packed(between, width * c);
+            vertical64_floats(&rows, first, width * c, y, out);
+        }
+    }
+}
+
+/// As PyTorch's antialiased resize: the horizontal pass first, each skipped where the axis stays as it is.
+pub(super) fn torch(
+    memory: &mut Memory,
+    image: &Pixels,
+    part: &Part,
+    x: &Weights<f32>,
+    y: &Weights<f32>,
+    out: &mut [f32],
+) {
+    let width = x.bounds.len();
+    let (first, end) = y.reach();
+    let length = width * image.channels;
+    let between = &mut memory.between;
+    between.resize((end - first) * length, 0.0);
+    horizontal32(
+        &Rows::of(image, part).from(first),
+        end - first,
+        image.channels,
+        x,
+        &mut memory.lanes32,
+        between,
+    );
+    vertical32(&Rows::packed(between, length), first, length, y, out);
+}
+
+/// Rows of samples, one every `stride`.
+struct Rows<'a, S> {
+    data: &'a [S],
+    stride: usize,
+}
+
+impl<'a> Rows<'a, u8> {
+    fn of(image: &'a Pixels, part: &Part) -> Self {
+        let stride = image.width * image.channels;
+        Self {
+            data: &image.data[part.y * stride + part.x * image.channels..],
+            stride,
+        }
+    }
+
+    fn from(&self, first: usize) -> Self {
+        Self {
+            data: &self.data[first * self.stride..],
+            stride: self.stride,
+        }
+    }
+}
+
+impl<'a> Rows<'a, f32> {
+    fn packed(data: &'a [f32], stride: usize) -> Self {
+        Self { data, stride }
+    }
+}
+
+/// Rows summed side by side in the horizontal pass.
+const LANES: usize = 8;
+
+/// `count` rows along x, interleaved `c` channels; `lanes` is scratch memory.
+#[inline(always)]
+fn horizontal<S: Copy + Into<f32>, W: Number>(
+    rows: &Rows<'_, S>,
+    count: usize,
+    c: usize,
+    axis: &Weights<W>,
+    lanes: &mut Vec<W>,
+    out: &mut [f32],
+) {
+    let zero = W::from(0.0);
+    let end = axis.reach().1 * c;
+    let length = axis.bounds.len() * c;
+    lanes.clear();
+    lanes.resize(end * LANES, zero);
+    for (block, to) in out[..count * length].chunks_mut(LANES * length).enumerate() {
+        let here = to.len() / length;
+        // Sample s of the block's rows, side by side; rows that do not exist keep what was there and are not written.
+        for lane in 0..here {
+            let row = &rows.data[(block * LANES + lane) * rows.stride..][..end];
+            for (to, &s) in lanes.chunks_exact_mut(LANES).zip(row) {
+                to[lane] = W::from(s.into());
+            }
+        }
+        let (lanes, _) = lanes.as_chunks::<LANES>();
+        for (x, (&(first, count), weights)) in axis
+            .bounds
+            .iter()
+            .zip(axis.weights.chunks_exact(axis.taps))
+            .enumerate()
+        {
+            for channel in 0..c {
+                let mut sums = [zero; LANES];
+                let samples = lanes[first * c + channel..].iter().step_by(c);
+                for (&k, s) in weights[..count].iter().zip(samples) {
+                    for i in 0..LANES {
+                        sums[i] += s[i] * k;
+                    }
+                }
+                for (lane, sum) in sums.iter().enumerate().take(here) {
+                    to[lane * length + x * c + channel] = sum.narrow();
+                }
+            }
+        }
+    }
+}
+
+/// Columns summed side by side in the vertical pass.
+const COLUMNS: usize = 32;
+
+/// All rows of the target, `length` samples each; the first of `rows` is number `origin`.
+#[inline(always)]
+fn vertical<S: Copy + Into<f32>, W: Number>(
+    rows: &Rows<'_, S>,
+    origin: usize,
+    length: usize,
+    axis: &Weights<W>,
+    out: &mut [f32],
+) {
+    for ((to, &(first, count)), weights) in out
+        .chunks_exact_mut(length)
+        .zip(&axis.bounds)
+        .zip(axis.weights.chunks_exact(axis.taps))
+    {
+        let weights = &weights[..count];
+        let first = first - origin;
+        let (blocks, rest) = to.as_chunks_mut::<COLUMNS>();
+        let done = blocks.len() * COLUMNS;
+        for (block, to) in blocks.iter_mut().enumerate() {
+            let mut sums = [W::from(0.0); COLUMNS];
+            for (i, &k) in weights.iter().enumerate() {
+                let at = (first + i) * rows.stride + block * COLUMNS;
+                let samples: &[S; COLUMNS] = rows.data[at..]
+                    .first_chunk()
+                    .expect("a row is `length` long");
+                for i in 0..COLUMNS {
+                    sums[i] += W::from(samples[i].into()) * k;
+                }
+            }
+            for i in 0..COLUMNS {
+                to[i] = sums[i].narrow();
+            }
+        }
+        for (x, value) in rest.iter_mut().enumerate() {
+            let mut sum = W::from(0.0);
+            for (i, &k) in weights.iter().enumerate() {
+                sum += W::from(rows.data[(first + i) * rows.stride + done + x].into()) * k;
+            }
+            *value = sum.narrow();
+        }
+    }
+}
+
+dispatch!(horizontal64_bytes, horizontal64_bytes_avx2, horizontal64_bytes_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Vec<f64>, out: &mut [f32]));
+dispatch!(horizontal64_floats, horizontal64_floats_avx2, horizontal64_floats_avx512, horizontal, (rows: &Rows<'_, f32>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Vec<f64>, out: &mut [f32]));
+dispatch!(horizontal32, horizontal32_avx2, horizontal32_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f32>, lanes: &mut Vec<f32>, out: &mut [f32]));
+dispatch!(vertical64_bytes, vertical64_bytes_avx2, vertical64_bytes_avx512, vertical, (rows: &Rows<'_, u8>, origin: usize, length: usize, axis: &Weights<f64>, out: &mut [f32]));
+dispatch!(vertical64_floats, vertical64_floats_avx2, vertical64_floats_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f64>, out: &mut [f32]));
+dispatch!(vertical32, vertical32_avx2, vertical32_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f32>, out: &mut [f32]));
