@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import importlib
+import importlib.util
 import json
+import sys
 import tarfile
+import types
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +126,26 @@ def make_samples(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def basicsr() -> Iterator[Callable[[str], Any]]:
+    """basicsr("metrics.niqe") -> that module of BasicSR; skips where it is not installed.
+
+    It is read without running its packages' `__init__`, which need a torchvision older than any that gantools knows:
+    `pip install --no-deps --no-build-isolation basicsr==1.4.2 opencv-python-headless`.
+    """
+    spec = importlib.util.find_spec("basicsr")
+    if spec is None or spec.submodule_search_locations is None or importlib.util.find_spec("cv2") is None:
+        pytest.skip("needs basicsr 1.4.2 and opencv-python-headless")
+    root = Path(spec.submodule_search_locations[0])
+    for name in ("basicsr", "basicsr.metrics", "basicsr.utils"):
+        package = types.ModuleType(name)
+        package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = package
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys.modules["basicsr.utils"].bgr2ycbcr = importlib.import_module("basicsr.utils.color_util").bgr2ycbcr
+        yield lambda name: importlib.import_module(f"basicsr.{name}")
+    for name in [n for n in sys.modules if n.split(".")[0] == "basicsr"]:
+        del sys.modules[name]

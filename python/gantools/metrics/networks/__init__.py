@@ -1,0 +1,1 @@
+"""Networks beyond Inception that scores are made with, and the files of their weights."""
