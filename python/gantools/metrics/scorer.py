@@ -1,15 +1,14 @@
-"""One call from images to a score that says how it was made."""
+"""One call from images to scores that say how they were made."""
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,285 +16,556 @@ from numpy.typing import NDArray
 
 from gantools._native import __version__
 from gantools.data.prepared import PreparedSet
-from gantools.errors import ConfigError, DataError, MetricError, unknown_name
-from gantools.metrics import extractors, inception, protocols
-from gantools.metrics.frechet import frechet_distance
+from gantools.errors import ConfigError, DataError, MetricError
+from gantools.metrics import extractors, inception, passes, protocols, registry
 from gantools.metrics.images import Source, open_source, samples_manifest
-from gantools.metrics.references import (
-    Reference,
-    Wanted,
-    collect,
-    open_reference,
-    reference_of_samples,
-    statistics_of,
-)
+from gantools.metrics.processes import Processes
+from gantools.metrics.references import Reference, Wanted, open_reference, reference_of_samples, statistics_of
+from gantools.metrics.registry import Metric, Options, Side
+from gantools.metrics.results import Protocol as Protocol
+from gantools.metrics.results import Score, Scores
 from gantools.progress import Progress as ProgressBar
 
-#: Version of the JSON that `Score.to_json` writes; fields are only ever added within a version.
-JSON_VERSION = 1
-#: `fid` is the Frechet distance of Inception features, `fd` that of any extractor.
-METRICS = ("fid", "fd")
 #: Below these counts a Frechet distance is dominated by its bias, or still noticeably biased.
 FEW, SOME = 2048, 10_000
 
-
-@dataclass(frozen=True)
-class Protocol:
-    """How images became features: two numbers compare only where all of this is equal.
-
-    Attributes:
-        name: one of `gantools.metrics.protocols.PROTOCOLS`, for example `tf` (TF1 bilinear to 299x299, then
-            (x - 128) / 128), or that of another extractor, for example `tf1-28-grey` (the same rule to 28x28, grey).
-        extractor: name of the network.
-        layer: where its features are taken.
-        dims: their width.
-        weights_sha256: hash of its weights file.
-    """
-
-    name: str
-    extractor: str
-    layer: str
-    dims: int
-    weights_sha256: str
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score and where it came from.
-
-    Attributes:
-        name: what it is called in a sentence, for example `FID` or `FID (768 features)`.
-        key: what it is called in JSON, for example `fid`, `fid-768`, `fd-fashion-mnist`.
-        value: the number; smaller is better.
-        mean_term: the share of it that is due to the means alone.
-        protocol: how images became features.
-        n_samples: images scored.
-        n_reference: images of the reference, or None where its file does not say.
-        samples: where they lie.
-        reference: where the reference lies.
-        reference_id: what it is: `set:NAME@FINGERPRINT`, `images:DIGEST` or `file:SHA256`.
-        route: how the trace of the matrix square root was computed.
-        rank: numerical rank of the product of the two covariances.
-        batch: images a forward pass (features move in the last digits with it).
-        device: where the network ran.
-        versions: of gantools, torch, numpy and Python.
-        warnings: what a reader of the number must know.
-    """
-
-    name: str
-    key: str
-    value: float
-    mean_term: float
-    protocol: Protocol
-    n_samples: int
-    n_reference: int | None
-    samples: str
-    reference: str
-    reference_id: str
-    route: str
-    rank: int
-    batch: int
-    device: str
-    versions: dict[str, str]
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, with `format` and `version` of this layout first."""
-        return {"format": "gantools-score", "version": JSON_VERSION, **asdict(self), "warnings": list(self.warnings)}
-
-    def to_json(self) -> str:
-        """`to_dict` as one JSON object; numbers at full precision."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        """The number and, under it, how it was made."""
-        p = self.protocol
-        n_reference = "an unstated number of" if self.n_reference is None else f"{self.n_reference:,}"
-        rules = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
-        rules |= {rule.name: rule.words for rule in protocols.PROTOCOLS.values()}
-        return "\n".join(
-            [
-                f"{self.name}: {self.value:.4f}",
-                f"  samples    {self.n_samples:,} images, {self.samples}",
-                f"  reference  {n_reference} images, {self.reference}",
-                f"             {self.reference_id}",
-                f"  protocol   {p.name}: {rules.get(p.name, p.name)}",
-                f"  features   {p.extractor} {p.layer}, {p.dims} wide, weights sha256 {p.weights_sha256[:16]}",
-                f"  computed   {self.route}, rank {self.rank}, batch {self.batch}, {self.device}",
-                f"  versions   {', '.join(f'{k} {v}' for k, v in self.versions.items())}",
-            ]
-        )
-
-
+#: What may be scored or scored against.
+Images = str | Path | NDArray[Any] | PreparedSet
 #: Called as progress(what, total), gives a callback for every k images done.
 Progress = Callable[[str, int], Callable[[int], None]]
 
 
-@overload
+@dataclass(frozen=True)
+class _Task:
+    """One metric of one network's features."""
+
+    metric: Metric
+    wanted: Wanted
+    #: Whether the metric was asked for with this extractor, not its own.
+    other: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that is to be computed, decided before the first image is read."""
+
+    tasks: tuple[_Task, ...]
+    options: Options
+
+    def requests(self, *, reference: bool) -> list[passes.Request]:
+        """What is wanted of each layer, on one side; each layer once."""
+        keep: dict[Wanted, bool] = {}
+        for task in self.tasks:
+            need = task.metric.reference
+            if reference and need == "no":
+                continue
+            # The samples' own features are also what an interval leaves some of out.
+            all_of_them = need == "features" if reference else True
+            if not reference and need == "statistics" and not self.options.interval:
+                all_of_them = task.metric.key == "fid-inf"
+            keep[task.wanted] = keep.get(task.wanted, False) or all_of_them
+        return [passes.Request(wanted, kept) for wanted, kept in keep.items()]
+
+
 def score(
-    samples: str | Path | NDArray[Any] | PreparedSet,
+    samples: Images,
     *,
     metrics: Sequence[str] | None = None,
-    ref: str | Path | NDArray[Any] | PreparedSet | None = None,
-    protocol: str | None = None,
-    extractor: str = extractors.DEFAULT,
+    ref: Images | None = None,
+    protocol: str | Sequence[str] | None = None,
+    extractor: str | None = None,
     dims: int | None = None,
-    weights: str | Path | None = None,
+    weights: str | Path | Mapping[str, str | Path] | None = None,
     batch: int = 32,
     device: str | torch.device | None = None,
     n: int | None = None,
+    seed: int | None = None,
+    interval: bool = True,
+    options: Options | None = None,
     cache: bool = True,
     progress: bool | Progress = False,
-) -> Score: ...
-@overload
-def score(
-    samples: str | Path | NDArray[Any] | PreparedSet,
-    *,
-    metrics: Sequence[str] | None = None,
-    ref: str | Path | NDArray[Any] | PreparedSet | None = None,
-    protocol: list[str] | tuple[str, ...],
-    extractor: str = extractors.DEFAULT,
-    dims: int | None = None,
-    weights: str | Path | None = None,
-    batch: int = 32,
-    device: str | torch.device | None = None,
-    n: int | None = None,
-    cache: bool = True,
-    progress: bool | Progress = False,
-) -> list[Score]: ...
-def score(
-    samples: str | Path | NDArray[Any] | PreparedSet,
-    *,
-    metrics: Sequence[str] | None = None,
-    ref: str | Path | NDArray[Any] | PreparedSet | None = None,
-    protocol: str | list[str] | tuple[str, ...] | None = None,
-    extractor: str = extractors.DEFAULT,
-    dims: int | None = None,
-    weights: str | Path | None = None,
-    batch: int = 32,
-    device: str | torch.device | None = None,
-    n: int | None = None,
-    cache: bool = True,
-    progress: bool | Progress = False,
-) -> Score | list[Score]:
-    """Score images against a reference.
+) -> Scores:
+    """Score images, most metrics against a reference.
 
     Args:
         samples: a folder of images, a samples folder, a prepared set, a `.npy` file, or uint8 (n, h, w, c).
-        metrics: `("fid",)` for the Frechet distance of Inception features, `("fd",)` for that of any extractor. None:
-            the first for `inception`, the second for any other extractor.
-        ref: what to score against: as `samples`, or a `.npz` of `mu` and `sigma`. None: what the samples' manifest
-            names.
-        protocol: how images come to the network: `tf`, `pytorch-fid`, `clean`, `torchmetrics` or `studiogan` (see
-            `gantools.metrics.protocols`), or several of them: each image is then decoded once, the network runs once
-            for each. None: `tf`, or the other extractor's own.
-        extractor: `inception` or `fashion-mnist`.
-        dims: width of the features: 64, 192, 768 or 2048 for Inception. None: the extractor's default.
-        weights: file of the extractor's weights. None: as `gantools.metrics.weights` looks for them.
+        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "prc")`; those that take the
+            same features share one forward pass. None: `fid`, or `fd` where another extractor is named.
+        ref: what to score against: as `samples`, or a file of statistics, which is enough for Frechet distances. None:
+            what the samples' manifest names.
+        protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
+            `studiogan` (see `gantools.metrics.protocols`), or several: each image is then decoded once, the network
+            runs once for each.
+        extractor: the network for the metrics that may take any; None: each metric's own.
+        dims: width of the features for `fid` and `fd`: 64, 192, 768 or 2048 for Inception. None: the default.
+        weights: file of the network's weights, or a file for each extractor's name. None: as `gantools.metrics.weights`
+            looks for them.
         batch: images a forward pass.
         device: None for CUDA where there is any, else the CPU.
         n: score only the first n images. None: all.
+        seed: of everything drawn at random; None: each metric's usual one, so that equal images give equal numbers.
+        interval: compute intervals of Frechet distances and KID.
+        options: the metrics' switches; `seed` and `interval` go before its own.
         cache: whether the reference's statistics are kept in the cache folder, and read from it.
         progress: True for a bar on stderr, or what makes a callback: progress(what, total) -> advance(k).
 
     Returns:
-        The score with its protocol, counts, reference and warnings; warnings are also printed to stderr. Where several
-        protocols were given, a score for each, in their order.
+        The scores with protocol, counts, reference and warnings; warnings are also printed to stderr. Under `torchrun`
+        every process takes its part of the images and all return the same.
 
     Raises:
         DataError: images or the reference are missing, damaged, or not those the samples were trained on.
-        ConfigError: an unknown metric, extractor, width or protocol.
+        ConfigError: an unknown metric, extractor, width, protocol or switch.
         WeightsError, DownloadError: no weights.
-        MetricError: fewer than 2 images, or statistics that do not fit.
+        MetricError: fewer than 2 images, or a reference that does not have what a metric needs.
     """
-    metric = _metric(metrics, extractor)
-    if batch < 1:
-        raise ConfigError(f"batch must be at least 1, not {batch}.")
+    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
     # Everything that can be wrong is looked at before the slow part, the reference first.
     source = open_source(samples)
     count = _count(source, n)
-    reference = _reference(samples, ref)
-    layer = extractors.layer_of_width(extractor, dims)
-    networks = extractors.make_several(extractor, (layer,), weights, device, protocol=protocol)
-    wanted = [Wanted(network, layer) for network in networks]
-    networks[0].check(source.shape)
-    warnings = _warnings(wanted[0], source, reference, count)
-    for text in warnings:
-        print(f"warning: {text}", file=sys.stderr)
+    reference = _reference(plan, samples, ref)
+    _check(plan, source, reference)
+    with Processes() as processes, _progress(progress and processes.first) as started:
+        warnings = _warnings(plan, source.label, count, source.shape, reference)
+        _tell(warnings, processes.first)
+        theirs = _reference_sides(plan, reference, batch, cache, processes, started)
+        ours = _pass(plan.requests(reference=False), source, count, batch, processes, started, "samples")
+        sides = {request.wanted: _side(request, taken, source) for request, taken in ours}
+        found = _compute(plan, sides, theirs, warnings) if processes.first else []
+        found = processes.share(found)
+    return _scores(found, plan, source.label, count, reference, theirs, batch, warnings)
 
+
+def score_part(
+    samples: Images,
+    part: str,
+    file: str | Path,
+    *,
+    metrics: Sequence[str] | None = None,
+    protocol: str | Sequence[str] | None = None,
+    extractor: str | None = None,
+    dims: int | None = None,
+    weights: str | Path | Mapping[str, str | Path] | None = None,
+    batch: int = 32,
+    device: str | torch.device | None = None,
+    n: int | None = None,
+    interval: bool = True,
+    progress: bool | Progress = False,
+) -> Path:
+    """The slow half of a score for a part of the samples, for `score_parts` to put together, on any machine.
+
+    Args:
+        samples: as for `score`; the same for all parts.
+        part: `i/n`: the i-th of n parts, i from 1.
+        file: the `.npz` to write.
+        metrics: as for `score`, and likewise the others.
+        protocol: see `score`.
+        extractor: see `score`.
+        dims: see `score`.
+        weights: see `score`.
+        batch: see `score`.
+        device: see `score`.
+        n: see `score`.
+        interval: whether `score_parts` shall be able to compute intervals.
+        progress: see `score`.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: `part` is none. The others as for `score`.
+    """
+    number, of = _part(part)
+    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(None, None, interval))
+    source = open_source(samples)
+    count = _count(source, n)
+    start, stop = passes.bounds(count, number - 1, of)
+    requests = plan.requests(reference=False)
     with _progress(progress) as started:
-        n_reference = None if reference.source is None else len(reference.source)
-        if n_reference is not None and n_reference < 2:
-            raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {n_reference}.")
-        if reference.source is not None:
-            networks[0].check(reference.source.shape)
-        theirs = statistics_of(reference, wanted, batch, cache=cache, started=lambda total: started("reference", total))
-        ours = collect(wanted, source, count, batch, started("samples", count))
-    scores = []
-    for w, a, b in zip(wanted, ours, theirs, strict=True):
-        result = frechet_distance(a, b)
-        network = w.extractor
-        name, key = _names(metric, w)
-        scores.append(
-            Score(
-                name=name,
-                key=key,
-                value=result.distance,
-                mean_term=result.mean_term,
-                protocol=Protocol(network.protocol, network.name, _place(w), w.dims, network.weights_sha256),
-                n_samples=count,
-                n_reference=b.n,
-                samples=source.label,
-                reference=reference.path,
-                reference_id=reference.id,
-                route=result.route,
-                rank=result.rank,
-                batch=batch,
-                device=str(network.device),
-                versions={
-                    "gantools": __version__,
-                    "torch": torch.__version__,
-                    "numpy": np.__version__,
-                    "python": platform.python_version(),
-                },
-                warnings=tuple(warnings),
-            )
-        )
-    return scores[0] if protocol is None or isinstance(protocol, str) else scores
+        whole = passes.Part(source, start, stop)
+        taken = passes.take(requests, whole, stop - start, batch, started(f"samples {number} of {of}", stop - start))
+    labels = None if getattr(source, "labels", None) is None else np.asarray(source.labels[start:stop]).tolist()  # type: ignore[attr-defined]
+    note = {
+        "samples": source.label,
+        "count": count,
+        "part": number,
+        "parts": of,
+        "shape": source.shape,
+        "labels": labels,
+        "layers_of": [_identity(request.wanted) for request in requests],
+        "metrics": [task.metric.key for task in plan.tasks],
+    }
+    passes.save_part(Path(file), note, taken)
+    return Path(file)
 
 
-def _metric(metrics: Sequence[str] | None, extractor: str) -> str:
+def score_parts(
+    files: Sequence[str | Path],
+    *,
+    ref: Images | None = None,
+    metrics: Sequence[str] | None = None,
+    protocol: str | Sequence[str] | None = None,
+    extractor: str | None = None,
+    dims: int | None = None,
+    weights: str | Path | Mapping[str, str | Path] | None = None,
+    batch: int = 32,
+    device: str | torch.device | None = None,
+    seed: int | None = None,
+    interval: bool = True,
+    options: Options | None = None,
+    cache: bool = True,
+    progress: bool | Progress = False,
+) -> Scores:
+    """The scores of samples whose parts `score_part` made, with the same arguments; the same as of one `score`.
+
+    Args:
+        files: all parts, in any order; patterns such as `part-*.npz` too.
+        ref: as for `score`, and likewise the others.
+        metrics: see `score`.
+        protocol: see `score`.
+        extractor: see `score`.
+        dims: see `score`.
+        weights: see `score`.
+        batch: see `score`.
+        device: see `score`.
+        seed: see `score`.
+        interval: see `score`.
+        options: see `score`.
+        cache: see `score`.
+        progress: see `score`.
+
+    Raises:
+        DataError: a part is missing, damaged, there twice, or of other samples or networks. The others as for `score`.
+    """
+    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
+    requests = plan.requests(reference=False)
+    notes, taken = _load_parts(files, requests)
+    first = notes[0]
+    reference = _reference(plan, first["samples"], ref)
+    shape = None if first["shape"] is None else tuple(first["shape"])
+    labels = None
+    if all(note["labels"] is not None for note in notes):
+        labels = np.concatenate([np.asarray(note["labels"]) for note in notes])
+    with _progress(progress) as started:
+        warnings = _warnings(plan, first["samples"], first["count"], shape, reference)
+        _tell(warnings, True)
+        theirs = _reference_sides(plan, reference, batch, cache, Processes(alone=True), started)
+        merged = passes.merge(taken, requests)
+        sides = {
+            request.wanted: Side(t.statistics() if t.moments.n >= 2 else None, t.features, labels)
+            for request, t in zip(requests, merged, strict=True)
+        }
+        found = _compute(plan, sides, theirs, warnings)
+    return _scores(found, plan, first["samples"], first["count"], reference, theirs, batch, warnings)
+
+
+def _options(options: Options | None, seed: int | None, interval: bool) -> Options:
+    found = options or Options()
+    if seed is not None:
+        found = replace(found, seed=seed)
+    if not interval:
+        found = replace(found, interval=False)
+    registry.check_options(found)
+    return found
+
+
+def _plan(
+    metrics: Sequence[str] | None,
+    protocol: str | Sequence[str] | None,
+    extractor: str | None,
+    dims: int | None,
+    weights: str | Path | Mapping[str, str | Path] | None,
+    batch: int,
+    device: str | torch.device | None,
+    options: Options,
+) -> _Plan:
+    """Checks what is asked for and loads the networks."""
+    if batch < 1:
+        raise ConfigError(f"batch must be at least 1, not {batch}.")
     if metrics is None:
-        return "fid" if extractor == "inception" else "fd"
-    for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
-    if len(metrics) != 1:
-        raise ConfigError(f"one metric at a time, not {len(metrics)}.", f"Known: {', '.join(METRICS)}.")
-    if metrics[0] == "fid" and extractor != "inception":
+        metrics = ("fid",) if extractor in (None, "inception") else ("fd",)
+    asked = [registry.find(key) for key in dict.fromkeys(metrics)]
+    if not asked:
+        raise ConfigError("no metric.", f"Known: {', '.join(registry.METRICS)}.")
+    wanted: dict[str, list[tuple[Metric, str, bool]]] = {}
+    for metric in asked:
+        name = metric.extractor
+        if extractor is not None and extractor != name:
+            if metric.key == "fid":
+                raise ConfigError(
+                    f"FID is defined with the Inception network; with {extractor!r} features the number is a Frechet "
+                    "distance.",
+                    "On the command line: --fd instead of --fid. In Python: metrics=('fd',).",
+                )
+            name = extractor if metric.any_extractor else name
+        layer = metric.layer
+        if layer is None:
+            width = dims if metric.key in ("fid", "fd") else None
+            layer = extractors.layer_of_width(name, width)
+        wanted.setdefault(name, []).append((metric, layer, name != metric.extractor))
+    if extractor is not None and extractor not in wanted:
+        extractors.find(extractor)
         raise ConfigError(
-            f"FID is defined with the Inception network; with {extractor!r} features the number is a Frechet distance.",
-            "On the command line: --fd instead of --fid. In Python: metrics=('fd',).",
+            f"none of {', '.join(m.key for m in asked)} takes another extractor.", "Leave --extractor out, or add fd."
         )
-    return metrics[0]
+    tasks: dict[tuple[str, int], list[_Task]] = {}
+    for name, uses in wanted.items():
+        kind = extractors.find(name)
+        # A protocol is one of the Inception network; other extractors bring their own.
+        chosen = protocol if name == "inception" or len(wanted) == 1 else None
+        networks = extractors.make_several(
+            name,
+            tuple(dict.fromkeys(layer for _, layer, _ in uses)),
+            _weights_of(name, weights, len(wanted)),
+            device,
+            protocol=chosen,
+        )
+        assert kind.layers
+        for metric, layer, other in uses:
+            for network in networks:
+                key = (metric.key, asked.index(metric))
+                tasks.setdefault(key, []).append(_Task(metric, Wanted(network, layer), other))
+    in_order = sorted(tasks.items(), key=lambda item: item[0][1])
+    return _Plan(tuple(task for _, some in in_order for task in some), options)
 
 
-def _names(metric: str, wanted: Wanted) -> tuple[str, str]:
-    network, width = wanted.extractor, wanted.dims
-    if network.name != "inception":
-        return f"Frechet distance ({network.name} features)", f"fd-{network.name}"
-    # A plain name means the default of everything; what differs from it is said.
-    said = [] if metric == "fid" and width == 2048 else [str(width)]
-    words = [f"{width} features" for _ in said]
-    if network.protocol != protocols.DEFAULT:
-        said.append(network.protocol)
-        words.append(network.protocol)
-    if metric == "fid":
-        return f"FID ({', '.join(words)})" if words else "FID", "-".join(["fid", *said])
-    return f"Frechet distance ({', '.join(['inception', *words])})", "-".join(["fd", "inception", *said])
+def _weights_of(name: str, weights: str | Path | Mapping[str, str | Path] | None, networks: int) -> str | Path | None:
+    if isinstance(weights, Mapping):
+        for given in weights:
+            extractors.find(given)
+        return weights.get(name)
+    if weights is not None and networks > 1:
+        raise ConfigError(
+            f"there are {networks} networks, and {weights} is the file of one.",
+            "Say of which, for example: --weights inception=FILE",
+        )
+    return weights
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 10**6:
+        return int(number), int(of)
+    raise ConfigError(f"--shard {text}: not a part.", "Write i/n, for example 2/4 for the second of four.")
+
+
+def _identity(wanted: Wanted) -> dict[str, Any]:
+    e = wanted.extractor
+    return {
+        "extractor": e.name,
+        "protocol": e.protocol,
+        "layer": wanted.layer,
+        "dims": wanted.dims,
+        "weights_sha256": e.weights_sha256,
+    }
+
+
+def _load_parts(
+    files: Sequence[str | Path], requests: Sequence[passes.Request]
+) -> tuple[list[dict[str, Any]], list[list[passes.Taken]]]:
+    """All parts in order, after a look at whether they belong together."""
+    paths: list[Path] = []
+    for file in map(Path, files):
+        pattern = any(c in file.name for c in "*?[")
+        found = sorted(file.parent.glob(file.name)) if pattern else [file]
+        if not found:
+            raise DataError(f"{file}: no such files.", "Make them with: gantools score --shard 1/4 --part FILE")
+        paths += found
+    loaded = [(path, *passes.load_part(path)) for path in dict.fromkeys(paths)]
+    if not loaded:
+        raise DataError("no part of a score was given.", "Give the files of all parts.")
+    loaded.sort(key=lambda item: item[1]["part"])
+    first = loaded[0][1]
+    needed = [_identity(r.wanted) for r in requests]
+    for path, note, taken in loaded:
+        same = all(note.get(k) == first.get(k) for k in ("samples", "count", "parts", "shape"))
+        if not same:
+            raise DataError(
+                f"{path}: a part of other samples than {loaded[0][0]}.", "Give the parts of one score only."
+            )
+        if note.get("layers_of") != needed:
+            raise DataError(
+                f"{path}: made for other metrics, protocols or weights than are asked for now.",
+                "Give the same arguments as when the parts were made.",
+            )
+        for request, one in zip(requests, taken, strict=True):
+            if request.keep and one.features is None:
+                raise DataError(f"{path}: does not hold all features.", "Make it again without --no-interval.")
+    numbers = [note["part"] for _, note, _ in loaded]
+    if numbers != list(range(1, first["parts"] + 1)):
+        missing = sorted(set(range(1, first["parts"] + 1)) - set(numbers))
+        twice = sorted({k for k in numbers if numbers.count(k) > 1})
+        raise DataError(
+            f"of {first['parts']} parts {f'{missing} are missing' if missing else f'{twice} are there twice'}.",
+            "Give each part once.",
+        )
+    return [note for _, note, _ in loaded], [taken for _, _, taken in loaded]
+
+
+def _check(plan: _Plan, source: Source, reference: Reference | None) -> None:
+    for task in plan.tasks:
+        task.wanted.extractor.check(source.shape)
+        if reference is not None and reference.source is not None:
+            task.wanted.extractor.check(reference.source.shape)
+        if reference is not None and reference.source is None and task.metric.reference == "features":
+            raise MetricError(
+                f"{task.metric.key} needs the images of the reference, and {reference.path} has statistics only.",
+                "Give the images with --ref, or ask for Frechet distances only.",
+            )
+    if reference is not None and reference.source is not None and len(reference.source) < 2:
+        raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {len(reference.source)}.")
+
+
+def _tell(warnings: Sequence[str], first: bool) -> None:
+    if first:
+        for text in warnings:
+            print(f"warning: {text}", file=sys.stderr)
+
+
+def _side(request: passes.Request, taken: passes.Taken, source: Source) -> Side:
+    labels = getattr(source, "labels", None)
+    return Side(taken.statistics(), taken.features, None if labels is None else labels[: taken.moments.n])
+
+
+def _pass(
+    requests: Sequence[passes.Request],
+    source: Source,
+    count: int,
+    batch: int,
+    processes: Processes,
+    started: Progress,
+    what: str,
+) -> list[tuple[passes.Request, passes.Taken]]:
+    """What is wanted of one side, each process taking its part."""
+    start, stop = passes.bounds(count, processes.rank, processes.world)
+    part = source if processes.world == 1 else passes.Part(source, start, stop)
+    mine = passes.take(requests, part, stop - start, batch, started(what, stop - start))
+    if processes.world > 1:
+        parts = processes.gather(passes.pack(mine))
+        # The others compute nothing with it, but need counts to say them.
+        mine = passes.merge([passes.unpack(p) for p in parts], requests) if parts else mine
+    return list(zip(requests, mine, strict=True))
+
+
+def _reference_sides(
+    plan: _Plan,
+    reference: Reference | None,
+    batch: int,
+    cache: bool,
+    processes: Processes,
+    started: Progress,
+) -> dict[Wanted, Side]:
+    requests = plan.requests(reference=True)
+    if reference is None or not requests:
+        return {}
+    labels = getattr(reference.source, "labels", None)
+    if reference.source is not None and (processes.world > 1 or any(r.keep for r in requests)):
+        source = reference.source
+        taken = _pass(requests, source, len(source), batch, processes, started, "reference")
+        return {r.wanted: Side(t.statistics(), t.features, labels) for r, t in taken}
+    wanted = [r.wanted for r in requests]
+    found = statistics_of(reference, wanted, batch, cache=cache, started=lambda total: started("reference", total))
+    return {w: Side(s, None, labels) for w, s in zip(wanted, found, strict=True)}
+
+
+def _compute(
+    plan: _Plan, ours: Mapping[Wanted, Side], theirs: Mapping[Wanted, Side], warnings: list[str]
+) -> list[Score]:
+    scores = []
+    for task in plan.tasks:
+        w = task.wanted
+        reference = theirs.get(w)
+        if task.metric.labels and reference is not None:
+            registry.check_labels(task.metric, ours[w], reference)
+        values = task.metric.compute(ours[w], reference, plan.options)
+        network = w.extractor
+        for value in values:
+            name, key = _names(task, value)
+            scores.append(
+                Score(
+                    key=key,
+                    name=name,
+                    value=value.value,
+                    better=value.better or task.metric.better,
+                    protocol=Protocol(network.protocol, network.name, _place(w), w.dims, network.weights_sha256),
+                    interval=value.interval,
+                    details=value.details,
+                )
+            )
+        warnings += _after(task, values)
+    return scores
+
+
+def _after(task: _Task, values: Sequence[registry.Value]) -> list[str]:
+    """What only the numbers themselves show."""
+    details = values[0].details
+    found = []
+    if task.metric.key == "kid" and details["subset_size"] < 1000:
+        found.append(
+            f"KID from subsets of {details['subset_size']} images instead of the usual 1000, as there are no more: its "
+            "mean is right on average, its spread is larger."
+        )
+    if task.metric.key == "memorisation" and details["copies"]:
+        found.append(f"{details['copies']:,} samples have exactly the features of a reference image: they are copies.")
+    return found
+
+
+def _scores(
+    found: Sequence[Score],
+    plan: _Plan,
+    samples: str,
+    count: int,
+    reference: Reference | None,
+    theirs: Mapping[Wanted, Side],
+    batch: int,
+    warnings: Sequence[str],
+) -> Scores:
+    counts = [side.statistics.n for side in theirs.values() if side.statistics is not None]
+    n_reference = counts[0] if counts else None
+    if reference is not None and reference.source is not None:
+        n_reference = len(reference.source)
+    return Scores(
+        scores=tuple(found),
+        samples=samples,
+        n_samples=count,
+        reference=None if reference is None else reference.path,
+        n_reference=n_reference,
+        reference_id=None if reference is None else reference.id,
+        batch=batch,
+        device=str(plan.tasks[0].wanted.extractor.device),
+        seed=plan.options.seed,
+        versions={
+            "gantools": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        inputs={},
+        warnings=tuple(warnings),
+    )
+
+
+def _names(task: _Task, value: registry.Value) -> tuple[str, str]:
+    """What a score is called in a sentence and in JSON: a plain name means the default of everything."""
+    network, width = task.wanted.extractor, task.wanted.dims
+    metric = task.metric
+    name, key = value.name or metric.name, value.suffix or metric.key
+    said: list[str] = []
+    words: list[str] = []
+    if metric.key == "fd" or task.other:
+        said.append(network.name)
+        words.append(f"{network.name} features" if network.name != "inception" else network.name)
+    if network.name == "inception":
+        if metric.key == "fd" or (metric.key == "fid" and width != 2048):
+            said.append(str(width))
+            words.append(f"{width} features")
+        if network.protocol != protocols.DEFAULT:
+            said.append(network.protocol)
+            words.append(network.protocol)
+    if task.other and metric.key in ("fid-inf", "per-class"):
+        # Without the Inception network none of them is a FID.
+        name = name.replace("FID", "Frechet distance")
+    return (f"{name} ({', '.join(words)})" if words else name), "-".join([key, *said])
 
 
 def _place(wanted: Wanted) -> str:
@@ -316,7 +586,9 @@ def _count(source: Source, n: int | None) -> int:
     return count
 
 
-def _reference(samples: Any, ref: Any) -> Reference:
+def _reference(plan: _Plan, samples: Any, ref: Any) -> Reference | None:
+    if all(task.metric.reference == "no" for task in plan.tasks):
+        return None
     if ref is not None:
         return open_reference(ref)
     manifest = None
@@ -330,32 +602,38 @@ def _reference(samples: Any, ref: Any) -> Reference:
     return reference_of_samples(manifest, Path(samples))
 
 
-def _warnings(wanted: Wanted, source: Source, reference: Reference, count: int) -> list[str]:
+def _warnings(
+    plan: _Plan, label: str, count: int, shape: tuple[int, ...] | None, reference: Reference | None
+) -> list[str]:
     found = []
-    n_reference = len(reference.source) if reference.source is not None else None
-    if reference.stored is not None:
-        n_reference = reference.stored.n
-        found.append(
-            f"{reference.path} does not say with which weights and protocol it was made; the number is only right if "
-            f"they are those below."
-        )
-    for what, n in (("samples", count), ("reference images", n_reference)):
-        if n is None:
-            continue
-        if n < wanted.dims:
+    distances = [task.wanted.dims for task in plan.tasks if task.metric.reference == "statistics"]
+    counts: list[tuple[str, int | None]] = [("samples", count)]
+    if reference is not None:
+        n_reference = len(reference.source) if reference.source is not None else None
+        if reference.stored is not None:
+            n_reference = reference.stored.n
             found.append(
-                f"{n:,} {what} for {wanted.dims} features: their covariance is singular, and the distance is biased "
+                f"{reference.path} does not say with which weights and protocol it was made; the number is only right "
+                "if they are those below."
+            )
+        counts.append(("reference images", n_reference))
+    for what, n in counts:
+        if n is None or not distances:
+            continue
+        if n < max(distances):
+            found.append(
+                f"{n:,} {what} for {max(distances)} features: their covariance is singular, and the distance is biased "
                 "upwards. It is exact for these images, but compare it only with others of the same n."
             )
         elif n < FEW:
             found.append(f"only {n:,} {what}: the distance is biased upwards; compare it only with the same n.")
         elif n < SOME:
             found.append(f"{n:,} {what}, fewer than the usual {SOME:,}: compare the number only with the same n.")
-    a, b = source.shape, None if reference.source is None else reference.source.shape
-    if a is not None and b is not None and a[:2] != b[:2]:
+    theirs = None if reference is None or reference.source is None else reference.source.shape
+    if shape is not None and theirs is not None and shape[:2] != theirs[:2]:
         found.append(
-            f"samples are {a[0]}x{a[1]}, the reference {b[0]}x{b[1]}: the two are resized by different factors, which "
-            "is part of the distance."
+            f"samples are {shape[0]}x{shape[1]}, the reference {theirs[0]}x{theirs[1]}: the two are resized by "
+            "different factors, which is part of the distance."
         )
     return found
 

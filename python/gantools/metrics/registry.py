@@ -1,0 +1,465 @@
+"""The metrics: what each needs, and how its numbers come from features.
+
+Each follows one named implementation by default; `Options` has the switches where the field disagrees. A metric names
+its extractor and layer, so that all metrics that share them are fed by one forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools.errors import ConfigError, MetricError, unknown_name
+from gantools.metrics import extrapolation, frechet, intervals, kernels, logits, memorisation, neighbours, vendi
+from gantools.metrics.frechet import Statistics
+from gantools.metrics.intervals import GROUPS, Interval
+
+#: KID's and the inception score's draws are torch-fidelity's, which are those of this seed.
+FIDELITY_SEED = 2020
+#: Samples that are said to be nearest to a training image, and classes that are said to be worst.
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """Switches of the metrics.
+
+    Attributes:
+        seed: of everything drawn at random; None: 2020 for KID and the inception score, 0 for the rest.
+        interval: compute intervals of Frechet distances and of KID.
+        level: their nominal coverage.
+        kid_subsets: of KID.
+        kid_subset_size: of KID; None for 1000, or all images where there are fewer.
+        kid_kernel: `polynomial` or `gaussian`.
+        k: neighbours of precision, recall, density and coverage; None for the convention's.
+        prc_convention: `torch-fidelity`, `stylegan3`, `adm` or `prdc`.
+        is_splits: of the inception score.
+        is_convention: `torch-fidelity`, `original`, `adm`, `torchmetrics` or `dgm`.
+        class_least: images below which a class has no distance of its own.
+        vendi_q: order of the Vendi score.
+    """
+
+    seed: int | None = None
+    interval: bool = True
+    level: float = 0.95
+    kid_subsets: int = kernels.SUBSETS
+    kid_subset_size: int | None = None
+    kid_kernel: str = "polynomial"
+    k: int | None = None
+    prc_convention: str = "torch-fidelity"
+    is_splits: int = 10
+    is_convention: str = "torch-fidelity"
+    class_least: int = 2
+    vendi_q: float = 1.0
+
+    def seed_or(self, usual: int) -> int:
+        """The seed, or a metric's own."""
+        return usual if self.seed is None else self.seed
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's features of one layer.
+
+    Attributes:
+        statistics: mean and covariance.
+        features: float32 (n, d), all of them; None where they were not asked for.
+        labels: class numbers or names, (n,), or None.
+    """
+
+    statistics: Statistics | None
+    features: NDArray[np.float32] | None = None
+    labels: NDArray[Any] | None = None
+
+    def all(self) -> NDArray[np.float32]:
+        """The features, which were asked for."""
+        assert self.features is not None
+        return self.features
+
+    def moments(self) -> Statistics:
+        """The statistics, which were asked for."""
+        assert self.statistics is not None
+        return self.statistics
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number of a metric: `suffix` of its key and name, when it gives several."""
+
+    value: float | None
+    interval: Interval | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    suffix: str = ""
+    name: str = ""
+    better: str = ""
+
+
+Compute = Callable[[Side, Side | None, Options], list[Value]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        key: what it is called on the command line and in JSON.
+        name: what it is called in a sentence.
+        words: what it says, in one line.
+        source: paper and the implementation that it equals by default.
+        better: `lower` or `higher`.
+        extractor: whose features it takes where none is named.
+        layer: which of them; None for the extractor's default.
+        any_extractor: whether it keeps its meaning with another extractor.
+        reference: whether it compares with one: `no`, `statistics` (a file of them is enough) or `features`.
+        labels: whether it needs classes on both sides.
+        compute: numbers from the features of samples and reference.
+    """
+
+    key: str
+    name: str
+    words: str
+    source: str
+    better: str
+    compute: Compute
+    extractor: str = "inception"
+    layer: str | None = None
+    any_extractor: bool = True
+    reference: str = "features"
+    labels: bool = False
+
+
+def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    result = frechet.frechet_distance(samples.moments(), reference.moments())
+    details = {"route": result.route, "rank": result.rank, "mean_term": result.mean_term}
+    return [Value(result.distance, _frechet_interval(samples, reference, options), details)]
+
+
+def _frechet_interval(samples: Side, reference: Side, options: Options) -> Interval | None:
+    """None where there are too few samples to leave some of them out, or where it is not asked for."""
+    if not options.interval or samples.features is None or len(samples.features) < 2 * GROUPS:
+        return None
+    known = reference.moments()
+    both = known.features is not None and len(known.features) >= 2 * GROUPS
+    other = known.features if both and known.features is not None else known
+    seed = options.seed_or(0)
+    return intervals.frechet_interval(samples.features, other, level=options.level, seed=seed)
+
+
+def _kid(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = kernels.kid(
+        samples.all(),
+        reference.all(),
+        subsets=options.kid_subsets,
+        subset_size=options.kid_subset_size,
+        seed=options.seed_or(FIDELITY_SEED),
+        kernel=options.kid_kernel,  # type: ignore[arg-type]
+    )
+    details = {
+        "std": found.std,
+        "subsets": found.subsets,
+        "subset_size": found.subset_size,
+        "kernel": found.kernel,
+        "seed": options.seed_or(FIDELITY_SEED),
+    }
+    interval = None
+    if options.interval and min(len(samples.all()), len(reference.all())) >= 3:
+        whole = kernels.mmd(
+            samples.all(),
+            reference.all(),
+            kernel=options.kid_kernel,  # type: ignore[arg-type]
+            level=options.level,
+        )
+        details["all_samples"] = whole.value
+        interval = whole.interval
+    return [Value(found.mean, interval, details)]
+
+
+def _inception_score(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    found = logits.inception_score(
+        samples.all(),
+        convention=options.is_convention,  # type: ignore[arg-type]
+        splits=options.is_splits,
+        seed=options.seed_or(FIDELITY_SEED),
+    )
+    details = {
+        "std": found.std,
+        "splits": found.splits,
+        "convention": found.convention,
+        "seed": options.seed_or(FIDELITY_SEED),
+    }
+    return [Value(found.mean, None, {k: v for k, v in details.items() if v is not None})]
+
+
+def _precision_recall(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = neighbours.precision_recall(
+        samples.all(),
+        reference.all(),
+        convention=options.prc_convention,  # type: ignore[arg-type]
+        k=options.k,
+    )
+    details: dict[str, Any] = {"k": found.k, "convention": found.convention}
+    return [
+        Value(found.precision, None, details, "precision", "precision"),
+        Value(found.recall, None, details, "recall", "recall"),
+    ]
+
+
+def _density_coverage(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = neighbours.density_coverage(samples.all(), reference.all(), k=options.k or 5)
+    details: dict[str, Any] = {"k": found.k, "convention": found.convention}
+    return [
+        Value(found.density, None, details, "density", "density"),
+        Value(found.coverage, None, details, "coverage", "coverage"),
+    ]
+
+
+def _infinity(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = extrapolation.fid_infinity(samples.all(), reference.moments(), seed=options.seed_or(0))
+    details = {
+        "slope": found.slope,
+        "r_squared": found.r_squared,
+        "seed": options.seed_or(0),
+        "points": [list(point) for point in found.points],
+    }
+    return [Value(found.intercept, None, details)]
+
+
+def _cmmd(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = kernels.cmmd(samples.all(), reference.all())
+    return [Value(found.value, None, {"kernel": found.kernel, "estimator": found.estimator, "scale": found.scale})]
+
+
+def _vendi(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    found = vendi.vendi_score(samples.all(), q=options.vendi_q)
+    return [Value(found.score, None, {"q": found.q})]
+
+
+def _memorisation(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = memorisation.authenticity(samples.all(), reference.all())
+    distance, index = found.nearest.distance, found.nearest.index
+    order = np.argsort(distance, kind="stable")[:SHOWN]
+    pairs = [[int(i), int(index[i]), float(distance[i])] for i in order]
+    details = {
+        "nearest": pairs,
+        "median_distance": float(np.median(distance)),
+        "copies": int((distance == 0).sum()),
+    }
+    return [Value(found.percent, None, details)]
+
+
+def _mifid(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    found = memorisation.mifid(samples.all(), reference.all())
+    return [Value(found.score, None, {"fid": found.fid, "distance": found.distance, "penalty": found.penalty})]
+
+
+def _per_class(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+    assert reference is not None
+    assert samples.labels is not None
+    assert reference.labels is not None
+    found = frechet.frechet_per_class(
+        samples.all(), samples.labels, reference.all(), reference.labels, least=options.class_least
+    )
+    details = {
+        "worst": [[c.label, c.distance, c.n_samples, c.n_reference] for c in found.classes[:SHOWN]],
+        "classes": len(found.classes),
+        "too_small": [[c.label, c.n_samples, c.n_reference] for c in found.too_small],
+        "all": {str(c.label): c.distance for c in found.classes},
+    }
+    return [Value(found.mean, None, details)]
+
+
+_ALL = (
+    Metric(
+        "fid",
+        "FID",
+        "distance of the Gaussians fitted to features of samples and reference",
+        "Heusel et al., arXiv:1706.08500, equation 6; torch-fidelity",
+        "lower",
+        _frechet,
+        any_extractor=False,
+        reference="statistics",
+    ),
+    Metric(
+        "fd",
+        "Frechet distance",
+        "as FID, with the features of any extractor",
+        "Heusel et al., arXiv:1706.08500, equation 6",
+        "lower",
+        _frechet,
+        reference="statistics",
+    ),
+    Metric(
+        "sfid",
+        "sFID",
+        "as FID, with features that keep where things are",
+        "Nash et al., arXiv:2103.03841; ADM's evaluator: first 7 channels of mixed_6/conv, 2023 wide",
+        "lower",
+        _frechet,
+        layer="spatial",
+        any_extractor=False,
+        reference="statistics",
+    ),
+    Metric(
+        "fid-inf",
+        "FID-infinity",
+        "FID extrapolated to infinitely many samples",
+        "Chong and Forsyth, arXiv:1911.07023; dgm-eval",
+        "lower",
+        _infinity,
+        reference="statistics",
+    ),
+    Metric(
+        "kid",
+        "KID",
+        "unbiased kernel distance, meaningful for few samples",
+        "Binkowski et al., arXiv:1801.01401; torch-fidelity, with its draws",
+        "lower",
+        _kid,
+    ),
+    Metric(
+        "is",
+        "Inception score",
+        "how sure and how various a classifier's answers are; without a reference",
+        "Salimans et al., arXiv:1606.03498; torch-fidelity, with its shuffle",
+        "higher",
+        _inception_score,
+        layer="logits_unbiased",
+        any_extractor=False,
+        reference="no",
+    ),
+    Metric(
+        "prc",
+        "",
+        "precision: share of samples among the reference; recall: share of the reference among the samples",
+        "Kynkaanniemi et al., arXiv:1904.06991; torch-fidelity's rule, on Inception features as ADM's evaluator",
+        "higher",
+        _precision_recall,
+    ),
+    Metric(
+        "dc",
+        "",
+        "density and coverage: as precision and recall, robust against outliers",
+        "Naeem et al., arXiv:2002.09797; prdc, k = 5",
+        "higher",
+        _density_coverage,
+    ),
+    Metric(
+        "mifid",
+        "MiFID",
+        "FID with a penalty for samples that are near copies",
+        "Bai et al., arXiv:2106.03062; torchmetrics",
+        "lower",
+        _mifid,
+    ),
+    Metric(
+        "memorisation",
+        "authentic samples (%)",
+        "share of samples that are no near copies of a reference image, and the nearest of each",
+        "Alaa et al., arXiv:2102.08921, section 4.3; dgm-eval's AuthPct",
+        "higher",
+        _memorisation,
+    ),
+    Metric(
+        "vendi",
+        "Vendi score",
+        "effective number of different images; without a reference",
+        "Friedman and Dieng, arXiv:2210.02410",
+        "higher",
+        _vendi,
+        reference="no",
+    ),
+    Metric(
+        "per-class",
+        "mean FID within classes",
+        "the Frechet distance class by class, worst first",
+        "Miyato and Koyama, arXiv:1802.05637, section 4 (intra FID)",
+        "lower",
+        _per_class,
+        labels=True,
+    ),
+    Metric(
+        "cmmd",
+        "CMMD",
+        "kernel distance of CLIP embeddings",
+        "Jayasumana et al., arXiv:2401.09603; google-research/cmmd",
+        "lower",
+        _cmmd,
+        extractor="clip-vit-l-14-336",
+    ),
+    Metric(
+        "fd-dinov2",
+        "FD-DINOv2",
+        "Frechet distance of DINOv2 features",
+        "Stein et al., arXiv:2306.04675; dgm-eval",
+        "lower",
+        _frechet,
+        extractor="dinov2-vit-l-14",
+        any_extractor=False,
+        reference="statistics",
+    ),
+    Metric(
+        "fd-clip",
+        "FD-CLIP",
+        "Frechet distance of CLIP ViT-B/32 embeddings",
+        "Kynkaanniemi et al., arXiv:2203.06026; clean-fid",
+        "lower",
+        _frechet,
+        extractor="clip-vit-b-32",
+        any_extractor=False,
+        reference="statistics",
+    ),
+)
+
+#: key -> metric.
+METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}
+
+
+def find(key: str) -> Metric:
+    """The metric `key`. ConfigError: there is none."""
+    if key not in METRICS:
+        raise unknown_name("metric", key, METRICS)
+    return METRICS[key]
+
+
+def check_options(options: Options) -> None:
+    """ConfigError: a switch has a value that it cannot have."""
+    for name, value, known in (
+        ("kid_kernel", options.kid_kernel, kernels.KERNELS),
+        ("prc_convention", options.prc_convention, neighbours._RULES),
+        ("is_convention", options.is_convention, logits._RULES),
+    ):
+        if value not in known:
+            raise unknown_name(name, value, known)
+    for name, number in (
+        ("kid_subsets", options.kid_subsets),
+        ("kid_subset_size", options.kid_subset_size),
+        ("k", options.k),
+        ("is_splits", options.is_splits),
+        ("class_least", options.class_least),
+    ):
+        if number is not None and number < 1:
+            raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if not 0 < options.level < 1:
+        raise ConfigError(f"level is {options.level}.", "Give a coverage in (0, 1), such as 0.95.")
+
+
+def check_labels(metric: Metric, samples: Side, reference: Side) -> None:
+    """MetricError: a metric of classes, and a side that has none."""
+    for name, side in (("samples", samples), ("reference", reference)):
+        if metric.labels and side.labels is None:
+            raise MetricError(
+                f"{metric.key} needs the class of each image, and the {name} have none.",
+                "Put them into one sub-folder a class, or score a prepared set or .npz with labels.",
+            )
