@@ -21,6 +21,7 @@ from gantools.device import find_device
 from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.metrics import fashion_classifier, inception, protocols
 from gantools.metrics.images import Source, batches
+from gantools.metrics.networks import features as networks
 from gantools.metrics.protocols import Input
 from gantools.metrics.weights import inception_weights, sha256_of
 
@@ -160,7 +161,7 @@ class Kind:
     make: Callable[[Sequence[str], str | Path | None, torch.device, Sequence[str]], list[Extractor]]
 
 
-#: name -> what makes it.
+#: name -> what makes it. Further ones may be added: `networks.features.own_kind` makes them of any network.
 EXTRACTORS: dict[str, Kind] = {
     "inception": Kind(
         {name: inception.WIDTHS[name] for name in inception.LAYERS},
@@ -175,6 +176,7 @@ EXTRACTORS: dict[str, Kind] = {
         lambda layers, weights, device, protocol_names: [FashionFeatures(weights, device)],
     ),
 }
+EXTRACTORS |= {name: networks.kind_of(published) for name, published in networks.PUBLISHED.items()}
 
 
 def find(name: str) -> Kind:

@@ -49,8 +49,9 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_SIDE = (WINDOW - 1) * 2 ** (len(SCALES) - 1) + 1
 PEAK = 255.0
 _C1, _C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-# Pixels worked on at a time: float64 copies of this many stay in the processor's cache and leave memory alone.
-_CHUNK_PIXELS = 1 << 17
+# Pixels that a thread takes at a time, and values that a filter passes over at a time: a strip of rows and its dozen
+# intermediate results stay in the processor's cache.
+_CHUNK_PIXELS, _STRIP_VALUES = 1 << 17, 1 << 15
 
 
 def planes(images: NDArray[np.uint8], channel: Channel = "rgb", crop: int = 0) -> NDArray[np.float64]:
@@ -205,11 +206,19 @@ def _window(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean SSIM and mean contrast-structure term of each channel, float64 (n, c) each."""
-    mx, my = _window(x), _window(y)
-    xx, yy, xy = _window(x * x) - mx * mx, _window(y * y) - my * my, _window(x * y) - mx * my
-    contrast = (2 * xy + _C2) / (xx + yy + _C2)
-    luminance = (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
-    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+    rows, columns = x.shape[2] - WINDOW + 1, x.shape[3] - WINDOW + 1
+    similarity, contrast = np.zeros(x.shape[:2]), np.zeros(x.shape[:2])
+    step = max(2 * WINDOW, _STRIP_VALUES // (x.shape[0] * x.shape[1] * x.shape[3]))
+    for start in range(0, rows, step):
+        part = slice(start, min(start + step, rows) + WINDOW - 1)
+        a, b = x[:, :, part], y[:, :, part]
+        ma, mb = _window(a), _window(b)
+        aa, bb, ab = _window(a * a) - ma * ma, _window(b * b) - mb * mb, _window(a * b) - ma * mb
+        term = (2 * ab + _C2) / (aa + bb + _C2)
+        contrast += term.sum((2, 3))
+        term *= (2 * ma * mb + _C1) / (ma * ma + mb * mb + _C1)
+        similarity += term.sum((2, 3))
+    return similarity / (rows * columns), contrast / (rows * columns)
 
 
 @dataclass(frozen=True, eq=False)
