@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from gantools.data.prepared import PreparedSet
     from gantools.data.prepared import open_set as open
     from gantools.errors import GantoolsError
-    from gantools.metrics.scorer import Score, score
+    from gantools.metrics.results import Score, Scores
+    from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
     from gantools.sampling import Generator, sample
     from gantools.training.loop import train
@@ -34,7 +35,8 @@ _LAZY = {
     "Generator": ("gantools.sampling", "Generator"),
     "GantoolsError": ("gantools.errors", "GantoolsError"),
     "PreparedSet": ("gantools.data.prepared", "PreparedSet"),
-    "Score": ("gantools.metrics.scorer", "Score"),
+    "Score": ("gantools.metrics.results", "Score"),
+    "Scores": ("gantools.metrics.results", "Scores"),
     "export": ("gantools.data.exports", "export"),
     "open": ("gantools.data.prepared", "open_set"),
     "prep": ("gantools.data.prepare", "prep"),
@@ -49,6 +51,7 @@ __all__ = [
     "Generator",
     "PreparedSet",
     "Score",
+    "Scores",
     "__version__",
     "export",
     "open",

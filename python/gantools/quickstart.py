@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gantools.data.prepare import prep
 from gantools.errors import DataError
-from gantools.metrics.scorer import Score, score
+from gantools.metrics.results import Scores
+from gantools.metrics.scorer import score
 from gantools.sampling import sample
 from gantools.training.loop import train
 
@@ -35,7 +36,7 @@ class Quickstart:
     run: Path
     samples: Path
     grid: Path
-    score: Score
+    score: Scores
 
 
 def quickstart(

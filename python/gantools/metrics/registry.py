@@ -135,8 +135,36 @@ class Metric:
 def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
     assert reference is not None
     result = frechet.frechet_distance(samples.moments(), reference.moments())
-    details = {"route": result.route, "rank": result.rank, "mean_term": result.mean_term}
+    details: dict[str, Any] = {"route": result.route, "rank": result.rank, "mean_term": result.mean_term}
+    histogram = _histogram(samples, reference)
+    if histogram is not None:
+        details["histogram"] = histogram
     return [Value(result.distance, _frechet_interval(samples, reference, options), details)]
+
+
+def _histogram(samples: Side, reference: Side | None, bins: int = 40) -> dict[str, Any] | None:
+    """How far the features lie from the reference's mean, on both sides: what a distance alone does not show."""
+    if samples.features is None or reference is None:
+        return None
+    mean = reference.moments().mean
+    sides = {"samples": samples.features}
+    theirs = reference.features if reference.features is not None else reference.moments().features
+    if theirs is not None:
+        sides["reference"] = theirs
+    far = {
+        name: np.concatenate([_lengths(f[i : i + 1024], mean) for i in range(0, len(f), 1024)])
+        for name, f in sides.items()
+    }
+    low, high = min(v.min() for v in far.values()), max(v.max() for v in far.values())
+    if not high > low:
+        return None
+    counts = {name: np.histogram(v, bins, (low, high))[0].tolist() for name, v in far.items()}
+    return {"what": "Distance of features from the reference's mean", "low": float(low), "high": float(high), **counts}
+
+
+def _lengths(features: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.linalg.norm(features - mean, axis=1)
+    return found
 
 
 def _frechet_interval(samples: Side, reference: Side, options: Options) -> Interval | None:

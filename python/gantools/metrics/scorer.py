@@ -19,6 +19,7 @@ from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.metrics import extractors, inception, passes, protocols, registry
 from gantools.metrics.images import Source, open_source, samples_manifest
+from gantools.metrics.pixels import PIXEL_METRICS, PixelOptions, pixel_scores
 from gantools.metrics.processes import Processes
 from gantools.metrics.references import Reference, Wanted, open_reference, reference_of_samples, statistics_of
 from gantools.metrics.registry import Metric, Options, Side
@@ -82,6 +83,7 @@ def score(
     seed: int | None = None,
     interval: bool = True,
     options: Options | None = None,
+    pixel_options: PixelOptions | None = None,
     cache: bool = True,
     progress: bool | Progress = False,
 ) -> Scores:
@@ -90,13 +92,15 @@ def score(
     Args:
         samples: a folder of images, a samples folder, a prepared set, a `.npy` file, or uint8 (n, h, w, c).
         metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "prc")`; those that take the
-            same features share one forward pass. None: `fid`, or `fd` where another extractor is named.
+            same features share one forward pass; or of `gantools.metrics.pixels.PIXEL_METRICS`, for example
+            `("psnr", "ssim")` of pairs. None: `fid`, or `fd` where another extractor is named.
         ref: what to score against: as `samples`, or a file of statistics, which is enough for Frechet distances. None:
             what the samples' manifest names.
         protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
             `studiogan` (see `gantools.metrics.protocols`), or several: each image is then decoded once, the network
             runs once for each.
-        extractor: the network for the metrics that may take any; None: each metric's own.
+        extractor: the network for the metrics that may take any, a key of `gantools.metrics.extractors.EXTRACTORS`;
+            None: each metric's own.
         dims: width of the features for `fid` and `fd`: 64, 192, 768 or 2048 for Inception. None: the default.
         weights: file of the network's weights, or a file for each extractor's name. None: as `gantools.metrics.weights`
             looks for them.
@@ -106,6 +110,7 @@ def score(
         seed: of everything drawn at random; None: each metric's usual one, so that equal images give equal numbers.
         interval: compute intervals of Frechet distances and KID.
         options: the metrics' switches; `seed` and `interval` go before its own.
+        pixel_options: the switches of scores of pixels.
         cache: whether the reference's statistics are kept in the cache folder, and read from it.
         progress: True for a bar on stderr, or what makes a callback: progress(what, total) -> advance(k).
 
@@ -119,11 +124,19 @@ def score(
         WeightsError, DownloadError: no weights.
         MetricError: fewer than 2 images, or a reference that does not have what a metric needs.
     """
-    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
+    pixels = [key for key in dict.fromkeys(metrics or ()) if key in PIXEL_METRICS]
+    others = None if metrics is None else [key for key in metrics if key not in PIXEL_METRICS]
+    if pixels and not others:
+        plan = _Plan((), _options(options, seed, interval))
+    else:
+        plan = _plan(others, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
     # Everything that can be wrong is looked at before the slow part, the reference first.
     source = open_source(samples)
     count = _count(source, n)
-    reference = _reference(plan, samples, ref)
+    if pixels and count != len(source):
+        raise ConfigError(f"{', '.join(pixels)} are of all images.", "Leave -n out.")
+    paired = any(PIXEL_METRICS[key].paired for key in pixels)
+    reference = _reference(plan, samples, ref, paired)
     _check(plan, source, reference)
     with Processes() as processes, _progress(progress and processes.first) as started:
         warnings = _warnings(plan, source.label, count, source.shape, reference)
@@ -131,7 +144,20 @@ def score(
         theirs = _reference_sides(plan, reference, batch, cache, processes, started)
         ours = _pass(plan.requests(reference=False), source, count, batch, processes, started, "samples")
         sides = {request.wanted: _side(request, taken, source) for request, taken in ours}
-        found = _compute(plan, sides, theirs, warnings) if processes.first else []
+        found = []
+        if processes.first:
+            found = _compute(plan, sides, theirs, warnings)
+            if pixels:
+                found += pixel_scores(
+                    samples,
+                    ref,
+                    pixels,
+                    pixel_options or PixelOptions(),
+                    device=device,
+                    seed=plan.options.seed_or(0),
+                    started=started,
+                    count=count,
+                )
         found = processes.share(found)
     return _scores(found, plan, source.label, count, reference, theirs, batch, warnings)
 
@@ -241,7 +267,7 @@ def score_parts(
     requests = plan.requests(reference=False)
     notes, taken = _load_parts(files, requests)
     first = notes[0]
-    reference = _reference(plan, first["samples"], ref)
+    reference = _reference(plan, first["samples"], ref, False)
     shape = None if first["shape"] is None else tuple(first["shape"])
     labels = None
     if all(note["labels"] is not None for note in notes):
@@ -437,6 +463,8 @@ def _pass(
     what: str,
 ) -> list[tuple[passes.Request, passes.Taken]]:
     """What is wanted of one side, each process taking its part."""
+    if not requests:
+        return []
     start, stop = passes.bounds(count, processes.rank, processes.world)
     part = source if processes.world == 1 else passes.Part(source, start, stop)
     mine = passes.take(requests, part, stop - start, batch, started(what, stop - start))
@@ -532,7 +560,7 @@ def _scores(
         n_reference=n_reference,
         reference_id=None if reference is None else reference.id,
         batch=batch,
-        device=str(plan.tasks[0].wanted.extractor.device),
+        device=str(plan.tasks[0].wanted.extractor.device) if plan.tasks else "cpu",
         seed=plan.options.seed,
         versions={
             "gantools": __version__,
@@ -586,8 +614,10 @@ def _count(source: Source, n: int | None) -> int:
     return count
 
 
-def _reference(plan: _Plan, samples: Any, ref: Any) -> Reference | None:
-    if all(task.metric.reference == "no" for task in plan.tasks):
+def _reference(plan: _Plan, samples: Any, ref: Any, paired: bool) -> Reference | None:
+    if paired and ref is None:
+        raise DataError("there is nothing to compare the samples with one by one.", "Give the targets with: --ref PATH")
+    if not paired and all(task.metric.reference == "no" for task in plan.tasks):
         return None
     if ref is not None:
         return open_reference(ref)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from gantools.errors import DataError
 from gantools.metrics import protocols
-from gantools.metrics.results import Protocol, Scores
+from gantools.metrics.results import FORMAT, Protocol, Scores
 
 #: Protocols of extractors other than Inception.
 OTHER_WORDS = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
@@ -128,3 +131,17 @@ def _protocols(key: str, x: dict[str, Any] | None, y: dict[str, Any] | None) -> 
         "weights_sha256": "the networks have different weights",
     }
     return [f"{key}: {text}: {x.get(k)} and {y.get(k)}." for k, text in words.items() if x.get(k) != y.get(k)]
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """A result that `gantools score --json` printed. DataError: missing, or something else."""
+    hint = "Make one with: gantools score ... --json > FILE"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file.", hint) from None
+    except (OSError, ValueError) as e:
+        raise DataError(f"{file}: not JSON ({e}).", hint) from e
+    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("scores"), list):
+        raise DataError(f"{file}: no result of gantools score.", hint)
+    return found
