@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -168,6 +171,22 @@ def test_copies_without_end_take_no_time_and_give_no_nan() -> None:
     found = precision_recall(x, x[:2500])
     assert four(found) == (1.0, 1.0, 2500 / 3, 1.0)
     assert four(density_coverage(x, x)) == (0, 0, 0, 0)
+
+
+def test_ctrl_c_ends_it() -> None:
+    program = (
+        "import os, signal, threading\n"
+        "import numpy as np\n"
+        "from gantools import _native\n"
+        "x = np.random.default_rng(0).normal(size=(40_000, 1024)).astype(np.float32)\n"
+        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    _native.neighbour_radii(x, 3)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 def test_wrong_input_is_refused_by_name() -> None:

@@ -117,7 +117,16 @@ impl Features {
     }
 
     fn trace(&self) -> f64 {
-        self.centred.iter().map(|v| v * v).sum::<f64>() / self.divisor()
+        // Several sums side by side: one alone waits for each addition.
+        let mut sums = [0.0_f64; 16];
+        let mut chunks = self.centred.chunks_exact(sums.len());
+        for chunk in &mut chunks {
+            for (s, v) in sums.iter_mut().zip(chunk) {
+                *s += v * v;
+            }
+        }
+        let rest: f64 = chunks.remainder().iter().map(|v| v * v).sum();
+        (sums.iter().sum::<f64>() + rest) / self.divisor()
     }
 
     fn covariance(&self) -> Vec<f64> {

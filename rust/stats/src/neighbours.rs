@@ -77,6 +77,11 @@ impl Frame {
             .collect()
     }
 
+    /// Norms less their share of the error: the sum of two, less twice the product, is a lower bound of the distance.
+    fn kept(&self, norms: &[f64]) -> Vec<f64> {
+        norms.iter().map(|v| v * (1.0 - self.relative)).collect()
+    }
+
     /// A squared distance of the given features in scaled units.
     fn scaled(&self, squared: f64) -> f64 {
         squared * self.scale * self.scale
@@ -125,14 +130,14 @@ pub fn neighbour_radii<T: Real>(x: Rows<'_, T>, k: usize, stop: &AtomicBool) -> 
     }
     let d = x.d();
     let frame = Frame::new(x, x);
-    let norms = frame.norms(x);
+    let kept = frame.kept(&frame.norms(x));
     let mut best = vec![f64::INFINITY; x.n() * k];
     // The k smallest so far of row i, ascending, against one stretch of others.
     let scan = |i: usize, products: &[f32], first: usize, best: &mut [f64]| {
-        let own = norms[i] * (1.0 - frame.relative) - frame.absolute;
+        let own = kept[i] - frame.absolute;
         let mut limit = frame.scaled(best[k - 1]);
-        for (o, (&p, &norm)) in products.iter().zip(&norms[first..]).enumerate() {
-            if own + norm * (1.0 - frame.relative) - 2.0 * f64::from(p) < limit && first + o != i {
+        for (o, (&p, &norm)) in products.iter().zip(&kept[first..]).enumerate() {
+            if own + norm - 2.0 * f64::from(p) < limit && first + o != i {
                 if best[k - 1] == 0.0 {
                     return;
                 }
@@ -246,6 +251,12 @@ pub fn balls<T: Real, U: Real>(
             (high < rx, high < ry)
         }
     };
+    let (x_kept, y_kept) = (frame.kept(&x_norms), frame.kept(&y_norms));
+    // Nearly all pairs are in neither ball, and this is all there is to say of them.
+    let outside = |i: usize, j: usize, product: f32| {
+        let low = x_kept[i] + y_kept[j] - 2.0 * f64::from(product) - frame.absolute;
+        low > x_scaled[i] && low > y_scaled[j]
+    };
     let (nx, ny) = (x.n(), y.n());
     let mut of_x = vec![(0_u32, 0_u32); nx];
     let mut of_y = vec![(0_u32, 0_u32); ny];
@@ -264,6 +275,9 @@ pub fn balls<T: Real, U: Real>(
                 .enumerate()
                 .for_each(|(o, (count, row))| {
                     for (c, &p) in row.iter().enumerate() {
+                        if outside(i.start + o, j.start + c, p) {
+                            continue;
+                        }
                         let (in_x, in_y) = test(i.start + o, j.start + c, p);
                         count.0 += u32::from(in_y);
                         count.1 += u32::from(in_x);
@@ -280,6 +294,9 @@ pub fn balls<T: Real, U: Real>(
                         .enumerate()
                     {
                         for (o, &p) in column.iter().enumerate() {
+                            if outside(i.start + o, j.start + s * STRIP + c, p) {
+                                continue;
+                            }
                             let (in_x, in_y) = test(i.start + o, j.start + s * STRIP + c, p);
                             count.0 += u32::from(in_x);
                             count.1 += u32::from(in_y);

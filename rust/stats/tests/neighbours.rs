@@ -45,15 +45,15 @@ proptest! {
         let inside = |distance: f64, radius: f64| if closed { distance <= radius } else { distance < radius };
         let (bx, by) = balls(rx, &of_x, ry, &of_y, closed, &stop).unwrap();
         let between = |i: usize, j: usize| squared(&row(&x, i), &row(&y, j));
-        for i in 0..n {
+        for (i, &radius) in of_x.iter().enumerate() {
             let count = |f: &dyn Fn(usize) -> bool| (0..m).filter(|&j| f(j)).count() as u32;
             prop_assert_eq!(bx.inside[i], count(&|j| inside(between(i, j), of_y[j])));
-            prop_assert_eq!(bx.holds[i], count(&|j| inside(between(i, j), of_x[i])));
+            prop_assert_eq!(bx.holds[i], count(&|j| inside(between(i, j), radius)));
         }
-        for j in 0..m {
+        for (j, &radius) in of_y.iter().enumerate() {
             let count = |f: &dyn Fn(usize) -> bool| (0..n).filter(|&i| f(i)).count() as u32;
             prop_assert_eq!(by.inside[j], count(&|i| inside(between(i, j), of_x[i])));
-            prop_assert_eq!(by.holds[j], count(&|i| inside(between(i, j), of_y[j])));
+            prop_assert_eq!(by.holds[j], count(&|i| inside(between(i, j), radius)));
         }
         let (distances, rows) = nearest(rx, ry, &stop).unwrap();
         for i in 0..n {
