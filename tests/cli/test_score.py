@@ -52,8 +52,9 @@ def test_json_is_one_object_with_the_same_number(folders: tuple[Path, Path], tmp
     args = (folders[0], "--ref", folders[1], "--extractor", "fashion-mnist")
     text, js = gantools(*args, cwd=tmp_path), gantools(*args, "--json", cwd=tmp_path)
     found = json.loads(js.stdout)
-    assert found["key"] == "fd-fashion-mnist" and found["n_samples"] == 12
-    assert text.stdout.splitlines()[0].endswith(f" {found['value']:.4f}")
+    (score,) = found["scores"]
+    assert score["key"] == "fd-fashion-mnist" and found["n_samples"] == 12
+    assert text.stdout.splitlines()[0].endswith(f" {score['value']:.4f}")
     assert found["warnings"]
 
 
@@ -126,5 +127,5 @@ def test_fid_with_weights(test_data: Path, folders: tuple[Path, Path], tmp_path:
         "--fid", folders[0], "--ref", folders[1], "--json", cwd=tmp_path, GANTOOLS_INCEPTION_WEIGHTS=weights
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)["scores"]
     assert found["name"] == "FID" and found["value"] > 0 and found["protocol"]["name"] == "tf"

@@ -17,7 +17,8 @@ from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, 
 from gantools.metrics import references
 from gantools.metrics.images import open_source
 from gantools.metrics.protocols import Input
-from gantools.metrics.scorer import Score, score
+from gantools.metrics.results import Scores
+from gantools.metrics.scorer import score
 
 Pictures = Callable[..., NDArray[np.uint8]]
 
@@ -75,7 +76,7 @@ def trained(make_set: Callable[..., Path], make_samples: Callable[..., Path], pi
     return make_samples(pictures(150, 32, 1), PreparedSet(make_set(n=200, size=32, channels=1)))
 
 
-def fd(samples: Any, **kwargs: Any) -> Score:
+def fd(samples: Any, **kwargs: Any) -> Scores:
     return score(samples, metrics=("fd",), extractor="fashion-mnist", device="cpu", **kwargs)
 
 
@@ -113,7 +114,7 @@ def test_a_set_against_itself_is_zero_and_a_shift_is_not(pictures: Pictures) -> 
 def test_constant_images_give_a_number(pictures: Pictures) -> None:
     black, white = (np.full((5, 28, 28, 1), v, np.uint8) for v in (0, 255))
     s = fd(black, ref=white)
-    assert np.isfinite(s.value) and s.value == pytest.approx(s.mean_term, rel=1e-5)
+    assert np.isfinite(s.value) and s.value == pytest.approx(s.details["mean_term"], rel=1e-5)
 
 
 def test_the_first_n_images_are_scored(pictures: Pictures) -> None:
@@ -157,7 +158,7 @@ def test_several_protocols_give_a_score_each_as_alone(pictures: Pictures, incept
     alone = [score(x, protocol=name, **options) for name in names]
     assert [s.value for s in together] == [s.value for s in alone]
     assert len({round(s.value, 3) for s in together}) == len(names), "each protocol is another number"
-    assert score(x, **options).value == together[1].value
+    assert score(x, **options).value == together["fid-192"].value
     assert [s.key for s in together][:2] == ["fid-192-clean", "fid-192"]
     with pytest.raises(ConfigError, match="Did you mean 'clean'"):
         score(x, protocol="clear", **options)
@@ -166,13 +167,15 @@ def test_several_protocols_give_a_score_each_as_alone(pictures: Pictures, incept
 def test_it_says_how_it_was_made(trained: Path) -> None:
     s = fd(trained)
     text = str(s)
-    assert text.splitlines()[0] == f"Frechet distance (fashion-mnist features): {s.value:.4f}"
-    for part in ("150 images", "200 images", "tf1-28-grey", s.protocol.weights_sha256[:16], s.route, s.reference_id):
+    assert text.splitlines()[0].split("  ")[0] == f"Frechet distance (fashion-mnist features): {s.value:.4f}"
+    said = ("150 images", "200 images", "tf1-28-grey", s.protocol.weights_sha256[:16], s.details["route"])
+    for part in (*said, s.reference_id):
         assert part in text
     d = json.loads(s.to_json())
-    assert (d["format"], d["version"]) == ("gantools-score", 1)
-    assert set(d) == {f.name for f in dataclasses.fields(Score)} | {"format", "version"}
-    assert d["value"] == s.value and d["protocol"]["weights_sha256"] == s.protocol.weights_sha256
+    assert (d["format"], d["version"]) == ("gantools-scores", 1)
+    assert set(d) == {f.name for f in dataclasses.fields(Scores)} | {"format", "version"}
+    (one,) = d["scores"]
+    assert one["value"] == s.value and one["protocol"]["weights_sha256"] == s.protocol.weights_sha256
     assert set(d["versions"]) == {"gantools", "torch", "numpy", "python"}
 
 
@@ -213,7 +216,7 @@ def test_what_is_wrong_is_found_before_the_slow_part(
         raise AssertionError("features were computed before everything had been checked")
 
     monkeypatch.setattr(references, "collect", never)
-    monkeypatch.setattr("gantools.metrics.scorer.collect", never)
+    monkeypatch.setattr("gantools.metrics.passes.features", never)
     x = pictures(4, 28, 1)
     wrong: list[tuple[type[GantoolsError], dict[str, Any]]] = [
         (DataError, {"ref": tmp_path / "nowhere"}),

@@ -296,4 +296,4 @@ def _fail(result: Scores, above: dict[str, float], below: dict[str, float]) -> N
                 failed.append(f"{key} is {value}, {word} {limit:g}")
     if failed:
         click.echo(f"failed: {'; '.join(failed)}", err=True)
-        raise click.exceptions.Exit(FAILED)
+        raise SystemExit(FAILED)

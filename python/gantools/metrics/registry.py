@@ -151,10 +151,7 @@ def _histogram(samples: Side, reference: Side | None, bins: int = 40) -> dict[st
     theirs = reference.features if reference.features is not None else reference.moments().features
     if theirs is not None:
         sides["reference"] = theirs
-    far = {
-        name: np.concatenate([_lengths(f[i : i + 1024], mean) for i in range(0, len(f), 1024)])
-        for name, f in sides.items()
-    }
+    far = {name: _lengths(features, mean) for name, features in sides.items()}
     low, high = min(v.min() for v in far.values()), max(v.max() for v in far.values())
     if not high > low:
         return None
@@ -163,8 +160,8 @@ def _histogram(samples: Side, reference: Side | None, bins: int = 40) -> dict[st
 
 
 def _lengths(features: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.linalg.norm(features - mean, axis=1)
-    return found
+    parts = [np.linalg.norm(features[i : i + 1024] - mean, axis=1) for i in range(0, len(features), 1024)]
+    return np.concatenate(parts)
 
 
 def _frechet_interval(samples: Side, reference: Side, options: Options) -> Interval | None:
@@ -369,7 +366,7 @@ _ALL = (
     ),
     Metric(
         "prc",
-        "",
+        "precision and recall",
         "precision: share of samples among the reference; recall: share of the reference among the samples",
         "Kynkaanniemi et al., arXiv:1904.06991; torch-fidelity's rule, on Inception features as ADM's evaluator",
         "higher",
@@ -377,8 +374,8 @@ _ALL = (
     ),
     Metric(
         "dc",
-        "",
-        "density and coverage: as precision and recall, robust against outliers",
+        "density and coverage",
+        "as precision and recall, robust against outliers",
         "Naeem et al., arXiv:2002.09797; prdc, k = 5",
         "higher",
         _density_coverage,

@@ -175,9 +175,11 @@ def _points(score: Score) -> str:
     dots = "".join('<circle cx="{:.1f}" cy="{:.1f}" r="3" fill="#3b6fd4"/>'.format(*place(x, y)) for x, y in points)
     (x0, y0), (x1, y1) = place(0, intercept), place(right, intercept + slope * right)
     line = f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="#d4553b"/>'
-    label = f'<text x="{x0:.1f}" y="{y0 - 6:.1f}" font-size="11" fill="currentColor">{_number(intercept)}</text>'
-    axis = f'<text x="{width - margin}" y="{height - 12}" font-size="11" text-anchor="end" fill="currentColor">1 / n</text>'
-    return f'<h2>{_text(score.name)}</h2><svg viewBox="0 0 {width} {height}" width="{width}">{line}{dots}{label}{axis}</svg>'
+    plain = 'font-size="11" fill="currentColor"'
+    label = f'<text x="{x0:.1f}" y="{y0 - 6:.1f}" {plain}>{_number(intercept)}</text>'
+    axis = f'<text x="{width - margin}" y="{height - 12}" text-anchor="end" {plain}>1 / n</text>'
+    drawn = f"{line}{dots}{label}{axis}"
+    return f'<h2>{_text(score.name)}</h2><svg viewBox="0 0 {width} {height}" width="{width}">{drawn}</svg>'
 
 
 def _histogram(score: Score) -> str:

@@ -170,8 +170,11 @@ class Scores:
             lines.append(f"  reference  {n} images, {self.reference}")
             lines.append(f"             {self.reference_id}")
         said = {s.protocol for s in self.scores if s.protocol is not None}
+        rule = None
         for p in sorted(said, key=lambda p: (p.extractor, p.name, p.dims)):
-            lines.append(f"  protocol   {p.name}: {protocol_words(p)}")
+            if (p.extractor, p.name) != rule:
+                rule = (p.extractor, p.name)
+                lines.append(f"  protocol   {p.name}: {protocol_words(p)}")
             lines.append(
                 f"  features   {p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256[:16]}"
             )

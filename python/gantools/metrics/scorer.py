@@ -126,19 +126,19 @@ def score(
     """
     pixels = [key for key in dict.fromkeys(metrics or ()) if key in PIXEL_METRICS]
     others = None if metrics is None else [key for key in metrics if key not in PIXEL_METRICS]
-    if pixels and not others:
-        plan = _Plan((), _options(options, seed, interval))
-    else:
-        plan = _plan(others, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
-    # Everything that can be wrong is looked at before the slow part, the reference first.
+    if metrics is not None and not metrics:
+        raise ConfigError("no metric.", f"Known: {', '.join([*registry.METRICS, *PIXEL_METRICS])}.")
+    asked = _ask(others, extractor, dims, batch, _options(options, seed, interval))
+    # Everything that can be wrong is looked at before the slow part, images before networks.
     source = open_source(samples)
     count = _count(source, n)
     if pixels and count != len(source):
         raise ConfigError(f"{', '.join(pixels)} are of all images.", "Leave -n out.")
     paired = any(PIXEL_METRICS[key].paired for key in pixels)
-    reference = _reference(plan, samples, ref, paired)
+    reference = _reference(asked, samples, ref, paired)
+    plan = _load(asked, protocol, weights, device)
     _check(plan, source, reference)
-    with Processes() as processes, _progress(progress and processes.first) as started:
+    with Processes() as processes, _progress(progress if processes.first else False) as started:
         warnings = _warnings(plan, source.label, count, source.shape, reference)
         _tell(warnings, processes.first)
         theirs = _reference_sides(plan, reference, batch, cache, processes, started)
@@ -202,9 +202,11 @@ def score_part(
         ConfigError: `part` is none. The others as for `score`.
     """
     number, of = _part(part)
-    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(None, None, interval))
+    asked = _ask(metrics, extractor, dims, batch, _options(None, None, interval))
     source = open_source(samples)
     count = _count(source, n)
+    plan = _load(asked, protocol, weights, device)
+    _check(plan, source, None)
     start, stop = passes.bounds(count, number - 1, of)
     requests = plan.requests(reference=False)
     with _progress(progress) as started:
@@ -263,11 +265,12 @@ def score_parts(
     Raises:
         DataError: a part is missing, damaged, there twice, or of other samples or networks. The others as for `score`.
     """
-    plan = _plan(metrics, protocol, extractor, dims, weights, batch, device, _options(options, seed, interval))
+    asked = _ask(metrics, extractor, dims, batch, _options(options, seed, interval))
+    plan = _load(asked, protocol, weights, device)
     requests = plan.requests(reference=False)
     notes, taken = _load_parts(files, requests)
     first = notes[0]
-    reference = _reference(plan, first["samples"], ref, False)
+    reference = _reference(asked, first["samples"], ref, False)
     shape = None if first["shape"] is None else tuple(first["shape"])
     labels = None
     if all(note["labels"] is not None for note in notes):
@@ -295,25 +298,26 @@ def _options(options: Options | None, seed: int | None, interval: bool) -> Optio
     return found
 
 
-def _plan(
-    metrics: Sequence[str] | None,
-    protocol: str | Sequence[str] | None,
-    extractor: str | None,
-    dims: int | None,
-    weights: str | Path | Mapping[str, str | Path] | None,
-    batch: int,
-    device: str | torch.device | None,
-    options: Options,
-) -> _Plan:
-    """Checks what is asked for and loads the networks."""
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, before networks are loaded: for each extractor its metrics and their layers."""
+
+    metrics: tuple[Metric, ...]
+    uses: Mapping[str, Sequence[tuple[Metric, str]]]
+    batch: int
+    options: Options
+
+
+def _ask(
+    metrics: Sequence[str] | None, extractor: str | None, dims: int | None, batch: int, options: Options
+) -> _Asked:
+    """Checks what is asked for."""
     if batch < 1:
         raise ConfigError(f"batch must be at least 1, not {batch}.")
     if metrics is None:
         metrics = ("fid",) if extractor in (None, "inception") else ("fd",)
     asked = [registry.find(key) for key in dict.fromkeys(metrics)]
-    if not asked:
-        raise ConfigError("no metric.", f"Known: {', '.join(registry.METRICS)}.")
-    wanted: dict[str, list[tuple[Metric, str, bool]]] = {}
+    uses: dict[str, list[tuple[Metric, str]]] = {}
     for metric in asked:
         name = metric.extractor
         if extractor is not None and extractor != name:
@@ -326,33 +330,37 @@ def _plan(
             name = extractor if metric.any_extractor else name
         layer = metric.layer
         if layer is None:
-            width = dims if metric.key in ("fid", "fd") else None
-            layer = extractors.layer_of_width(name, width)
-        wanted.setdefault(name, []).append((metric, layer, name != metric.extractor))
-    if extractor is not None and extractor not in wanted:
+            layer = extractors.layer_of_width(name, dims if metric.key in ("fid", "fd") else None)
+        uses.setdefault(name, []).append((metric, layer))
+    if asked and extractor is not None and extractor not in uses:
         extractors.find(extractor)
         raise ConfigError(
             f"none of {', '.join(m.key for m in asked)} takes another extractor.", "Leave --extractor out, or add fd."
         )
-    tasks: dict[tuple[str, int], list[_Task]] = {}
-    for name, uses in wanted.items():
-        kind = extractors.find(name)
-        # A protocol is one of the Inception network; other extractors bring their own.
-        chosen = protocol if name == "inception" or len(wanted) == 1 else None
+    return _Asked(tuple(asked), uses, batch, options)
+
+
+def _load(
+    asked: _Asked,
+    protocol: str | Sequence[str] | None,
+    weights: str | Path | Mapping[str, str | Path] | None,
+    device: str | torch.device | None,
+) -> _Plan:
+    """Loads the networks."""
+    tasks: dict[str, list[_Task]] = {}
+    for name, uses in asked.uses.items():
         networks = extractors.make_several(
             name,
-            tuple(dict.fromkeys(layer for _, layer, _ in uses)),
-            _weights_of(name, weights, len(wanted)),
+            tuple(dict.fromkeys(layer for _, layer in uses)),
+            _weights_of(name, weights, len(asked.uses)),
             device,
-            protocol=chosen,
+            # A protocol is one of the Inception network; other extractors bring their own.
+            protocol=protocol if name == "inception" or len(asked.uses) == 1 else None,
         )
-        assert kind.layers
-        for metric, layer, other in uses:
-            for network in networks:
-                key = (metric.key, asked.index(metric))
-                tasks.setdefault(key, []).append(_Task(metric, Wanted(network, layer), other))
-    in_order = sorted(tasks.items(), key=lambda item: item[0][1])
-    return _Plan(tuple(task for _, some in in_order for task in some), options)
+        for metric, layer in uses:
+            other = name != metric.extractor
+            tasks[metric.key] = [_Task(metric, Wanted(network, layer), other) for network in networks]
+    return _Plan(tuple(task for metric in asked.metrics for task in tasks[metric.key]), asked.options)
 
 
 def _weights_of(name: str, weights: str | Path | Mapping[str, str | Path] | None, networks: int) -> str | Path | None:
@@ -614,10 +622,10 @@ def _count(source: Source, n: int | None) -> int:
     return count
 
 
-def _reference(plan: _Plan, samples: Any, ref: Any, paired: bool) -> Reference | None:
+def _reference(asked: _Asked, samples: Any, ref: Any, paired: bool) -> Reference | None:
     if paired and ref is None:
         raise DataError("there is nothing to compare the samples with one by one.", "Give the targets with: --ref PATH")
-    if not paired and all(task.metric.reference == "no" for task in plan.tasks):
+    if not paired and all(metric.reference == "no" for metric in asked.metrics):
         return None
     if ref is not None:
         return open_reference(ref)

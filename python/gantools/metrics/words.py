@@ -10,6 +10,8 @@ from gantools.errors import DataError
 from gantools.metrics import protocols
 from gantools.metrics.results import FORMAT, Protocol, Scores
 
+#: Scores that are one of several numbers of a metric.
+PARTS = {"precision": "prc", "recall": "prc", "density": "dc", "coverage": "dc"}
 #: Protocols of extractors other than Inception.
 OTHER_WORDS = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
 
@@ -26,7 +28,16 @@ def explain(scores: Scores) -> list[str]:
 
     found = []
     for score in scores:
-        base = next((m for m in METRICS.values() if score.key == m.key or score.key.startswith(f"{m.key}-")), None)
+        # Of several beginnings the longest: fid-inf is no fid.
+        keys = {**{key: key for key in METRICS}, **PARTS}
+        base = next(
+            (
+                METRICS[keys[key]]
+                for key in sorted(keys, key=len, reverse=True)
+                if f"{score.key}-".startswith(f"{key}-")
+            ),
+            None,
+        )
         if base is not None:
             found.append(f"{score.name}: {base.words} ({base.source}); {score.better} is better.")
         if score.interval is not None:
@@ -35,15 +46,15 @@ def explain(scores: Scores) -> list[str]:
                 f"[{score.interval.low:.6g}, {score.interval.high:.6g}] in {100 * score.interval.level:g} % of the "
                 "cases; the bias that the number of images brings is not in it."
             )
-    for p in {s.protocol for s in scores if s.protocol is not None}:
-        rule = protocols.PROTOCOLS.get(p.name)
-        if rule is not None:
-            found.append(f"Images were brought to the network by {rule.words}: the way of {rule.source}.")
-            others = ", ".join(name for name in protocols.PROTOCOLS if name != p.name)
-            found.append(
-                f"The same images give other numbers by the other protocols ({others}); by how much, "
-                f"--protocol {','.join(protocols.PROTOCOLS)} shows."
-            )
+    used = dict.fromkeys(s.protocol.name for s in scores if s.protocol is not None)
+    for rule in [protocols.PROTOCOLS[name] for name in used if name in protocols.PROTOCOLS]:
+        found.append(f"Images were brought to the network by {rule.words}: the way of {rule.source}.")
+    others = ", ".join(name for name in protocols.PROTOCOLS if name not in used)
+    if others and not used.keys().isdisjoint(protocols.PROTOCOLS):
+        found.append(
+            f"The same images give other numbers by the other protocols ({others}); by how much, "
+            f"--protocol {','.join(protocols.PROTOCOLS)} shows."
+        )
     found.append(
         f"Compare only with scores of {scores.n_samples:,} samples against the same reference: Frechet distances fall "
         "as the number of images grows."
