@@ -12,8 +12,8 @@ pub(super) fn axis(input: usize, output: usize) -> lerp::Axis {
     let scale = input as f32 / output as f32;
     (0..output)
         .map(|target| {
-            // Product and difference are rounded each, as for images that lie channel by channel in memory; PyTorch's
-            // code for channels-last images fuses the two, which can move a value by 1e-5 of the range.
+            // Product and difference are rounded each, as in PyTorch's general kernel. The kernel that it takes with a
+            // single thread, or for images whose channels come last, fuses the two: 1e-5 of the range away from this.
             let source = (scale * (target as f32 + 0.5) - 0.5).max(0.0);
             let low = (source as usize).min(input - 1);
             (low, (low + 1).min(input - 1), source - low as f32)
