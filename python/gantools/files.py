@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that appears as `path`, by renaming, only when the block ends without an error."""
-    temporary = path.with_name(path.name + ".tmp")
+    """A file to write to that appears as `path`, by renaming, only when the block ends without an error.
+
+    The temporary name has the process and the thread in it, so that two writers of one file do not meet.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         with temporary.open("wb") as f:
             yield f
