@@ -26,8 +26,10 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     except BaseException as e:
         # On a full disk the space is wanted back.
         temporary.unlink(missing_ok=True)
-        if isinstance(e, OSError) and e.filename is None:
-            e.filename = str(path)  # a failed write does not say of which file
+        # A failed write does not say of which file. Errors of libraries that only derive from OSError have no number,
+        # and would lose their message by a file name.
+        if isinstance(e, OSError) and e.errno is not None and e.filename is None:
+            e.filename = str(path)
         raise
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.errors import DataError
 from gantools.metrics.protocols import Input
 
 
@@ -57,6 +58,38 @@ class Source(ABC):
     @abstractmethod
     def digest(self, n: int) -> str:
         """A hash of the content of the first `n` images: equal for equal content, wherever it lies."""
+
+
+class First(Source):
+    """The first `n` images of another source."""
+
+    def __init__(self, source: Source, n: int) -> None:
+        if not 1 <= n <= len(source):
+            raise DataError(f"{source.label}: has {len(source):,} images, {n:,} were asked for.")
+        self.source, self._n = source, n
+        self.label, self.shape = source.label, source.shape
+        self.lasting, self.trained_on = source.lasting, source.trained_on
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Those of the source."""
+        return None if self.source.labels is None else self.source.labels[: self._n]
+
+    @property
+    def classes(self) -> list[str] | None:
+        """All of the source."""
+        return self.source.classes
+
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """As `Source.read`."""
+        return self.source.read(start, stop, inputs)
+
+    def digest(self, n: int) -> str:
+        """As `Source.digest`."""
+        return self.source.digest(n)
 
 
 def triples(inputs: Sequence[Input]) -> list[tuple[str, int, str]]:
