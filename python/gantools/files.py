@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that appears as `path`, by renaming, only when the block ends without an error."""
-    temporary = path.with_name(path.name + ".tmp")
+    """A file to write to that appears as `path`, by renaming, only when the block ends without an error.
+
+    The temporary name has the process and the thread in it, so that two writers of one file do not meet.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         with temporary.open("wb") as f:
             yield f
@@ -22,8 +26,10 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     except BaseException as e:
         # On a full disk the space is wanted back.
         temporary.unlink(missing_ok=True)
-        if isinstance(e, OSError) and e.filename is None:
-            e.filename = str(path)  # a failed write does not say of which file
+        # A failed write does not say of which file. Errors of libraries that only derive from OSError have no number,
+        # and would lose their message by a file name.
+        if isinstance(e, OSError) and e.errno is not None and e.filename is None:
+            e.filename = str(path)
         raise
 
 

@@ -54,15 +54,18 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def generate(network: nn.Module, seed: int, n: int, *, batch: int = BATCH) -> Iterator[Tensor]:
-    """Images 0..n-1 of a generator in evaluation mode, as uint8 (<= batch, h, w, c) tensors on its device."""
+def generate(network: nn.Module, seed: int, n: int, *, batch: int = BATCH, first: int = 0) -> Iterator[Tensor]:
+    """Images first..first+n-1 of a generator in evaluation mode, as uint8 (<= batch, h, w, c) tensors on its device.
+
+    They are those of a run from image 0 bit for bit where `first` is a multiple of `batch`.
+    """
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
     try:
         for start in range(0, n, batch):
             # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for.
-            z = torch.from_numpy(latents(seed, start, batch, int(network.latent))).to(device)  # type: ignore[arg-type]
+            z = torch.from_numpy(latents(seed, first + start, batch, int(network.latent))).to(device)  # type: ignore[arg-type]
             with _repeatable():
                 images = to_uint8(network(z))
             yield images[: n - start]

@@ -28,6 +28,7 @@ COMMANDS = {
     "train": ("gantools.cli.train", "Train a GAN by a recipe on a prepared set."),
     "sample": ("gantools.cli.sample", "Generate images from a trained run."),
     "score": ("gantools.cli.score", "Score images against a reference set."),
+    "ref": ("gantools.cli.ref", "Make, show and convert files of reference statistics."),
     "quickstart": ("gantools.cli.quickstart", "Prepare, train, sample and score on data that ships with gantools."),
 }
 

@@ -1,9 +1,9 @@
-"""What samples are scored against, and the cache of its statistics.
+"""What samples are scored against, and the cache of its statistics and features.
 
-A reference is a prepared set, a folder or array of images, or a `.npz` file with `mu` and `sigma` as pytorch-fid and
-TTUR write them. Statistics that were computed from images are cached under a key made of all that decides them: the
-images' content, the extractor, its layer and weights, and the protocol. A changed image is another key, never a stale
-number.
+A reference is images from anywhere (`gantools.metrics.images.open_source`) or a file of statistics of any kind that
+`gantools.metrics.reference_files` names. What was computed from images is cached under a key made of all that decides
+it: the images' content, the extractor, its layer and weights, and the protocol. A changed image is another key, never a
+stale number. Features of single images are cached up to `FEATURES_CACHE_BYTES`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +22,30 @@ from numpy.typing import NDArray
 from gantools.cache import cache_folder
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
+from gantools.metrics import extractors as extractors_module
 from gantools.metrics.extractors import Extractor, features
 from gantools.metrics.frechet import Collector, Statistics
-from gantools.metrics.images import Prepared, Source, open_source
+from gantools.metrics.images import Images, Npz, Prepared, Source, open_source
+from gantools.metrics.reference_files import FORMAT as FORMAT
+from gantools.metrics.reference_files import FORMAT_VERSION as FORMAT_VERSION
+from gantools.metrics.reference_files import (
+    Entry,
+    StatisticsFile,
+    is_statistics,
+    open_npz,
+    read_statistics,
+    save_arrays,
+    statistics_of_features,
+    target_file,
+    write_statistics,
+)
+from gantools.metrics.reference_files import load_statistics as load_statistics
+from gantools.metrics.reference_files import save_statistics as save_statistics
+from gantools.metrics.source import First
+from gantools.metrics.tensors import Values
 
-FORMAT = "gantools-statistics"
-#: Part of every key: raised whenever the same images would give other statistics.
-FORMAT_VERSION = 2
+#: Features of one layer that take more bytes than this are not cached: 131,072 images of 2048 features are 1 GiB.
+FEATURES_CACHE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -38,32 +53,63 @@ class Reference:
     """A reference that has been opened and checked; its statistics are still to be computed or read.
 
     Attributes:
-        id: what it is, for reports: `set:NAME@FINGERPRINT`, `images:DIGEST` or `file:SHA256`.
+        id: what it is, for reports: `set:NAME@FINGERPRINT`, `images:DIGEST`, `file:SHA256`, or `live:LABEL` of images
+            that a program gives and that nothing is cached of.
         path: where it lies.
-        source: its images, or None when it is a file of statistics.
-        stored: the statistics of such a file, else None.
+        source: its images; of a file of statistics those it holds as well, or None.
+        stored: such a file, else None.
     """
 
     id: str
     path: str
     source: Source | None
-    stored: Statistics | None
+    stored: StatisticsFile | None
 
 
-def open_reference(ref: str | Path | NDArray[Any] | PreparedSet) -> Reference:
-    """The reference that a path, an array or a prepared set stands for.
+def open_reference(
+    ref: Images,
+    n: int | None = None,
+    seed: int = 0,
+    *,
+    values: Values | None = None,
+    device: str | None = None,
+) -> Reference:
+    """The reference that a file of statistics, or whatever `open_source` takes, stands for.
+
+    Args:
+        ref: a `.npz` or `.pkl` of statistics, or images.
+        n: take the first n images. A file of statistics is taken as it is.
+        seed, values, device: as for `open_source`.
 
     Raises:
-        DataError: no such place, no images in it, or a damaged file.
+        DataError: no such place, no images in it, fewer than `n`, or a damaged file.
     """
-    if isinstance(ref, (str, Path)) and Path(ref).suffix.lower() == ".npz":
+    if isinstance(ref, str | Path) and is_statistics(Path(ref)):
         path = Path(ref)
-        stored = load_statistics(path)
-        return Reference(f"file:{_file_hash(path)}", str(path), None, stored)
-    source = open_source(ref)
-    if isinstance(source, Prepared):
+        stored = read_statistics(path)
+        return Reference(f"file:{stored.sha256}", str(path), Npz(path) if stored.images else None, stored)
+    source = open_source(ref, n, seed, values=values, device=device)
+    if n is not None and n < len(source):
+        source = First(source, n)
+    elif isinstance(source, Prepared):
         return Reference(f"set:{source.set.name}@{source.set.fingerprint}", source.label, source, None)
+    if not source.lasting:
+        return Reference(f"live:{source.label}", source.label, source, None)
     return Reference(f"images:{source.digest(len(source))}", source.label, source, None)
+
+
+def default_reference(samples: Source) -> Reference:
+    """What the generator that made `samples` was trained on: of a samples folder, a run or a `Generator`.
+
+    Raises:
+        DataError: nothing says it, the set is gone, or it is no longer the same images.
+    """
+    if samples.trained_on is None:
+        raise DataError(
+            f"{samples.label}: nothing says what these images are to be scored against.",
+            "Give a prepared set, a folder of images or a file of statistics with: --ref PATH",
+        )
+    return reference_of_samples({"data": samples.trained_on}, Path(samples.label))
 
 
 def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
@@ -126,16 +172,37 @@ def collect(
     Raises:
         DataError: an image cannot be read. MetricError: fewer than 2 images, or features that are not finite.
     """
-    networks = list({id(w.extractor): w.extractor for w in wanted}.values())
+    return collect_all(wanted, (), source, n, batch, advance)[0]
+
+
+def collect_all(
+    wanted: Sequence[Wanted],
+    kept: Sequence[Wanted],
+    source: Source,
+    n: int,
+    batch: int,
+    advance: Callable[[int], None] | None = None,
+) -> tuple[list[Statistics], list[NDArray[np.float32]]]:
+    """As `collect`, and float32 (n, dims) for each of `kept`, from the same pass."""
+    networks = list({id(w.extractor): w.extractor for w in (*wanted, *kept)}.values())
     place = {id(e): i for i, e in enumerate(networks)}
     collectors = [Collector(w.dims) for w in wanted]
+    whole = [np.empty((n, w.dims), np.float32) for w in kept]
+    done = 0
     with contextlib.closing(features(networks, source, n, batch)) as stream:
         for found in stream:
             for w, collector in zip(wanted, collectors, strict=True):
                 collector.add(found[place[id(w.extractor)]][w.layer])
+            count = len(next(iter(found[0].values())))
+            for w, array in zip(kept, whole, strict=True):
+                array[done : done + count] = found[place[id(w.extractor)]][w.layer]
+            done += count
             if advance is not None:
-                advance(len(next(iter(found[0].values()))))
-    return [collector.statistics() for collector in collectors]
+                advance(count)
+    for w, array in zip(kept, whole, strict=True):
+        if not np.isfinite(array).all():
+            raise MetricError(f"{source.label}: {w.extractor.name} features of layer {w.layer} are not finite.")
+    return [collector.statistics() for collector in collectors], whole
 
 
 def statistics_of(
@@ -146,61 +213,144 @@ def statistics_of(
     cache: bool = True,
     started: Callable[[int], Callable[[int], None]] | None = None,
 ) -> list[Statistics]:
-    """The reference's statistics for each of `wanted`: as stored, from the cache, or computed and then cached.
+    """The reference's statistics for each of `wanted`; arguments and errors as `take`."""
+    return take(reference, wanted, (), batch, cache=cache, started=started)[0]
 
-    What the cache does not have is computed in one pass over the images.
+
+def features_of(
+    reference: Reference,
+    wanted: Sequence[Wanted],
+    batch: int,
+    *,
+    needed_by: str = "this metric",
+    cache: bool = True,
+    started: Callable[[int], Callable[[int], None]] | None = None,
+) -> list[NDArray[np.float32]]:
+    """The reference's features float32 (n, dims) for each of `wanted`; arguments and errors as `take`."""
+    return take(reference, (), wanted, batch, needed_by=needed_by, cache=cache, started=started)[1]
+
+
+def take(
+    reference: Reference,
+    statistics: Sequence[Wanted],
+    kept: Sequence[Wanted],
+    batch: int,
+    *,
+    needed_by: str = "this metric",
+    cache: bool = True,
+    cache_features: int = FEATURES_CACHE_BYTES,
+    started: Callable[[int], Callable[[int], None]] | None = None,
+) -> tuple[list[Statistics], list[NDArray[np.float32]]]:
+    """Statistics and features of a reference: as stored in its file, from the cache, or computed and then cached.
+
+    What neither file nor cache has is computed in one pass over the images, for all that is wanted. Features that are
+    cached also serve the statistics of the same layer.
 
     Args:
         reference: from `open_reference`.
-        wanted: which features.
+        statistics: of which features the mean and covariance are wanted.
+        kept: of which the features themselves are.
         batch: images at a time.
+        needed_by: what the features are for, for the error where a file of statistics has none.
         cache: whether to read and write the cache.
+        cache_features: features of a layer that take more bytes are not written to it.
         started: called with the number of images when they must be computed; gives what is called as they are done.
 
+    Returns:
+        A `Statistics` for each of `statistics`, float32 (n, dims) for each of `kept`.
+
     Raises:
-        MetricError: stored statistics of another width, or asked for as more than one kind of features.
+        MetricError: a file holds other statistics than these, or none of single images.
         DataError: an image cannot be read.
     """
     if reference.stored is not None:
-        return _stored(reference, reference.stored, wanted)
+        return _stored(reference, reference.stored, statistics, kept, batch, needed_by, started)
     source = reference.source
     assert source is not None
-    found: list[Statistics | None] = [None] * len(wanted)
-    files = [cache_folder() / "statistics" / f"{cache_key(reference, w)}.npz" for w in wanted]
-    if cache:
-        for i, (w, file) in enumerate(zip(wanted, files, strict=True)):
-            # Whatever is wrong with a cache entry, the images are still there.
-            with contextlib.suppress(DataError, MetricError):
-                if file.is_file():
-                    entry = load_statistics(file)
-                    if entry.n == len(source) and entry.dims == w.dims:
-                        found[i] = entry
+    cache = cache and source.lasting
+    n = len(source)
+    whole: list[NDArray[np.float32] | None] = [_cached_features(reference, w, n) if cache else None for w in kept]
+    found: list[Statistics | None] = [_cached_statistics(reference, w, n) if cache else None for w in statistics]
+    for i, w in enumerate(statistics):
+        for k, array in zip(kept, whole, strict=True):
+            if found[i] is None and array is not None and k == w:
+                found[i] = statistics_of_features(array)
     missing = [i for i, entry in enumerate(found) if entry is None]
-    if missing:
-        advance = None if started is None else started(len(source))
-        computed = collect([wanted[i] for i in missing], source, len(source), batch, advance)
-        for i, statistics in zip(missing, computed, strict=True):
-            found[i] = statistics
+    lacking = [i for i, array in enumerate(whole) if array is None]
+    if missing or lacking:
+        advance = None if started is None else started(n)
+        asked, keep = [statistics[i] for i in missing], [kept[i] for i in lacking]
+        # Without features to keep the pass is that of `collect`.
+        made, arrays = (
+            collect_all(asked, keep, source, n, batch, advance)
+            if keep
+            else (collect(asked, source, n, batch, advance), [])
+        )
+        for i, one in zip(missing, made, strict=True):
+            found[i] = one
             if cache:
                 # A full disk or a read-only home must not cost the score.
                 with contextlib.suppress(OSError):
-                    save_statistics(files[i], statistics, describe(reference, wanted[i]))
-    return [entry for entry in found if entry is not None]
+                    save_statistics(_cache_file(reference, statistics[i]), one, describe(reference, statistics[i]))
+        for i, array in zip(lacking, arrays, strict=True):
+            whole[i] = array
+            if cache and array.nbytes <= cache_features:
+                with contextlib.suppress(OSError):
+                    save_arrays(_cache_file(reference, kept[i], "features"), {"features": array})
+    return [entry for entry in found if entry is not None], [array for array in whole if array is not None]
 
 
-def _stored(reference: Reference, stored: Statistics, wanted: Sequence[Wanted]) -> list[Statistics]:
-    if len(wanted) != 1:
+def _cache_file(reference: Reference, wanted: Wanted, folder: str = "statistics") -> Path:
+    return cache_folder() / folder / f"{cache_key(reference, wanted)}.npz"
+
+
+def _cached_statistics(reference: Reference, wanted: Wanted, n: int) -> Statistics | None:
+    file = _cache_file(reference, wanted)
+    # Whatever is wrong with a cache entry, the images are still there.
+    with contextlib.suppress(DataError, MetricError):
+        if file.is_file():
+            entry = load_statistics(file)
+            if entry.n == n and entry.dims == wanted.dims:
+                return entry
+    return None
+
+
+def _cached_features(reference: Reference, wanted: Wanted, n: int) -> NDArray[np.float32] | None:
+    file = _cache_file(reference, wanted, "features")
+    # A zip has a checksum, so what is read is what was written.
+    with contextlib.suppress(Exception):
+        if file.is_file():
+            with open_npz(file) as z:
+                array: NDArray[np.float32] = z["features"]
+            if array.shape == (n, wanted.dims) and array.dtype == np.float32 and np.isfinite(array).all():
+                return array
+    return None
+
+
+def _stored(
+    reference: Reference,
+    file: StatisticsFile,
+    statistics: Sequence[Wanted],
+    kept: Sequence[Wanted],
+    batch: int,
+    needed_by: str,
+    started: Callable[[int], Callable[[int], None]] | None,
+) -> tuple[list[Statistics], list[NDArray[np.float32]]]:
+    every = [*statistics, *kept]
+    protocols = {(w.extractor.name, w.extractor.protocol) for w in every}
+    if len(protocols) > 1 and any(file.find(w.extractor, w.layer).protocol is None for w in every):
         raise MetricError(
-            f"{reference.path}: a file of statistics stands for one protocol and layer, {len(wanted)} were asked for.",
+            f"{reference.path}: a file that does not say how it was made stands for one protocol and layer, "
+            f"{len(every)} were asked for.",
             "Ask for the one that the file was made with, or give the images.",
         )
-    if stored.dims != wanted[0].dims:
-        raise MetricError(
-            f"{reference.path}: statistics of width {stored.dims}, the {wanted[0].extractor.name} features have "
-            f"{wanted[0].dims}.",
-            "Choose the extractor and --dims that the file was made with.",
-        )
-    return [stored]
+    found = [file.statistics(w.extractor, w.layer) for w in statistics]
+    if kept and reference.source is not None and all(file.find(w.extractor, w.layer).features is None for w in kept):
+        # ADM's files have images beside the statistics, for precision and recall.
+        n = len(reference.source)
+        advance = None if started is None else started(n)
+        return found, collect_all((), kept, reference.source, n, batch, advance)[1]
+    return found, [file.features(w.extractor, w.layer, needed_by) for w in kept]
 
 
 def describe(reference: Reference, wanted: Wanted) -> dict[str, Any]:
@@ -222,66 +372,66 @@ def cache_key(reference: Reference, wanted: Wanted) -> str:
     return hashlib.sha256(json.dumps(describe(reference, wanted), sort_keys=True).encode()).hexdigest()
 
 
-def save_statistics(file: Path, statistics: Statistics, note: dict[str, Any]) -> None:
-    """Write `.npz`: `mu` and `sigma` as pytorch-fid reads them, `n`, `features` where they are few, `note` as JSON.
+def make_statistics(
+    images: Images,
+    out: str | Path,
+    *,
+    protocol: str | Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
+    extractor: str = extractors_module.DEFAULT,
+    weights: str | Path | None = None,
+    features: bool = False,
+    n: int | None = None,
+    seed: int = 0,
+    values: Values | None = None,
+    batch: int = 32,
+    device: str | None = None,
+    overwrite: bool = False,
+    started: Callable[[int], Callable[[int], None]] | None = None,
+) -> StatisticsFile:
+    """Compute the statistics of images and write them to a file that can be given as a reference.
 
-    Written under a temporary name and renamed, so a reader never sees half a file. OSError: it cannot be written.
-    """
-    arrays: dict[str, NDArray[Any]] = {
-        "mu": statistics.mean,
-        "sigma": statistics.covariance,
-        "n": np.array(-1 if statistics.n is None else statistics.n),
-        "note": np.array(json.dumps(note, sort_keys=True)),
-    }
-    if statistics.features is not None:
-        arrays["features"] = statistics.features
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as f:
-            np.savez(f, **arrays)  # type: ignore[arg-type]
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    Args:
+        images: whatever `open_source` takes.
+        out: the `.npz` to write.
+        protocol: one name or several; None: the extractor's default.
+        layers: of the extractor; None: its default. Every layer is written by every protocol.
+        extractor: name of the network.
+        weights: file of its weights; None: as `gantools.metrics.weights` looks for them.
+        features: also write the features of the single images, float32, which KID and precision and recall need.
+        n: take the first n images. None: all.
+        seed, values: as for `open_source`.
+        batch: images at a time.
+        device: None for CUDA where there is any, else the CPU.
+        overwrite: replace `out` where it exists.
+        started: called with the number of images; gives what is called as they are done.
 
-
-def load_statistics(file: Path) -> Statistics:
-    """Read `.npz` with `mu` (d,) and `sigma` (d, d): of `save_statistics`, pytorch-fid or TTUR. No pickled code is run.
+    Returns:
+        The file as read back.
 
     Raises:
-        DataError: missing, damaged, or without these arrays.
+        DataError: images cannot be read, or `out` exists. ConfigError: an unknown name.
+        MetricError: fewer than 2 images.
     """
-    hint = "Give a .npz with mu (d,) and sigma (d, d), or the images themselves."
-    try:
-        with _npz(file) as z:
-            missing = [k for k in ("mu", "sigma") if k not in z]
-            if missing:
-                raise DataError(f"{file}: has no array {missing[0]!r} (it has {', '.join(z) or 'nothing'}).", hint)
-            mean, covariance = np.asarray(z["mu"], np.float64), np.asarray(z["sigma"], np.float64)
-            n = int(z["n"]) if "n" in z else -1
-            features = np.asarray(z["features"], np.float32) if "features" in z else None
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file.", hint) from None
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as e:
-        raise DataError(f"{file}: damaged, or not a .npz file ({e}).", hint) from e
-    d = mean.size
-    fits = mean.shape == (d,) and d > 0 and covariance.shape == (d, d)
-    if not fits or (features is not None and features.shape != (n, d)):
-        raise DataError(f"{file}: mu {mean.shape} and sigma {covariance.shape} do not go together.", hint)
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise DataError(f"{file}: mu or sigma is not finite.", hint)
-    return Statistics(n if n >= 0 else None, mean, covariance, features)
-
-
-@contextlib.contextmanager
-def _npz(file: Path) -> Iterator[Any]:
-    loaded = np.load(file, allow_pickle=False)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        raise ValueError("a single array")
-    with loaded:
-        yield loaded
-
-
-def _file_hash(file: Path) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    target = target_file(out, overwrite)
+    reference = open_reference(images, n, seed, values=values, device=device)
+    if reference.source is None or reference.stored is not None:
+        raise DataError(
+            f"{reference.path}: a file of statistics already, there are no images to make them from.",
+            "Change its form with: gantools ref convert",
+        )
+    count = len(reference.source)
+    if count < 2:
+        raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {count}.")
+    networks = extractors_module.make_several(extractor, layers, weights, device, protocol=protocol)
+    wanted = [Wanted(network, layer) for network in networks for layer in network.layers]
+    # The layer that other tools look for comes first.
+    wanted.sort(key=lambda w: w.layer != extractors_module.find(extractor).default)
+    networks[0].check(reference.source.shape)
+    found, arrays = take(reference, wanted, wanted if features else (), batch, started=started)
+    entries = [
+        Entry(w.dims, s.n, w.extractor.name, w.layer, w.extractor.protocol, w.extractor.weights_sha256, s)
+        for w, s in zip(wanted, found, strict=True)
+    ]
+    write_statistics(target, entries, arrays or None, reference.id)
+    return read_statistics(target)

@@ -6,7 +6,6 @@ In this order: the path that was given, the file that `GANTOOLS_INCEPTION_WEIGHT
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -16,6 +15,7 @@ import pooch
 
 from gantools.cache import cache_folder
 from gantools.errors import DownloadError, WeightsError
+from gantools.files import atomic_write
 
 VARIABLE = "GANTOOLS_INCEPTION_WEIGHTS"
 # Apache-2.0: the conversion of the original graph that is published with pytorch-fid.
@@ -72,26 +72,23 @@ def download(url: str, file: Path, sha256_prefix: str) -> None:
     Raises:
         DownloadError: no network, an error of the server, a cut-off file or another hash; nothing is left behind.
     """
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         logging.getLogger("gantools").info("downloading %s to %s", url, file)
-        pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT_S)(url, str(partial), None)
-        found = sha256_of(partial)
-        if not found.startswith(sha256_prefix):
-            size = partial.stat().st_size
-            raise DownloadError(
-                f"{url}: {size:,} bytes came whose sha256 begins with {found[:8]}, not {sha256_prefix}; "
-                "the download was cut off or something on the way replaced it.",
-                _where(),
-            )
-        partial.replace(file)
+        with atomic_write(file) as f:
+            pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT_S)(url, f, None)
+            f.flush()
+            partial = Path(f.name)
+            found = sha256_of(partial)
+            if not found.startswith(sha256_prefix):
+                raise DownloadError(
+                    f"{url}: {partial.stat().st_size:,} bytes came whose sha256 begins with {found[:8]}, not "
+                    f"{sha256_prefix}; the download was cut off or something on the way replaced it.",
+                    _where(),
+                )
     except (OSError, ValueError) as e:
         # requests' exceptions are OSErrors; pooch raises ValueError for a reply without a length.
         raise DownloadError(f"{url}: cannot be downloaded ({_reason(e)}).", _where()) from e
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _reason(error: Exception) -> str:

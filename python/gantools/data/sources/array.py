@@ -78,6 +78,7 @@ def _open(path: Path) -> Source:
         [f"{i:06d}" for i in range(n)],
         channels=1 if channels == 1 else 3,
         size=h if h == w else None,
+        pixels=(h, w, channels),
     )
     if labels is None:
         return source

@@ -33,6 +33,7 @@ class Source:
         annotations: further arrays by name.
         split: which part this is, for the name and the manifest; None when the source is not split.
         usual_split: the split that is given without being asked for; it is not put into the set's name.
+        pixels: (h, w, c) where the images are pixels already, all of one size; else None.
         in_the_wild: whether these are CelebA's images before they were aligned, which its boxes belong to.
     """
 
@@ -48,6 +49,7 @@ class Source:
     annotations: dict[str, Annotation] = field(default_factory=dict)
     split: str | None = None
     usual_split: str | None = None
+    pixels: tuple[int, int, int] | None = None
     in_the_wild: bool = False
 
     def __len__(self) -> int:

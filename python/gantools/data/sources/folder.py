@@ -54,7 +54,7 @@ def classes_of_paths(source: Source, paths: list[str], path: Path, split: str | 
         split: what the user asked for.
     """
     tails = [PurePosixPath(name).parts for name in paths]
-    tails = _below_outer_folder(tails)
+    tails = below_outer_folder(tails)
     first = {parts[0] for parts in tails if len(parts) > 1}
     if len(first) > 1 and "train" in first and first <= set(SPLITS) and all(len(parts) > 1 for parts in tails):
         if split not in (None, "all", *first):
@@ -80,7 +80,8 @@ def classes_of_paths(source: Source, paths: list[str], path: Path, split: str | 
     return source
 
 
-def _below_outer_folder(tails: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def below_outer_folder(tails: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Paths as their parts, without the outer folders that all of them share."""
     while len({parts[0] for parts in tails}) == 1 and all(len(parts) > 2 for parts in tails):
         tails = [parts[1:] for parts in tails]
     return tails
