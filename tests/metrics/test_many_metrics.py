@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from gantools import metrics as numbers
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.metrics import extractors, registry
+from gantools.metrics.fashion_classifier import weights_path
 from gantools.metrics.images import open_source
 from gantools.metrics.registry import METRICS, Options
 from gantools.metrics.report import write_report
@@ -193,8 +195,16 @@ def test_parts_make_the_same_scores(scored: Scores, sides: Any, tmp_path: Path) 
     ):
         with pytest.raises(DataError, match=words):
             score_parts(wrong, ref=sides[1], **options)
+    # Fewer metrics of the same features are there as well; other weights are not.
+    alone = score_parts(files, ref=sides[1], metrics=("fd",), extractor="fashion-mnist", device="cpu")
+    assert alone.value == together["fd-fashion-mnist"].value
+    other = tmp_path / "other.safetensors"
+    save_file(load_file(weights_path()), other, metadata={"note": "another file"})
     with pytest.raises(DataError, match="other metrics, protocols or weights"):
-        score_parts(files, ref=sides[1], metrics=("fid",), device="cpu", weights=None)
+        score_parts(files, ref=sides[1], weights=other, **options)
+    few = score_part(tmp_path / "x.npy", "1/1", tmp_path / "few.npz", **{**options, "metrics": ("fd",)}, interval=False)
+    with pytest.raises(DataError, match="does not hold all features"):
+        score_parts([few], ref=sides[1], **options)
     data = bytearray(files[0].read_bytes())
     for end in (0, 10, len(data) // 2):
         files[0].write_bytes(data[:end])

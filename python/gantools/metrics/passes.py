@@ -22,9 +22,9 @@ from gantools.errors import DataError, MetricError
 from gantools.files import atomic_write
 from gantools.metrics.extractors import Extractor, features
 from gantools.metrics.frechet import Statistics
-from gantools.metrics.images import Source
 from gantools.metrics.protocols import Input
 from gantools.metrics.references import Wanted
+from gantools.metrics.source import Source
 
 PART_FORMAT, PART_VERSION = "gantools-score-part", 1
 

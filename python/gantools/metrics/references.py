@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,19 @@ def open_reference(
     return Reference(f"images:{source.digest(len(source))}", source.label, source, None)
 
 
-def default_reference(samples: Source) -> Reference:
+class Made(Protocol):
+    """Images that may say what their maker was trained on."""
+
+    @property
+    def label(self) -> str:
+        """What to call them."""
+
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        """As `Source.trained_on`."""
+
+
+def default_reference(samples: Made) -> Reference:
     """What the generator that made `samples` was trained on: of a samples folder, a run or a `Generator`.
 
     Raises:

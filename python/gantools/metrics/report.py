@@ -16,9 +16,10 @@ from gantools import _native
 from gantools.errors import GantoolsError
 from gantools.files import atomic_write
 from gantools.grid import make_grid
-from gantools.metrics.images import Source, open_source
+from gantools.metrics.images import open_source
 from gantools.metrics.protocols import Input
 from gantools.metrics.results import Score, Scores
+from gantools.metrics.source import Source
 from gantools.metrics.words import explain, protocol_words
 
 #: Pictures in a grid, and the side of each in pixels.

@@ -15,23 +15,24 @@ import torch
 from numpy.typing import NDArray
 
 from gantools._native import __version__
-from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.metrics import extractors, inception, passes, protocols, registry
-from gantools.metrics.images import Source, open_source, samples_manifest
+from gantools.metrics.images import Images as Images
+from gantools.metrics.images import open_source
 from gantools.metrics.pixels import PIXEL_METRICS, PixelOptions, pixel_scores
 from gantools.metrics.processes import Processes
-from gantools.metrics.references import Reference, Wanted, open_reference, reference_of_samples, statistics_of
+from gantools.metrics.references import Reference, Wanted, default_reference, open_reference
+from gantools.metrics.references import take as take_reference
 from gantools.metrics.registry import Metric, Options, Side
 from gantools.metrics.results import Protocol as Protocol
 from gantools.metrics.results import Score, Scores
+from gantools.metrics.source import Source
+from gantools.metrics.tensors import Values
 from gantools.progress import Progress as ProgressBar
 
 #: Below these counts a Frechet distance is dominated by its bias, or still noticeably biased.
 FEW, SOME = 2048, 10_000
 
-#: What may be scored or scored against.
-Images = str | Path | NDArray[Any] | PreparedSet
 #: Called as progress(what, total), gives a callback for every k images done.
 Progress = Callable[[str, int], Callable[[int], None]]
 
@@ -80,6 +81,7 @@ def score(
     batch: int = 32,
     device: str | torch.device | None = None,
     n: int | None = None,
+    values: Values | None = None,
     seed: int | None = None,
     interval: bool = True,
     options: Options | None = None,
@@ -90,7 +92,9 @@ def score(
     """Score images, most metrics against a reference.
 
     Args:
-        samples: a folder of images, a samples folder, a prepared set, a `.npy` file, or uint8 (n, h, w, c).
+        samples: a folder of images, a samples folder, a prepared set, a run, a `.zip`, `.tar`, `.npy` or `.npz`; or an
+            array, tensor, Dataset, iterator of batches, function f(n, start), or `Generator`; see
+            `gantools.metrics.images.open_source`.
         metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "prc")`; those that take the
             same features share one forward pass; or of `gantools.metrics.pixels.PIXEL_METRICS`, for example
             `("psnr", "ssim")` of pairs. None: `fid`, or `fd` where another extractor is named.
@@ -106,8 +110,10 @@ def score(
             looks for them.
         batch: images a forward pass.
         device: None for CUDA where there is any, else the CPU.
-        n: score only the first n images. None: all.
-        seed: of everything drawn at random; None: each metric's usual one, so that equal images give equal numbers.
+        n: score only the first n images. None: all; a run, a function and an iterator need it.
+        values: what floating point images mean: `(0, 1)` or `(-1, 1)`.
+        seed: of the images of a run, and of everything drawn at random; None: 0, and each metric's usual one, so that
+            equal images give equal numbers.
         interval: compute intervals of Frechet distances and KID.
         options: the metrics' switches; `seed` and `interval` go before its own.
         pixel_options: the switches of scores of pixels.
@@ -130,12 +136,12 @@ def score(
         raise ConfigError("no metric.", f"Known: {', '.join([*registry.METRICS, *PIXEL_METRICS])}.")
     asked = _ask(others, extractor, dims, batch, _options(options, seed, interval))
     # Everything that can be wrong is looked at before the slow part, images before networks.
-    source = open_source(samples)
+    source = open_source(samples, n, seed or 0, values=values, device=None if device is None else str(device))
     count = _count(source, n)
     if pixels and count != len(source):
         raise ConfigError(f"{', '.join(pixels)} are of all images.", "Leave -n out.")
     paired = any(PIXEL_METRICS[key].paired for key in pixels)
-    reference = _reference(asked, samples, ref, paired)
+    reference = _reference(asked, source, ref, paired, values)
     plan = _load(asked, protocol, weights, device)
     _check(plan, source, reference)
     with Processes() as processes, _progress(progress if processes.first else False) as started:
@@ -203,7 +209,7 @@ def score_part(
     """
     number, of = _part(part)
     asked = _ask(metrics, extractor, dims, batch, _options(None, None, interval))
-    source = open_source(samples)
+    source = open_source(samples, n)
     count = _count(source, n)
     plan = _load(asked, protocol, weights, device)
     _check(plan, source, None)
@@ -212,14 +218,15 @@ def score_part(
     with _progress(progress) as started:
         whole = passes.Part(source, start, stop)
         taken = passes.take(requests, whole, stop - start, batch, started(f"samples {number} of {of}", stop - start))
-    labels = None if getattr(source, "labels", None) is None else np.asarray(source.labels[start:stop]).tolist()  # type: ignore[attr-defined]
+    labels = _labels(source)
     note = {
         "samples": source.label,
         "count": count,
         "part": number,
         "parts": of,
         "shape": source.shape,
-        "labels": labels,
+        "labels": None if labels is None else labels[start:stop].tolist(),
+        "trained_on": source.trained_on,
         "layers_of": [_identity(request.wanted) for request in requests],
         "metrics": [task.metric.key for task in plan.tasks],
     }
@@ -270,7 +277,7 @@ def score_parts(
     requests = plan.requests(reference=False)
     notes, taken = _load_parts(files, requests)
     first = notes[0]
-    reference = _reference(asked, first["samples"], ref, False)
+    reference = _reference(asked, _Label(first), ref, False, None)
     shape = None if first["shape"] is None else tuple(first["shape"])
     labels = None
     if all(note["labels"] is not None for note in notes):
@@ -441,11 +448,14 @@ def _check(plan: _Plan, source: Source, reference: Reference | None) -> None:
         task.wanted.extractor.check(source.shape)
         if reference is not None and reference.source is not None:
             task.wanted.extractor.check(reference.source.shape)
-        if reference is not None and reference.source is None and task.metric.reference == "features":
-            raise MetricError(
-                f"{task.metric.key} needs the images of the reference, and {reference.path} has statistics only.",
-                "Give the images with --ref, or ask for Frechet distances only.",
-            )
+        if reference is not None and reference.stored is not None and task.metric.reference != "no":
+            # What a file holds is known before the samples are looked at.
+            layer = reference.stored.find(task.wanted.extractor, task.wanted.layer)
+            if task.metric.reference == "features" and layer.features is None and reference.source is None:
+                raise MetricError(
+                    f"{task.metric.key} needs the images of the reference, and {reference.path} has statistics only.",
+                    "Give the images with --ref, or ask for Frechet distances only.",
+                )
     if reference is not None and reference.source is not None and len(reference.source) < 2:
         raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {len(reference.source)}.")
 
@@ -457,8 +467,15 @@ def _tell(warnings: Sequence[str], first: bool) -> None:
 
 
 def _side(request: passes.Request, taken: passes.Taken, source: Source) -> Side:
-    labels = getattr(source, "labels", None)
+    labels = _labels(source)
     return Side(taken.statistics(), taken.features, None if labels is None else labels[: taken.moments.n])
+
+
+def _labels(source: Source | None) -> NDArray[Any] | None:
+    """The class of each image, by name where the classes have names: two sides may number them otherwise."""
+    if source is None or source.labels is None:
+        return None
+    return source.labels if source.classes is None else np.array(source.classes)[source.labels]
 
 
 def _pass(
@@ -494,14 +511,30 @@ def _reference_sides(
     requests = plan.requests(reference=True)
     if reference is None or not requests:
         return {}
-    labels = getattr(reference.source, "labels", None)
-    if reference.source is not None and (processes.world > 1 or any(r.keep for r in requests)):
+    labels = _labels(reference.source)
+    if reference.source is not None and reference.stored is None and processes.world > 1:
         source = reference.source
         taken = _pass(requests, source, len(source), batch, processes, started, "reference")
         return {r.wanted: Side(t.statistics(), t.features, labels) for r, t in taken}
-    wanted = [r.wanted for r in requests]
-    found = statistics_of(reference, wanted, batch, cache=cache, started=lambda total: started("reference", total))
-    return {w: Side(s, None, labels) for w, s in zip(wanted, found, strict=True)}
+    kept = [r.wanted for r in requests if r.keep]
+    # Statistics are asked for where a metric takes them: a file of features alone need not have them.
+    plain = [w for w in dict.fromkeys(t.wanted for t in plan.tasks) if _needs_statistics(plan, w)]
+    needed_by = ", ".join(t.metric.key for t in plan.tasks if t.metric.reference == "features")
+    statistics, features = take_reference(
+        reference,
+        plain,
+        kept,
+        batch,
+        needed_by=needed_by,
+        cache=cache,
+        started=lambda total: started("reference", total),
+    )
+    of_statistics, of_features = dict(zip(plain, statistics, strict=True)), dict(zip(kept, features, strict=True))
+    return {r.wanted: Side(of_statistics.get(r.wanted), of_features.get(r.wanted), labels) for r in requests}
+
+
+def _needs_statistics(plan: _Plan, wanted: Wanted) -> bool:
+    return any(task.metric.reference == "statistics" for task in plan.tasks if task.wanted == wanted)
 
 
 def _compute(
@@ -622,22 +655,37 @@ def _count(source: Source, n: int | None) -> int:
     return count
 
 
-def _reference(asked: _Asked, samples: Any, ref: Any, paired: bool) -> Reference | None:
+@dataclass(frozen=True)
+class _Label:
+    """What a part says of the samples it is of."""
+
+    note: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return str(self.note["samples"])
+
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self.note.get("trained_on")
+        return found
+
+
+def _reference(
+    asked: _Asked, samples: Source | _Label, ref: Any, paired: bool, values: Values | None
+) -> Reference | None:
     if paired and ref is None:
         raise DataError("there is nothing to compare the samples with one by one.", "Give the targets with: --ref PATH")
     if not paired and all(metric.reference == "no" for metric in asked.metrics):
         return None
     if ref is not None:
-        return open_reference(ref)
-    manifest = None
-    if isinstance(samples, (str, Path)) and Path(samples).is_dir():
-        manifest = samples_manifest(Path(samples))
-    if manifest is None:
+        return open_reference(ref, values=values)
+    if samples.trained_on is None:
         raise DataError(
             "there is nothing to score against: the images are no folder made by `gantools sample`, which would say.",
-            "Give a prepared set, a folder of images or a .npz of statistics with: --ref PATH",
+            "Give a prepared set, a folder of images or a file of statistics with: --ref PATH",
         )
-    return reference_of_samples(manifest, Path(samples))
+    return default_reference(samples)
 
 
 def _warnings(
@@ -650,10 +698,11 @@ def _warnings(
         n_reference = len(reference.source) if reference.source is not None else None
         if reference.stored is not None:
             n_reference = reference.stored.n
-            found.append(
-                f"{reference.path} does not say with which weights and protocol it was made; the number is only right "
-                "if they are those below."
-            )
+            if any(entry.protocol is None for entry in reference.stored.entries):
+                found.append(
+                    f"{reference.path} does not say with which weights and protocol it was made; the number is only "
+                    "right if they are those below."
+                )
         counts.append(("reference images", n_reference))
     for what, n in counts:
         if n is None or not distances:
