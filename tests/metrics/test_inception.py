@@ -62,6 +62,25 @@ def test_features_do_not_depend_on_the_batch(net: inception.Inception, mixed_ima
         torch.testing.assert_close(together[k], torch.cat([s[k] for s in single]), rtol=0, atol=1e-4)
 
 
+def test_the_fused_convolution_gives_what_the_plain_one_gives(
+    inception_file: Path, mixed_images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not inception._FUSED:
+        pytest.skip("this build of PyTorch has no fused convolution")
+    x = read(mixed_images[:3])
+    fused = inception.load(inception_file)
+    of_one = fused(x[:1], inception.LAYERS)  # packs the weights for another size of batch than the next
+    together = fused(x, inception.LAYERS)
+    assert all(m._packed is not None for m in fused.modules() if isinstance(m, inception.Conv))
+    monkeypatch.setattr(inception, "_FUSED", False)
+    plain = inception.load(inception_file)
+    expected = plain(x, inception.LAYERS)
+    assert all(m._packed is None for m in plain.modules() if isinstance(m, inception.Conv))
+    for a, b, c in zip(of_one, together, expected, strict=True):
+        torch.testing.assert_close(b, c, rtol=0, atol=2e-5)
+        torch.testing.assert_close(a[0], b[0], rtol=0, atol=2e-5)
+
+
 def test_both_layouts_and_any_order_of_layers(net: inception.Inception, mixed_images: list[Path]) -> None:
     x = read(mixed_images[:2])
     deep, shallow = net(x, ("192", "64"))

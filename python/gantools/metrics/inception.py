@@ -64,10 +64,33 @@ class Conv(nn.Module):
     def __init__(self, i: int, o: int, kernel: int | _Pair, stride: int = 1, padding: int | _Pair = 0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(i, o, kernel, stride, padding)
+        self._packed: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, i, h, w) -> (n, o, h', w'), non-negative."""
-        return F.relu(self.conv(x), inplace=True)
+        c = self.conv
+        if not (_FUSED and x.device.type == "cpu" and x.dtype == c.weight.dtype == torch.float32):
+            return F.relu(c(x), inplace=True)
+        # oneDNN with the ReLU in it and weights in its own order: nn.Conv2d orders them anew in each call, and on one
+        # thread takes a slow path of its own for 1x1 kernels.
+        padding, stride, dilation = list(c.padding), list(c.stride), [1, 1]
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+                c.weight.detach(), padding, stride, dilation, 1, list(x.shape)
+            )
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self._packed, c.bias, padding, stride, dilation, 1, "relu", [], ""
+        )
+        return out
+
+
+def _has_fused() -> bool:
+    """Whether PyTorch is built with oneDNN's fused convolution; its compiler uses it, it has no public name."""
+    names = ("_convolution_pointwise", "_reorder_convolution_weight")
+    return bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+_FUSED = _has_fused()
 
 
 def _wide(i: int, o: int, k: int) -> Conv:

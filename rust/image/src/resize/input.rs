@@ -184,12 +184,7 @@ impl InputResizer {
         match Self::table(&mut self.tables, key) {
             Table::Lerp(x, y) => lerp::resize(image, &part, x, y, out),
             Table::Torch(x, y) => weighted::torch(&mut self.memory, image, &part, x, y, out),
-            Table::Pillow(x, y) => {
-                weighted::pillow(&mut self.memory, image, &part, x, y, out);
-                for value in out {
-                    *value = value.clamp(0.0, 255.0);
-                }
-            }
+            Table::Pillow(x, y) => weighted::pillow(&mut self.memory, image, &part, x, y, out),
         }
         Ok(())
     }

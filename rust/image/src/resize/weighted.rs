@@ -64,11 +64,43 @@ impl<W> Weights<W> {
 #[derive(Default)]
 pub(super) struct Memory {
     between: Vec<f32>,
-    lanes64: Vec<f64>,
-    lanes32: Vec<f32>,
+    lanes64: Lanes<f64>,
+    lanes32: Lanes<f32>,
 }
 
-/// As Pillow's `Image.resize` of each channel as an image of mode `F`.
+/// Samples and sums of the horizontal pass, of eight rows side by side.
+struct Lanes<W> {
+    samples: Vec<Side<W>>,
+    sums: Vec<Side<f32>>,
+}
+
+impl<W> Default for Lanes<W> {
+    fn default() -> Self {
+        Self {
+            samples: Vec::new(),
+            sums: Vec::new(),
+        }
+    }
+}
+
+/// `value`, or the limit that it is outside of; in the form that is one instruction a limit.
+#[inline(always)]
+fn between(value: f32, (low, high): (f32, f32)) -> f32 {
+    let value = if value < low { low } else { value };
+    if value > high {
+        high
+    } else {
+        value
+    }
+}
+
+fn clip(values: &mut [f32]) {
+    for value in values {
+        *value = between(*value, LEVELS);
+    }
+}
+
+/// As Pillow's `Image.resize` of each channel as an image of mode `F`, clipped to 0..255.
 pub(super) fn pillow(
     memory: &mut Memory,
     image: &Pixels,
@@ -91,21 +123,25 @@ pub(super) fn pillow(
                 }
             }
         }
-        (true, false) => horizontal64_bytes(&all, height, c, x, lanes, out),
-        (false, true) => vertical64_bytes(&all, 0, width * c, y, out),
+        (true, false) => {
+            horizontal64_bytes(&all, height, c, x, lanes, out);
+            clip(out);
+        }
+        (false, true) => vertical64_bytes(&all, 0, width * c, y, LEVELS, out),
         (true, true) if vertical_first((part.width, part.height), (width, height)) => {
             let length = part.width * c;
             between.resize(height * length, 0.0);
-            vertical64_bytes(&all, 0, length, y, between);
+            vertical64_bytes(&all, 0, length, y, ANY, between);
             let rows = Rows::packed(between, length);
             horizontal64_floats(&rows, height, c, x, lanes, out);
+            clip(out);
         }
         (true, true) => {
             let (first, end) = y.reach();
             between.resize((end - first) * width * c, 0.0);
             horizontal64_bytes(&all.from(first), end - first, c, x, lanes, between);
             let rows = Rows::packed(between, width * c);
-            vertical64_floats(&rows, first, width * c, y, out);
+            vertical64_floats(&rows, first, width * c, y, LEVELS, out);
         }
     }
 }
@@ -132,7 +168,7 @@ pub(super) fn torch(
         &mut memory.lanes32,
         between,
     );
-    vertical32(&Rows::packed(between, length), first, length, y, out);
+    vertical32(&Rows::packed(between, length), first, length, y, ANY, out);
 }
 
 /// Rows of samples, one every `stride`.
@@ -167,48 +203,80 @@ impl<'a> Rows<'a, f32> {
 /// Rows summed side by side in the horizontal pass.
 const LANES: usize = 8;
 
-/// `count` rows along x, interleaved `c` channels; `lanes` is scratch memory.
+/// Values of eight rows, side by side.
+type Side<T> = [T; LANES];
+
+/// `count` rows along x, interleaved `c` channels (1 or 3); `lanes` is scratch memory.
 #[inline(always)]
 fn horizontal<S: Copy + Into<f32>, W: Number>(
     rows: &Rows<'_, S>,
     count: usize,
     c: usize,
     axis: &Weights<W>,
-    lanes: &mut Vec<W>,
+    lanes: &mut Lanes<W>,
+    out: &mut [f32],
+) {
+    match c {
+        1 => horizontal_channels::<1, S, W>(rows, count, axis, lanes, out),
+        _ => horizontal_channels::<3, S, W>(rows, count, axis, lanes, out),
+    }
+}
+
+#[inline(always)]
+fn horizontal_channels<const C: usize, S: Copy + Into<f32>, W: Number>(
+    rows: &Rows<'_, S>,
+    count: usize,
+    axis: &Weights<W>,
+    lanes: &mut Lanes<W>,
     out: &mut [f32],
 ) {
     let zero = W::from(0.0);
-    let end = axis.reach().1 * c;
-    let length = axis.bounds.len() * c;
-    lanes.clear();
-    lanes.resize(end * LANES, zero);
-    for (block, to) in out[..count * length].chunks_mut(LANES * length).enumerate() {
-        let here = to.len() / length;
-        // Sample s of the block's rows, side by side; rows that do not exist keep what was there and are not written.
-        for lane in 0..here {
-            let row = &rows.data[(block * LANES + lane) * rows.stride..][..end];
-            for (to, &s) in lanes.chunks_exact_mut(LANES).zip(row) {
-                to[lane] = W::from(s.into());
+    let end = axis.reach().1;
+    let length = axis.bounds.len() * C;
+    let Lanes { samples, sums } = lanes;
+    samples.resize(end * C, [zero; LANES]);
+    sums.resize(length.next_multiple_of(LANES), [0.0; LANES]);
+    let blocks = out[..count * length].chunks_mut(LANES * length);
+    for (block, to) in blocks.enumerate() {
+        // Rows that do not exist keep what was there and are not written.
+        for lane in 0..to.len() / length {
+            let row = &rows.data[(block * LANES + lane) * rows.stride..][..end * C];
+            for (side, &s) in samples.iter_mut().zip(row) {
+                side[lane] = W::from(s.into());
             }
         }
-        let (lanes, _) = lanes.as_chunks::<LANES>();
-        for (x, (&(first, count), weights)) in axis
-            .bounds
-            .iter()
-            .zip(axis.weights.chunks_exact(axis.taps))
-            .enumerate()
+        let (pixels, _) = samples.as_chunks::<C>();
+        let (targets, _) = sums.as_chunks_mut::<C>();
+        let weights = axis.weights.chunks_exact(axis.taps);
+        for ((target, &(first, count)), weights) in
+            targets.iter_mut().zip(&axis.bounds).zip(weights)
         {
-            for channel in 0..c {
-                let mut sums = [zero; LANES];
-                let samples = lanes[first * c + channel..].iter().step_by(c);
-                for (&k, s) in weights[..count].iter().zip(samples) {
+            let mut sum = [[zero; LANES]; C];
+            for (&k, pixel) in weights[..count].iter().zip(&pixels[first..first + count]) {
+                for channel in 0..C {
                     for i in 0..LANES {
-                        sums[i] += s[i] * k;
+                        sum[channel][i] += pixel[channel][i] * k;
                     }
                 }
-                for (lane, sum) in sums.iter().enumerate().take(here) {
-                    to[lane * length + x * c + channel] = sum.narrow();
+            }
+            for channel in 0..C {
+                for i in 0..LANES {
+                    target[channel][i] = sum[channel][i].narrow();
                 }
+            }
+        }
+        // Eight by eight values at a time, from side by side to row after row.
+        for (lane, row) in to.chunks_exact_mut(length).enumerate() {
+            let (tiles, _) = sums.as_chunks::<LANES>();
+            let (parts, rest) = row.as_chunks_mut::<LANES>();
+            for (part, tile) in parts.iter_mut().zip(tiles) {
+                for i in 0..LANES {
+                    part[i] = tile[i][lane];
+                }
+            }
+            let done = parts.len() * LANES;
+            for (value, side) in rest.iter_mut().zip(&sums[done..]) {
+                *value = side[lane];
             }
         }
     }
@@ -217,13 +285,19 @@ fn horizontal<S: Copy + Into<f32>, W: Number>(
 /// Columns summed side by side in the vertical pass.
 const COLUMNS: usize = 32;
 
-/// All rows of the target, `length` samples each; the first of `rows` is number `origin`.
+/// Limits that nothing is outside of.
+const ANY: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
+/// The limits of 8 bits, which clean-fid clips to.
+const LEVELS: (f32, f32) = (0.0, 255.0);
+
+/// All rows of the target, `length` samples each, clipped to `limits`; the first of `rows` is number `origin`.
 #[inline(always)]
 fn vertical<S: Copy + Into<f32>, W: Number>(
     rows: &Rows<'_, S>,
     origin: usize,
     length: usize,
     axis: &Weights<W>,
+    limits: (f32, f32),
     out: &mut [f32],
 ) {
     for ((to, &(first, count)), weights) in out
@@ -247,7 +321,7 @@ fn vertical<S: Copy + Into<f32>, W: Number>(
                 }
             }
             for i in 0..COLUMNS {
-                to[i] = sums[i].narrow();
+                to[i] = between(sums[i].narrow(), limits);
             }
         }
         for (x, value) in rest.iter_mut().enumerate() {
@@ -255,14 +329,14 @@ fn vertical<S: Copy + Into<f32>, W: Number>(
             for (i, &k) in weights.iter().enumerate() {
                 sum += W::from(rows.data[(first + i) * rows.stride + done + x].into()) * k;
             }
-            *value = sum.narrow();
+            *value = between(sum.narrow(), limits);
         }
     }
 }
 
-dispatch!(horizontal64_bytes, horizontal64_bytes_avx2, horizontal64_bytes_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Vec<f64>, out: &mut [f32]));
-dispatch!(horizontal64_floats, horizontal64_floats_avx2, horizontal64_floats_avx512, horizontal, (rows: &Rows<'_, f32>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Vec<f64>, out: &mut [f32]));
-dispatch!(horizontal32, horizontal32_avx2, horizontal32_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f32>, lanes: &mut Vec<f32>, out: &mut [f32]));
-dispatch!(vertical64_bytes, vertical64_bytes_avx2, vertical64_bytes_avx512, vertical, (rows: &Rows<'_, u8>, origin: usize, length: usize, axis: &Weights<f64>, out: &mut [f32]));
-dispatch!(vertical64_floats, vertical64_floats_avx2, vertical64_floats_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f64>, out: &mut [f32]));
-dispatch!(vertical32, vertical32_avx2, vertical32_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f32>, out: &mut [f32]));
+dispatch!(horizontal64_bytes, horizontal64_bytes_avx2, horizontal64_bytes_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Lanes<f64>, out: &mut [f32]));
+dispatch!(horizontal64_floats, horizontal64_floats_avx2, horizontal64_floats_avx512, horizontal, (rows: &Rows<'_, f32>, count: usize, c: usize, axis: &Weights<f64>, lanes: &mut Lanes<f64>, out: &mut [f32]));
+dispatch!(horizontal32, horizontal32_avx2, horizontal32_avx512, horizontal, (rows: &Rows<'_, u8>, count: usize, c: usize, axis: &Weights<f32>, lanes: &mut Lanes<f32>, out: &mut [f32]));
+dispatch!(vertical64_bytes, vertical64_bytes_avx2, vertical64_bytes_avx512, vertical, (rows: &Rows<'_, u8>, origin: usize, length: usize, axis: &Weights<f64>, limits: (f32, f32), out: &mut [f32]));
+dispatch!(vertical64_floats, vertical64_floats_avx2, vertical64_floats_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f64>, limits: (f32, f32), out: &mut [f32]));
+dispatch!(vertical32, vertical32_avx2, vertical32_avx512, vertical, (rows: &Rows<'_, f32>, origin: usize, length: usize, axis: &Weights<f32>, limits: (f32, f32), out: &mut [f32]));
