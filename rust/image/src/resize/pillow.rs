@@ -294,9 +294,7 @@ impl Resizer {
                 }
             }
             (true, false) => {
-                for (y, to) in out.chunks_exact_mut(width * c).enumerate() {
-                    horizontal(row(top + y), tables, c, to);
-                }
+                horizontal_rows(|y| row(top + y), tables, c, width * c, out);
             }
             (false, true) => {
                 let columns = &image.data[start + left * c..];
@@ -306,21 +304,15 @@ impl Resizer {
                 reserve(between, height * w * c);
                 let between = &mut between[..height * w * c];
                 vertical(&image.data[start..], stride, &tables.y, 0, w * c, between);
-                for (row, to) in between
-                    .chunks_exact(w * c)
-                    .zip(out.chunks_exact_mut(width * c))
-                {
-                    horizontal(row, tables, c, to);
-                }
+                let row = |y: usize| &between[y * w * c..][..w * c];
+                horizontal_rows(row, tables, c, width * c, out);
             }
             (true, true) => {
                 let (first, end) = tables.y.reach();
                 let length = (end - first) * width * c;
                 reserve(between, length);
                 let between = &mut between[..length];
-                for (y, to) in (first..end).zip(between.chunks_exact_mut(width * c)) {
-                    horizontal(row(y), tables, c, to);
-                }
+                horizontal_rows(|y| row(first + y), tables, c, width * c, between);
                 vertical(between, width * c, &tables.y, first, width * c, out);
             }
         }
@@ -497,11 +489,21 @@ fn vertical_body(
     }
 }
 
-/// One row along x.
-fn horizontal(row: &[u8], tables: &Tables, c: usize, out: &mut [u8]) {
+/// Rows along x, as many of `length` samples as `out` holds; `row(y)` is the source of number y.
+fn horizontal_rows<'a>(
+    row: impl Fn(usize) -> &'a [u8],
+    tables: &Tables,
+    c: usize,
+    length: usize,
+    out: &mut [u8],
+) {
     match &tables.x_rgb {
-        Some(weights) => weights.apply(row, &tables.x.bounds, out),
-        None => horizontal_any(row, tables, c, out),
+        Some(weights) => weights.apply_rows(row, &tables.x.bounds, length, out),
+        None => {
+            for (y, to) in out.chunks_exact_mut(length).enumerate() {
+                horizontal_any(row(y), tables, c, to);
+            }
+        }
     }
 }
 
@@ -563,6 +565,15 @@ mod tests {
                     a.fill(0);
                     weights.apply(&row, &tables.x.bounds, &mut a);
                     prop_assert_eq!(&a, &b);
+                    // Rows in groups and the rest of them, each other pixels than the one before.
+                    let rows: Vec<Vec<u8>> = (0..7u8).map(|y| row.iter().map(|v| v.wrapping_mul(2 * y + 1) ^ y).collect()).collect();
+                    let mut together = vec![0; 7 * a.len()];
+                    weights.apply_rows(|y| &rows[y][..], &tables.x.bounds, a.len(), &mut together);
+                    for (row, found) in rows.iter().zip(together.chunks_exact(a.len())) {
+                        horizontal_body(row, tables, c, &mut b);
+                        prop_assert_eq!(found, &b[..]);
+                    }
+                    horizontal_body(&row, tables, c, &mut b);
                 }
             }
         }

@@ -6,6 +6,12 @@
 
 use super::pillow::Axis;
 
+/// Bytes behind a row that the vector code may read: the rest of its last block and of that block's register.
+const PADDING: usize = 64;
+
+/// Rows that are resized together: their sums fill one register.
+const ROWS: usize = 4;
+
 /// Bits of the low half of a weight.
 #[cfg(target_arch = "x86_64")]
 const LOW_BITS: u32 = 11;
@@ -88,6 +94,70 @@ impl Weights {
         }
     }
 
+    /// Rows along x, `length` samples each into `out`; the weights are fetched once for [`ROWS`] of them.
+    pub(super) fn apply_rows<'a>(
+        &self,
+        row: impl Fn(usize) -> &'a [u8],
+        bounds: &[(usize, usize)],
+        length: usize,
+        out: &mut [u8],
+    ) {
+        let mut y = 0;
+        let mut padded = Vec::new();
+        let mut groups = out.chunks_exact_mut(ROWS * length);
+        for group in &mut groups {
+            self.apply_group(
+                std::array::from_fn(|i| row(y + i)),
+                bounds,
+                &mut padded,
+                group,
+            );
+            y += ROWS;
+        }
+        for to in groups.into_remainder().chunks_exact_mut(length) {
+            self.apply(row(y), bounds, to);
+            y += 1;
+        }
+    }
+
+    /// [`ROWS`] rows along x, one after the other in `out`.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn apply_group(&self, _: [&[u8]; ROWS], _: &[(usize, usize)], _: &mut Vec<u8>, _: &mut [u8]) {
+        unreachable!("no table is made on this machine")
+    }
+
+    /// [`ROWS`] rows along x, one after the other in `out`.
+    #[cfg(target_arch = "x86_64")]
+    fn apply_group(
+        &self,
+        rows: [&[u8]; ROWS],
+        bounds: &[(usize, usize)],
+        padded: &mut Vec<u8>,
+        out: &mut [u8],
+    ) {
+        match self.kind {
+            Kind::Wide => {
+                let width = rows[0].len();
+                let pitch = width + PADDING;
+                padded.clear();
+                for row in rows {
+                    padded.extend_from_slice(row);
+                    padded.extend_from_slice(&[0; PADDING]);
+                }
+                // SAFETY: a table of a kind is made only where the processor has these instructions.
+                unsafe {
+                    x86::wide_rows(padded, pitch, bounds, &self.halves, self.stride, out);
+                }
+            }
+            Kind::Narrow => {
+                let length = out.len() / ROWS;
+                for (row, to) in rows.into_iter().zip(out.chunks_exact_mut(length)) {
+                    self.apply(row, bounds, to);
+                }
+            }
+        }
+    }
+
     /// One row along x.
     #[cfg(not(target_arch = "x86_64"))]
     pub(super) fn apply(&self, _: &[u8], _: &[(usize, usize)], _: &mut [u8]) {
@@ -112,7 +182,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::super::pillow::{HALF, PRECISION_BITS};
-    use super::LOW_BITS;
+    use super::{LOW_BITS, ROWS};
 
     /// The first `N` of `bytes`, zeros where it ends before.
     #[inline(always)]
@@ -250,6 +320,79 @@ mod x86 {
                 _mm256_extracti128_si256::<1>(sums),
             );
             store(sums, pixel);
+        }
+    }
+    /// As [`wide`], for four rows, their results one after the other in `out`.
+    ///
+    /// `rows` holds them `pitch` bytes apart, with [`PADDING`] bytes or more after each. The weights are loaded once for
+    /// all four, and the four sums of each are brought into one register, so rounding and clipping are done once.
+    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    pub(super) fn wide_rows(
+        rows: &[u8],
+        pitch: usize,
+        bounds: &[(usize, usize)],
+        halves: &[i16],
+        stride: usize,
+        out: &mut [u8],
+    ) {
+        assert_eq!(rows.len(), ROWS * pitch);
+        // SAFETY: the array is of the register's size.
+        let spread = unsafe { _mm512_loadu_si512(WIDE_SPREAD.as_ptr().cast()) };
+        let length = out.len() / ROWS;
+        for (x, (&(first, count), halves)) in
+            bounds.iter().zip(halves.chunks_exact(stride)).enumerate()
+        {
+            let blocks = count.div_ceil(8);
+            assert!(first * 3 + blocks * 24 + 8 <= pitch && blocks * 64 <= halves.len());
+            let mut high = [_mm512_setzero_si512(); ROWS];
+            let mut low = [_mm512_setzero_si512(); ROWS];
+            for b in 0..blocks {
+                // SAFETY: a block of weights is two registers long; the last byte read of a row is number
+                // first * 3 + (blocks - 1) * 24 + 31, which the assertion keeps below the pitch.
+                unsafe {
+                    let weights = halves.as_ptr().add(b * 64);
+                    let k_high = _mm512_loadu_si512(weights.cast());
+                    let k_low = _mm512_loadu_si512(weights.add(32).cast());
+                    let samples = rows.as_ptr().add(first * 3 + b * 24);
+                    for i in 0..ROWS {
+                        let bytes = _mm256_loadu_si256(samples.add(i * pitch).cast());
+                        let bytes = _mm512_castsi256_si512(bytes);
+                        let pairs = _mm512_maskz_permutexvar_epi8(WIDE_MASK, spread, bytes);
+                        high[i] = _mm512_dpwssd_epi32(high[i], pairs, k_high);
+                        low[i] = _mm512_dpwssd_epi32(low[i], pairs, k_low);
+                    }
+                }
+            }
+            let sum =
+                |i: usize| _mm512_add_epi32(_mm512_slli_epi32::<{ LOW_BITS }>(high[i]), low[i]);
+            // Each register holds four partial sums of red, green, blue, nothing; two rounds of bringing quarters
+            // together and adding leave the sums of one row in each quarter.
+            let half = |a, b| {
+                _mm512_add_epi32(
+                    _mm512_shuffle_i32x4::<0b01_00_01_00>(a, b),
+                    _mm512_shuffle_i32x4::<0b11_10_11_10>(a, b),
+                )
+            };
+            let (ab, cd) = (half(sum(0), sum(1)), half(sum(2), sum(3)));
+            let all = _mm512_add_epi32(
+                _mm512_shuffle_i32x4::<0b10_00_10_00>(ab, cd),
+                _mm512_shuffle_i32x4::<0b11_01_11_01>(ab, cd),
+            );
+            let all = _mm512_add_epi32(all, _mm512_set1_epi32(HALF));
+            let shifted = _mm512_srai_epi32::<{ PRECISION_BITS }>(all);
+            // Below 0 first: the narrowing takes numbers without a sign.
+            let clipped = _mm512_max_epi32(shifted, _mm512_setzero_si512());
+            let bytes = _mm512_cvtusepi32_epi8(clipped);
+            let pixels = [
+                _mm_extract_epi32::<0>(bytes),
+                _mm_extract_epi32::<1>(bytes),
+                _mm_extract_epi32::<2>(bytes),
+                _mm_extract_epi32::<3>(bytes),
+            ];
+            for (i, pixel) in pixels.into_iter().enumerate() {
+                let to = i * length + 3 * x;
+                out[to..to + 3].copy_from_slice(&pixel.to_le_bytes()[..3]);
+            }
         }
     }
 }
