@@ -12,6 +12,8 @@ __all__ = [
     "CROPS",
     "DECODERS",
     "FILTERS",
+    "IMAGE_FORMATS",
+    "IMAGE_MODES",
     "ORIENTATION_POLICIES",
     "RESIZE_RULES",
     "SQUARE_CROPS",
@@ -30,6 +32,7 @@ __all__ = [
     "frechet_distance_features",
     "frechet_distance_features_moments",
     "hash_file",
+    "inspect_images",
     "kernel_cross_sums",
     "kernel_self_sums",
     "nearest",
@@ -45,6 +48,10 @@ __version__: str
 CROPS: list[str]
 STORES: list[str]
 FILTERS: list[str]
+IMAGE_FORMATS: list[str]
+"""Names of the file formats that are read."""
+IMAGE_MODES: list[str]
+"""How colour is stored in a file: `grey`, `RGB`, `palette` or `CMYK`; alpha is said apart."""
 ALPHA_POLICIES: list[str]
 ORIENTATION_POLICIES: list[str]
 RESIZE_RULES: list[str]
@@ -100,6 +107,25 @@ def read_images(
 
     Raises:
         DataError: names the first item that cannot be read. IndexError: no such item. ValueError: an unknown name.
+    """
+
+def inspect_images(
+    source: Source, items: NDArray[np.int64], threads: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], list[tuple[int, str]]]:
+    """What image files declare of themselves; their pixels are not decoded.
+
+    Args:
+        source: where the images are, encoded or pixels.
+        items: int64 (n,), numbers of items.
+        threads: 0 for all cores.
+
+    Returns:
+        int64 (n, 7): width and height as stored, format (place in `IMAGE_FORMATS`, -1 for pixels), mode (place in
+        `IMAGE_MODES`), bits a sample, whether there is alpha (0 or 1), EXIF orientation (1 to 8); uint64 (n, 2): the
+        XXH3 of the bytes as stored; and (position in `items`, reason) of those that cannot be read, whose rows are 0.
+
+    Raises:
+        IndexError: no such item. KeyboardInterrupt: Ctrl-C.
     """
 
 def resize_images(

@@ -85,6 +85,12 @@ def test_folders_that_are_no_classes_give_no_labels(
 ) -> None:
     one = open_source(write_pngs(tmp_path / "a/only", rgb[:2]).parent)
     assert one.labels is None and one.classes is None
+    for split in ("train", "test"):
+        write_pngs(tmp_path / "c" / split, rgb[:2])
+        write_pngs(tmp_path / "d" / split / "cat", rgb[:1])
+        write_pngs(tmp_path / "d" / split / "dog", rgb[:2])
+    assert open_source(tmp_path / "c").labels is None
+    assert open_source(tmp_path / "d").classes == ["cat", "dog"]
     write_pngs(tmp_path / "b/x", rgb[:2])
     write_pngs(tmp_path / "b", rgb[:2])
     assert open_source(tmp_path / "b").labels is None

@@ -400,6 +400,13 @@ def test_live_references_are_not_cached(private_cache: Path, grey: NDArray[np.ui
     assert feats.shape == (150, 20) and not private_cache.exists()
 
 
+@pytest.mark.parametrize("name", ["arr_0", "images"])
+def test_a_npz_of_images_alone_is_images(tmp_path: Path, grey: NDArray[np.uint8], name: str) -> None:
+    np.savez(tmp_path / "x.npz", **{name: grey})
+    reference = open_reference(tmp_path / "x.npz")
+    assert reference.stored is None and reference.id == open_reference(grey).id
+
+
 def test_the_first_images_are_another_reference(grey: NDArray[np.uint8]) -> None:
     w = Wanted(fake("fake", {"a": 20}), "a")
     few, same = open_reference(grey, 40), open_reference(np.ascontiguousarray(grey[:40]))

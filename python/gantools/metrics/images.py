@@ -22,7 +22,7 @@ from gantools import _native
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
 from gantools.data.sources import array as array_files
 from gantools.data.sources.base import IMAGE_SUFFIXES
-from gantools.data.sources.folder import below_outer_folder
+from gantools.data.sources.folder import SPLITS, below_outer_folder
 from gantools.data.sources.labels import Labels, labels_of
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.live import Call, Items, Run, Stream, is_run, one_by_one
@@ -459,6 +459,8 @@ def _check_kinds(path: Path, what: str, images: int, others: list[str]) -> None:
 def _labels_of_paths(names: Sequence[str]) -> Labels | None:
     """Class numbers and names by the folders of the first level, where every image is in one of several."""
     tails = below_outer_folder([PurePosixPath(name).parts for name in names])
+    if all(len(parts) > 1 and parts[0] in SPLITS for parts in tails):
+        tails = [parts[1:] for parts in tails]  # `train` and `test` are splits, the classes are below them
     if any(len(parts) < 2 for parts in tails) or len({parts[0] for parts in tails}) < 2:
         return None
     return labels_of([parts[0] for parts in tails], "")

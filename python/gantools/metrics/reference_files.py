@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gantools.data.sources.array import IMAGES
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.files import atomic_write
 from gantools.metrics import pickles
@@ -178,7 +179,7 @@ def is_statistics(path: Path) -> bool:
     if path.suffix.lower() != ".npz":
         return False
     with contextlib.suppress(*_DAMAGE), open_npz(path) as z:
-        return "arr_0" not in z or "mu" in z
+        return "mu" in z or "feats" in z or not any(name in z for name in IMAGES)
     return True
 
 

@@ -20,6 +20,7 @@ from gantools.metrics import extractors, inception, passes, protocols, registry
 from gantools.metrics.images import Images as Images
 from gantools.metrics.images import open_source
 from gantools.metrics.pixels import PIXEL_METRICS, PixelOptions, pixel_scores
+from gantools.metrics.preflight import Preflight, compare, from_summary, preflight, summary
 from gantools.metrics.processes import Processes
 from gantools.metrics.references import Reference, Wanted, default_reference, open_reference
 from gantools.metrics.references import take as take_reference
@@ -29,9 +30,6 @@ from gantools.metrics.results import Score, Scores
 from gantools.metrics.source import Source
 from gantools.metrics.tensors import Values
 from gantools.progress import Progress as ProgressBar
-
-#: Below these counts a Frechet distance is dominated by its bias, or still noticeably biased.
-FEW, SOME = 2048, 10_000
 
 #: Called as progress(what, total), gives a callback for every k images done.
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -142,10 +140,12 @@ def score(
         raise ConfigError(f"{', '.join(pixels)} are of all images.", "Leave -n out.")
     paired = any(PIXEL_METRICS[key].paired for key in pixels)
     reference = _reference(asked, source, ref, paired, values)
+    ours_found = preflight(source, count)
+    ours_found.check()
     plan = _load(asked, protocol, weights, device)
     _check(plan, source, reference)
     with Processes() as processes, _progress(progress if processes.first else False) as started:
-        warnings = _warnings(plan, source.label, count, source.shape, reference)
+        warnings, inputs = _look(plan, ours_found, reference)
         _tell(warnings, processes.first)
         theirs = _reference_sides(plan, reference, batch, cache, processes, started)
         ours = _pass(plan.requests(reference=False), source, count, batch, processes, started, "samples")
@@ -165,7 +165,7 @@ def score(
                     count=count,
                 )
         found = processes.share(found)
-    return _scores(found, plan, source.label, count, reference, theirs, batch, warnings)
+    return _scores(found, plan, source.label, count, reference, theirs, batch, warnings, inputs)
 
 
 def score_part(
@@ -211,6 +211,8 @@ def score_part(
     asked = _ask(metrics, extractor, dims, batch, _options(None, None, interval))
     source = open_source(samples, n)
     count = _count(source, n)
+    found = preflight(source, count)
+    found.check()
     plan = _load(asked, protocol, weights, device)
     _check(plan, source, None)
     start, stop = passes.bounds(count, number - 1, of)
@@ -224,7 +226,7 @@ def score_part(
         "count": count,
         "part": number,
         "parts": of,
-        "shape": source.shape,
+        "inputs": summary(found),
         "labels": None if labels is None else labels[start:stop].tolist(),
         "trained_on": source.trained_on,
         "layers_of": [_identity(request.wanted) for request in requests],
@@ -278,12 +280,15 @@ def score_parts(
     notes, taken = _load_parts(files, requests)
     first = notes[0]
     reference = _reference(asked, _Label(first), ref, False, None)
-    shape = None if first["shape"] is None else tuple(first["shape"])
+    try:
+        looked = from_summary(first["samples"], first["inputs"])
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise DataError(f"the note of part 1 is damaged ({e!r}).", "Make the part again.") from e
     labels = None
     if all(note["labels"] is not None for note in notes):
         labels = np.concatenate([np.asarray(note["labels"]) for note in notes])
     with _progress(progress) as started:
-        warnings = _warnings(plan, first["samples"], first["count"], shape, reference)
+        warnings, inputs = _look(plan, looked, reference)
         _tell(warnings, True)
         theirs = _reference_sides(plan, reference, batch, cache, Processes(alone=True), started)
         merged = passes.merge(taken, requests)
@@ -292,7 +297,7 @@ def score_parts(
             for request, t in zip(requests, merged, strict=True)
         }
         found = _compute(plan, sides, theirs, warnings)
-    return _scores(found, plan, first["samples"], first["count"], reference, theirs, batch, warnings)
+    return _scores(found, plan, first["samples"], first["count"], reference, theirs, batch, warnings, inputs)
 
 
 def _options(options: Options | None, seed: int | None, interval: bool) -> Options:
@@ -419,7 +424,7 @@ def _load_parts(
     first = loaded[0][1]
     needed = [_identity(r.wanted) for r in requests]
     for path, note, taken in loaded:
-        same = all(note.get(k) == first.get(k) for k in ("samples", "count", "parts", "shape"))
+        same = all(note.get(k) == first.get(k) for k in ("samples", "count", "parts", "inputs"))
         if not same:
             raise DataError(
                 f"{path}: a part of other samples than {loaded[0][0]}.", "Give the parts of one score only."
@@ -588,6 +593,7 @@ def _scores(
     theirs: Mapping[Wanted, Side],
     batch: int,
     warnings: Sequence[str],
+    inputs: dict[str, Any],
 ) -> Scores:
     counts = [side.statistics.n for side in theirs.values() if side.statistics is not None]
     n_reference = counts[0] if counts else None
@@ -609,7 +615,7 @@ def _scores(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        inputs={},
+        inputs=inputs,
         warnings=tuple(warnings),
     )
 
@@ -688,41 +694,24 @@ def _reference(
     return default_reference(samples)
 
 
-def _warnings(
-    plan: _Plan, label: str, count: int, shape: tuple[int, ...] | None, reference: Reference | None
-) -> list[str]:
-    found = []
+def _look(plan: _Plan, samples: Preflight, reference: Reference | None) -> tuple[list[str], dict[str, Any]]:
+    """Warnings about the images of both sides, and what is kept of them. DataError: an image cannot be read."""
+    theirs = None
+    if reference is not None and reference.source is not None:
+        theirs = preflight(reference.source)
+        theirs.check()
+    stored = None if reference is None else reference.stored
     distances = [task.wanted.dims for task in plan.tasks if task.metric.reference == "statistics"]
-    counts: list[tuple[str, int | None]] = [("samples", count)]
-    if reference is not None:
-        n_reference = len(reference.source) if reference.source is not None else None
-        if reference.stored is not None:
-            n_reference = reference.stored.n
-            if any(entry.protocol is None for entry in reference.stored.entries):
-                found.append(
-                    f"{reference.path} does not say with which weights and protocol it was made; the number is only "
-                    "right if they are those below."
-                )
-        counts.append(("reference images", n_reference))
-    for what, n in counts:
-        if n is None or not distances:
-            continue
-        if n < max(distances):
-            found.append(
-                f"{n:,} {what} for {max(distances)} features: their covariance is singular, and the distance is biased "
-                "upwards. It is exact for these images, but compare it only with others of the same n."
-            )
-        elif n < FEW:
-            found.append(f"only {n:,} {what}: the distance is biased upwards; compare it only with the same n.")
-        elif n < SOME:
-            found.append(f"{n:,} {what}, fewer than the usual {SOME:,}: compare the number only with the same n.")
-    theirs = None if reference is None or reference.source is None else reference.source.shape
-    if shape is not None and theirs is not None and shape[:2] != theirs[:2]:
+    found = compare(samples, theirs, max(distances, default=None), n_reference=None if stored is None else stored.n)
+    if stored is not None and any(entry.protocol is None for entry in stored.entries):
         found.append(
-            f"samples are {shape[0]}x{shape[1]}, the reference {theirs[0]}x{theirs[1]}: the two are resized by "
-            "different factors, which is part of the distance."
+            f"{stored.path} does not say with which weights and protocol it was made; the number is only right if they "
+            "are those below."
         )
-    return found
+    kept = {"samples": summary(samples)}
+    if theirs is not None:
+        kept["reference"] = summary(theirs)
+    return found, kept
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def explain(scores: Scores) -> list[str]:
         "as the number of images grows."
     )
     formats = {side: found_in.get("formats") for side, found_in in scores.inputs.items() if isinstance(found_in, dict)}
-    if any(f and "jpeg" in f for f in formats.values()):
+    if any(f and "JPEG" in f for f in formats.values()):
         found.append("JPEG moves features: the same pictures saved as PNG and as JPEG have a distance of their own.")
     return found
 

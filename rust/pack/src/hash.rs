@@ -19,6 +19,11 @@ pub fn hash_file(path: &Path) -> io::Result<String> {
     }
 }
 
+/// The 128-bit XXH3 hash of bytes in memory.
+pub fn hash_bytes(data: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(data)
+}
+
 pub(crate) fn hex64(hasher: &Xxh3) -> String {
     format!("{:016x}", hasher.digest())
 }

@@ -10,7 +10,7 @@ mod shard;
 mod source;
 mod tar;
 
-pub use hash::{hash_file, Fingerprint};
+pub use hash::{hash_bytes, hash_file, Fingerprint};
 pub use reader::{Encoding, Layout, ReadError, Reader};
 pub use shard::{prepare_shard, Shard, ShardError, Store, Work};
 pub use source::{Fetch, Item, Range, Source};

@@ -7,9 +7,9 @@ use gantools_image as gi;
 use gantools_image::resize::input::{Input, InputResizer, Rule, Square};
 use gantools_pack as pack;
 use gantools_pack::parallel;
-use numpy::ndarray::Array3;
+use numpy::ndarray::{Array2, Array3};
 use numpy::{
-    IntoPyArray, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4,
+    IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4,
     PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
@@ -281,12 +281,120 @@ fn resize_images<'py>(
     })
 }
 
+/// The place of `value` in a table of names.
+fn number_of<T: PartialEq>(value: &T, names: &[(&'static str, T)]) -> i64 {
+    names
+        .iter()
+        .position(|(_, v)| v == value)
+        .map_or(-1, |i| i as i64)
+}
+
+/// A row for each item: width, height, format, mode, bits, alpha, orientation.
+const COLUMNS: usize = 7;
+
+/// What is known of an item that could be read: its row and the hash of its bytes.
+type Inspected = ([i64; COLUMNS], u128);
+
+fn inspect_item(source: &pack::Source, item: usize) -> Result<Inspected, String> {
+    match source.read(item)? {
+        pack::Item::Raw(pixels) => {
+            let mode = if pixels.channels < 3 {
+                gi::Mode::Grey
+            } else {
+                gi::Mode::Rgb
+            };
+            let alpha = pixels.channels % 2 == 0;
+            let row = [
+                pixels.width as i64,
+                pixels.height as i64,
+                -1,
+                number_of(&mode, &gi::Mode::NAMES),
+                8,
+                i64::from(alpha),
+                1,
+            ];
+            Ok((row, pack::hash_bytes(&pixels.data)))
+        }
+        pack::Item::Encoded(data) => {
+            let header = gi::inspect(&data).map_err(|e| e.to_string())?;
+            let row = [
+                header.width as i64,
+                header.height as i64,
+                number_of(&header.format, &gi::Format::NAMES),
+                number_of(&header.mode, &gi::Mode::NAMES),
+                i64::from(header.bits),
+                i64::from(header.alpha),
+                i64::from(header.orientation),
+            ];
+            Ok((row, pack::hash_bytes(&data)))
+        }
+    }
+}
+
+/// Rows, hashes and what could not be read.
+type Table<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray2<u64>>,
+    Vec<(usize, String)>,
+);
+
+#[pyfunction]
+#[pyo3(signature = (source, items, threads=0))]
+fn inspect_images<'py>(
+    py: Python<'py>,
+    source: &Source,
+    items: PyReadonlyArray1<'_, i64>,
+    threads: usize,
+) -> PyResult<Table<'py>> {
+    let items = source.numbers(&items)?;
+    let source = &source.0;
+    let n = items.len();
+    let mut rows = vec![0i64; n * COLUMNS];
+    let mut hashes = vec![0u64; n * 2];
+    let failures = Mutex::new(Vec::new());
+    let mut signal = Ok(());
+    py.detach(|| {
+        let slots: Vec<_> = rows
+            .chunks_exact_mut(COLUMNS)
+            .zip(hashes.chunks_exact_mut(2))
+            .map(Mutex::new)
+            .collect();
+        parallel::for_each(
+            n,
+            parallel::threads(threads),
+            || (),
+            |(), i| match inspect_item(source, items[i]) {
+                Ok((row, hash)) => {
+                    let mut slot = slots[i].lock().expect("each slot is used once");
+                    slot.0.copy_from_slice(&row);
+                    slot.1.copy_from_slice(&[(hash >> 64) as u64, hash as u64]);
+                }
+                Err(e) => failures.lock().expect("no panic while held").push((i, e)),
+            },
+            |_| {
+                signal = Python::attach(|py| py.check_signals());
+                signal.is_ok()
+            },
+        )
+    });
+    signal?;
+    let mut failures = failures.into_inner().expect("no panic while held");
+    failures.sort();
+    let shaped = |e: numpy::ndarray::ShapeError| PyValueError::new_err(e.to_string());
+    let rows = Array2::from_shape_vec((n, COLUMNS), rows).map_err(shaped)?;
+    let hashes = Array2::from_shape_vec((n, 2), hashes).map_err(shaped)?;
+    Ok((rows.into_pyarray(py), hashes.into_pyarray(py), failures))
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(decode, m)?)?;
     m.add_function(wrap_pyfunction!(encode_png, m)?)?;
     m.add_function(wrap_pyfunction!(resize, m)?)?;
     m.add_function(wrap_pyfunction!(read_images, m)?)?;
     m.add_function(wrap_pyfunction!(resize_images, m)?)?;
+    m.add_function(wrap_pyfunction!(inspect_images, m)?)?;
+    m.add("IMAGE_FORMATS", gi::Format::NAMES.map(|(name, _)| name))?;
+    m.add("IMAGE_MODES", gi::Mode::NAMES.map(|(name, _)| name))?;
     m.add("RESIZE_RULES", Rule::NAMES.map(|(name, _)| name))?;
     m.add("SQUARE_CROPS", Square::NAMES.map(|(name, _)| name))?;
     Ok(())

@@ -218,7 +218,7 @@ fn damaged(format: &'static str, reason: impl std::fmt::Display) -> ImageError {
 }
 
 /// The first bytes of a file that is no image, in words a person can use.
-fn describe_start(data: &[u8]) -> String {
+pub(crate) fn describe_start(data: &[u8]) -> String {
     let head = &data[..data.len().min(12)];
     if head
         .iter()
