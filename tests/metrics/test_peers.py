@@ -202,7 +202,7 @@ def ours(two_sets: tuple[list[Path], list[Path]], weights: Path) -> dict[str, fl
     scores = score(
         a[0].parent, ref=b[0].parent, protocol=list(PROTOCOLS), dims=64, weights=weights, device="cpu", cache=False
     )
-    assert all(s.rank == 64 for s in scores)
+    assert all(s.details["rank"] == 64 for s in scores)
     return {s.protocol.name: s.value for s in scores}
 
 

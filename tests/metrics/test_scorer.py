@@ -45,7 +45,7 @@ def torch_fidelitys(samples: Path, reference: Path, weights: Path) -> float:
 def test_fid_equals_torch_fidelitys(celeba: tuple[Path, Path], inception_file: Path) -> None:
     a, b = celeba
     ours = score(a, ref=b, weights=inception_file, device="cpu")
-    assert (ours.n_samples, ours.n_reference, ours.route) == (256, 256, "features")
+    assert (ours.n_samples, ours.n_reference, ours.details["route"]) == (256, 256, "features")
     assert ours.value > 1
     assert ours.value == pytest.approx(torch_fidelitys(a, b, inception_file), rel=1e-5)
 
@@ -185,7 +185,7 @@ def test_few_images_and_other_sizes_are_warned_of(pictures: Pictures, capsys: py
     said = " ".join(s.warnings)
     assert "only 200 samples" in said
     assert "100 reference images for 128 features" in said
-    assert "samples are 28x28, the reference 32x32" in said
+    assert "samples are 28x28 and reference images 32x32" in said
     shown = capsys.readouterr()
     assert all(w in shown.err for w in s.warnings) and shown.out == ""
     assert "resized by different factors" not in " ".join(fd(x, ref=x).warnings)
