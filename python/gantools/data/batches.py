@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools.data.prepared import PreparedSet
+from gantools.device import to_device
 
 # The rest of the GPU's memory is for networks and activations.
 RESIDENT_SHARE = 0.4
@@ -187,8 +188,8 @@ class _Resident:
 
     def finish(self, filled: _Filled) -> Tensor:
         indices, flips, _ = filled
-        pixels = self.images[_to(indices, self.device)]
-        return _as_floats(pixels, None if flips is None else _to(flips, self.device), self.channels_last)
+        pixels = self.images[to_device(indices, self.device)]
+        return _as_floats(pixels, None if flips is None else to_device(flips, self.device), self.channels_last)
 
 
 class _Pinned:
@@ -241,8 +242,3 @@ def _as_floats(pixels: Tensor, flips: Tensor | None, channels_last: bool) -> Ten
     if flips is not None:
         images = torch.where(flips[:, None, None, None], images.flip(3), images)
     return images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-
-
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on `device` without waiting for the GPU's queue to run empty."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

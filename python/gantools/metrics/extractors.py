@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gantools.device import find_device
+from gantools.device import find_device, to_device
 from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.metrics import fashion_classifier, inception, protocols
 from gantools.metrics.images import Source, batches
@@ -96,7 +96,7 @@ class InceptionFeatures:
 
     def __call__(self, batch: NDArray[np.float32]) -> Features:
         """As `Extractor.__call__`."""
-        x = torch.from_numpy(batch).to(self.device, non_blocking=True)
+        x = to_device(torch.from_numpy(batch), self.device)
         found = self._net(x, self._layers, offset=self._rule.offset, scale=self._rule.scale)
         return {name: value.cpu().numpy() for name, value in zip(self._layers, found, strict=True)}
 
@@ -131,7 +131,7 @@ class FashionFeatures:
 
     def __call__(self, batch: NDArray[np.float32]) -> Features:
         """As `Extractor.__call__`. DataError: the images are in colour."""
-        x = torch.from_numpy(batch).to(self.device, non_blocking=True)
+        x = to_device(torch.from_numpy(batch), self.device)
         grey = x @ torch.tensor([0.299, 0.587, 0.114], device=self.device)
         chroma = float((x - grey[..., None]).abs().mean())
         if chroma > self.MAX_CHROMA:

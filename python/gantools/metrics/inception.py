@@ -8,7 +8,6 @@ PyTorch tools have settled on, so their files load as they are.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gantools.device import full_precision
 from gantools.errors import WeightsError
 
 #: Side of the images the network takes.
@@ -284,7 +284,7 @@ class Inception(nn.Module):
         weight = self.fc.weight
         x = x.to(device=weight.device, dtype=weight.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[Layer, Tensor] = {}
-        with _full_precision(x.device):
+        with full_precision(x.device):
             for name, value in self._stages((x - offset) / scale):
                 if name in layers:
                     found[name] = value.float()
@@ -312,20 +312,6 @@ class Inception(nn.Module):
         logits = pooled @ self.fc.weight.T
         yield "logits_unbiased", logits
         yield "logits", logits + self.fc.bias
-
-
-@contextlib.contextmanager
-def _full_precision(device: torch.device) -> Iterator[None]:
-    """Within it, CUDA convolutions and products keep all float32 bits: TF32 moves pooled features by about 1e-3."""
-    if device.type != "cuda":
-        yield
-        return
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

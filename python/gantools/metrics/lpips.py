@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gantools.device import find_device
+from gantools.device import find_device, full_precision
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError, unknown_name
 from gantools.metrics.images import open_source
-from gantools.metrics.inception import _full_precision
 from gantools.metrics.networks import backbones
 from gantools.metrics.networks.files import WeightsFile, load_state, read_state
 from gantools.metrics.weights import sha256_of
@@ -177,7 +176,7 @@ class Lpips:
                 "Resize both sides of the pairs alike, and say so with the number.",
             )
         total = torch.zeros(len(x), device=self.device)
-        with _full_precision(self.device):
+        with full_precision(self.device):
             for weight, a, b in zip(self._linear, self._units(x), self._units(y), strict=True):
                 total += torch.einsum("nchw,c->nhw", (a - b).square(), weight).mean((1, 2))
         return total

@@ -13,6 +13,8 @@ from gantools.metrics.intervals import Interval
 #: Version of the JSON that `Scores.to_json` writes; fields are only ever added within a version.
 JSON_VERSION = 1
 FORMAT = "gantools-scores"
+#: Details that are in the JSON alone: in a table they would hide the rest.
+HIDDEN = frozenset({"mean_term", "kernel", "model_sha256", "slope", "r_squared"})
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _notes(score: Score) -> str:
     plain = {k: v for k, v in score.details.items() if isinstance(v, str | int | float) and not isinstance(v, bool)}
     shown = []
     for key, value in plain.items():
-        if key.startswith("n_") or key == "mean_term":
+        if key in HIDDEN:
             continue
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         shown.append(text if key == "route" else f"{key.replace('_', ' ')} {text}")

@@ -566,7 +566,9 @@ def _compute(
                     details=value.details,
                 )
             )
-        warnings += _after(task, values)
+        said = _after(task, values)
+        _tell(said, True)
+        warnings += said
     return scores
 
 

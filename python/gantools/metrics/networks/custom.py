@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gantools.device import full_precision
 from gantools.errors import ConfigError, MetricError, WeightsError
-from gantools.metrics.inception import _full_precision
 from gantools.metrics.weights import sha256_of
 
 #: Suffixes of the files that can be opened.
@@ -64,7 +64,7 @@ class TorchNetwork:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised float32 (n, 3, size, size) -> float32 (n, d). MetricError: it gives something else."""
-        with _evaluating(self._module), _full_precision(self.device):
+        with _evaluating(self._module), full_precision(self.device):
             out = self._module(x.to(self.device))
         return _checked(out, len(x), self.label).float()
 

@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gantools.device import full_precision, to_device
 from gantools.errors import ConfigError
-from gantools.metrics.inception import _full_precision
 from gantools.metrics.networks import vgg16, vit
 from gantools.metrics.networks.backbones import VGG16
 from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, open_network
@@ -139,9 +139,9 @@ class NetworkFeatures:
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """As `Extractor.__call__`."""
-        x = torch.from_numpy(batch).to(self.device, non_blocking=True)
+        x = to_device(torch.from_numpy(batch), self.device)
         x = ((x - self._shift) / self._scale).permute(0, 3, 1, 2).contiguous()
-        with _full_precision(self.device), torch.no_grad():
+        with full_precision(self.device), torch.no_grad():
             found: NDArray[np.float32] = self._network(x).float().cpu().numpy()
         return dict.fromkeys(self.layers, found)
 
