@@ -4,6 +4,7 @@ mod blobs;
 mod hash;
 mod npy;
 pub mod parallel;
+mod planes;
 mod pool;
 mod reader;
 mod shard;

@@ -13,6 +13,7 @@ use gantools_image::{AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer
 use memmap2::Mmap;
 use rayon::prelude::*;
 
+use crate::planes::{self, float};
 use crate::{blobs, npy, pool, Store};
 
 /// Results smaller than this are made on the calling thread: waking others would take longer.
@@ -70,16 +71,6 @@ pub enum ReadError {
         /// What it should be.
         expected: usize,
     },
-}
-
-/// v / 127.5 - 1, with the rounding of that division.
-///
-/// A product and its correction vectorise to a fraction of the division's time; a test compares all 256 values.
-fn float(v: u8) -> f32 {
-    const HIGH: f32 = f32::from_bits((1.0_f32 / 127.5).to_bits() - 1);
-    const LOW: f32 = (1.0 / 127.5 - HIGH as f64) as f32;
-    let x = f32::from(v);
-    x * HIGH + x * LOW - 1.0
 }
 
 /// The order of the values of a batch of floats.
@@ -246,15 +237,9 @@ impl Reader {
                     }
                 }
                 (Layout::Nchw, false) if channels == 3 => {
-                    // One pass over the pixels: twice as fast as one for each channel.
                     let (red, rest) = out.split_at_mut(height * width);
                     let (green, blue) = rest.split_at_mut(height * width);
-                    let planes = red.iter_mut().zip(green).zip(blue);
-                    for (((r, g), b), from) in planes.zip(image.chunks_exact(3)) {
-                        *r = table[usize::from(from[0])];
-                        *g = table[usize::from(from[1])];
-                        *b = table[usize::from(from[2])];
-                    }
+                    planes::split(image, [red, green, blue]);
                 }
                 (Layout::Nchw, _) => {
                     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
@@ -497,13 +482,6 @@ mod tests {
                 let expected = if flip[k] { mirrored } else { pixels }(i as usize);
                 assert_eq!(flipped[part], expected);
             }
-        }
-    }
-
-    #[test]
-    fn a_float_is_rounded_as_the_division() {
-        for v in 0..=255 {
-            assert_eq!(float(v), f32::from(v) / 127.5 - 1.0);
         }
     }
 
