@@ -127,7 +127,9 @@ def everything(a: Path, b: Path, weights: Path, batch: int) -> dict[str, Callabl
     def ours(protocol: str) -> Callable[[], object]:
         def once() -> object:
             with contextlib.redirect_stderr(io.StringIO()):
-                return score(a, ref=b, protocol=protocol, weights=weights, device="cpu", cache=False, batch=batch).value
+                # Without intervals, which the others do not have.
+                options = {"weights": weights, "device": "cpu", "cache": False, "batch": batch, "interval": False}
+                return score(a, ref=b, protocol=protocol, **options).value
 
         return once
 

@@ -39,6 +39,9 @@ WIDTHS: dict[Layer, int] = {
     "logits": CLASSES,
 }
 BATCH_NORM_EPS = 1e-3
+#: Images that a processor takes at a time, for each of its threads: with more, what is passed on from layer to layer
+#: leaves its caches, which costs a quarter of the time.
+CPU_IMAGES = 4
 
 #: Where in the network a layer is taken, in the names of the original graph's blocks.
 PLACES: dict[Layer, str] = {
@@ -282,6 +285,10 @@ class Inception(nn.Module):
         if x.ndim != 4 or x.shape[1:] != (3, SIZE, SIZE):
             raise ValueError(f"images must be (n, 3, {SIZE}, {SIZE}) or (n, {SIZE}, {SIZE}, 3), not {tuple(x.shape)}")
         weight = self.fc.weight
+        few = CPU_IMAGES * torch.get_num_threads()
+        if weight.device.type == "cpu" and len(x) > few:
+            parts = [self.forward(x[i : i + few], layers, offset=offset, scale=scale) for i in range(0, len(x), few)]
+            return [torch.cat(found) for found in zip(*parts, strict=True)]
         x = x.to(device=weight.device, dtype=weight.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[Layer, Tensor] = {}
         with full_precision(x.device):
