@@ -17,6 +17,7 @@ from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, 
 from gantools.metrics import references
 from gantools.metrics.images import open_source
 from gantools.metrics.protocols import Input
+from gantools.metrics.registry import Options
 from gantools.metrics.results import Scores
 from gantools.metrics.scorer import score
 
@@ -48,6 +49,48 @@ def test_fid_equals_torch_fidelitys(celeba: tuple[Path, Path], inception_file: P
     assert (ours.n_samples, ours.n_reference, ours.details["route"]) == (256, 256, "features")
     assert ours.value > 1
     assert ours.value == pytest.approx(torch_fidelitys(a, b, inception_file), rel=1e-5)
+
+
+def test_all_numbers_of_one_call_are_torch_fidelitys(
+    celeba: tuple[Path, Path], inception_file: Path, tmp_path: Path
+) -> None:
+    import torch_fidelity
+
+    for name, folder in zip("ab", celeba, strict=True):
+        (tmp_path / name).mkdir()
+        for file in sorted(folder.iterdir())[:64]:
+            (tmp_path / name / file.name).symlink_to(file)
+    theirs = torch_fidelity.calculate_metrics(
+        input1=str(tmp_path / "a"),
+        input2=str(tmp_path / "b"),
+        fid=True,
+        kid=True,
+        kid_subset_size=50,
+        isc=True,
+        prc=True,
+        feature_extractor="inception-v3-compat",
+        feature_layer_prc="2048",
+        cuda=False,
+        cache=False,
+        verbose=False,
+        save_cpu_ram=True,
+        feature_extractor_weights_path=str(inception_file),
+    )
+    ours = score(
+        tmp_path / "a",
+        ref=tmp_path / "b",
+        metrics=("fid", "kid", "is", "prc"),
+        weights=inception_file,
+        device="cpu",
+        options=Options(kid_subset_size=50),
+    )
+    # Covariances of 64 images are singular: torch-fidelity adds up the rounding noise of their zeros.
+    assert ours["fid"].value == pytest.approx(theirs["frechet_inception_distance"], abs=1e-4)
+    assert ours["kid"].value == pytest.approx(theirs["kernel_inception_distance_mean"], abs=1e-6)
+    assert ours["kid"].details["std"] == pytest.approx(theirs["kernel_inception_distance_std"], abs=1e-6)
+    assert ours["is"].value == pytest.approx(theirs["inception_score_mean"], abs=1e-5)
+    assert ours["is"].details["std"] == pytest.approx(theirs["inception_score_std"], abs=1e-5)
+    assert (ours["precision"].value, ours["recall"].value) == (theirs["precision"], theirs["recall"])
 
 
 def test_fid_of_other_sizes_equals_torch_fidelitys(
