@@ -4,10 +4,10 @@
 
 Makes a prepared set, one `.npy` file and a folder of PNGs of the same synthetic images, checks that all give the same
 tensors, and prints images per second (best of the repeats, each way in turn so that a loaded machine slows all alike)
-with the ratio of ours. Everything is in the page cache. The folder is read by torch's DataLoader with two workers, only
-`--few` images of it, for it is slow; its workers' start is not counted. `--jpegs` takes as many images
-out of an archive (CelebA's) and reads them in the same way as training scripts do that prepare nothing: decode, resize
-and crop each time.
+with the ratio of ours. Everything is in the page cache. The folder is read by torch's DataLoader with two workers, and
+by webdataset from tars, only `--few` images of it, for that is slow; their workers' start is not counted. `--jpegs`
+takes as many images out of an archive (CelebA's) and reads them in the same way as training scripts do that prepare
+nothing: decode, resize and crop each time.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+import webdataset
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -75,6 +77,23 @@ class Folder(torch.utils.data.Dataset):  # type: ignore[type-arg]
                 image = image.resize((SIDE, SIDE), box=(left, top, left + side, top + side))
             pixels = np.array(image)
         return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
+
+
+def floats(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
+
+
+def web(folder: Path, batch: int) -> Iterable[object]:
+    """The PNGs as four shards for webdataset, shuffled by shards and in a buffer, as its documentation has it."""
+    files = sorted((folder / "png").rglob("*.png"))
+    for shard in range(4):
+        with tarfile.open(folder / f"web-{shard}.tar", "w") as archive:
+            for file in files[shard::4]:
+                archive.add(file, file.name)
+    shards = [str(folder / f"web-{shard}.tar") for shard in range(4)]
+    data = webdataset.WebDataset(shards, shardshuffle=4, workersplitter=webdataset.split_by_worker)
+    data = data.shuffle(1000).decode("rgb8").to_tuple("png").map_tuple(floats).batched(batch)
+    return webdataset.WebLoader(data, batch_size=None, num_workers=2, persistent_workers=True)
 
 
 def main() -> None:
@@ -145,10 +164,14 @@ def main() -> None:
         if args.jpegs:
             unzip(args.jpegs, folder / "jpeg", args.few)
             folders["DataLoader over JPEGs, resized, 2 workers"] = folder / "jpeg"
-        for title, place in folders.items():
-            loader = torch.utils.data.DataLoader(
+        loaders: dict[str, Iterable[object]] = {
+            title: torch.utils.data.DataLoader(
                 Folder(place), batch_size=args.batch, shuffle=True, num_workers=2, persistent_workers=True
             )
+            for title, place in folders.items()
+        }
+        loaders["webdataset over tars of PNGs, 2 workers"] = web(folder, args.batch)
+        for title, loader in loaders.items():
             for _ in loader:  # starts the workers
                 pass
             speed[title] = 0.0
