@@ -269,3 +269,17 @@ def test_differences_are_explained(scored: Scores, sides: Any, tmp_path: Path) -
         read_result(tmp_path / "r.json")
     text = " ".join(explain(scored))
     assert "torch-fidelity" in text and "150 samples" in text and "precision: share of samples" in text
+
+
+def test_a_process_with_one_image_still_scores(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for name in "xy":
+        np.save(tmp_path / f"{name}.npy", rng.integers(0, 255, (3, 28, 28, 1), dtype=np.uint8))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "gantools"]
+    arguments = ["--fd", "--extractor", "fashion-mnist", "--json", "--device", "cpu"]
+    files = [str(tmp_path / "x.npy"), "--ref", str(tmp_path / "y.npy")]
+    done = subprocess.run([*command, "score", *files, *arguments], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    alone = score(tmp_path / "x.npy", ref=tmp_path / "y.npy", metrics=("fd",), extractor="fashion-mnist", device="cpu")
+    (one,) = json.loads(done.stdout)["scores"]
+    assert one["value"] == pytest.approx(alone.value, rel=1e-4)

@@ -149,9 +149,9 @@ def score(
         _tell(warnings, processes.first)
         theirs = _reference_sides(plan, reference, batch, cache, processes, started)
         ours = _pass(plan.requests(reference=False), source, count, batch, processes, started, "samples")
-        sides = {request.wanted: _side(request, taken, source) for request, taken in ours}
         found = []
-        if processes.first:
+        if processes.first:  # the others have only their parts
+            sides = {request.wanted: _side(taken, source) for request, taken in ours}
             found = _compute(plan, sides, theirs, warnings)
             if pixels:
                 found += pixel_scores(
@@ -471,7 +471,7 @@ def _tell(warnings: Sequence[str], first: bool) -> None:
             print(f"warning: {text}", file=sys.stderr)
 
 
-def _side(request: passes.Request, taken: passes.Taken, source: Source) -> Side:
+def _side(taken: passes.Taken, source: Source) -> Side:
     labels = _labels(source)
     return Side(taken.statistics(), taken.features, None if labels is None else labels[: taken.moments.n])
 
@@ -500,7 +500,6 @@ def _pass(
     mine = passes.take(requests, part, stop - start, batch, started(what, stop - start))
     if processes.world > 1:
         parts = processes.gather(passes.pack(mine))
-        # The others compute nothing with it, but need counts to say them.
         mine = passes.merge([passes.unpack(p) for p in parts], requests) if parts else mine
     return list(zip(requests, mine, strict=True))
 
@@ -520,7 +519,7 @@ def _reference_sides(
     if reference.source is not None and reference.stored is None and processes.world > 1:
         source = reference.source
         taken = _pass(requests, source, len(source), batch, processes, started, "reference")
-        return {r.wanted: Side(t.statistics(), t.features, labels) for r, t in taken}
+        return {r.wanted: Side(t.statistics(), t.features, labels) for r, t in taken if processes.first}
     kept = [r.wanted for r in requests if r.keep]
     # Statistics are asked for where a metric takes them: a file of features alone need not have them.
     plain = [w for w in dict.fromkeys(t.wanted for t in plan.tasks) if _needs_statistics(plan, w)]
