@@ -23,10 +23,31 @@ from gantools.files import atomic_write
 from gantools.metrics.extractors import Extractor, features
 from gantools.metrics.frechet import Statistics
 from gantools.metrics.protocols import Input
-from gantools.metrics.references import Wanted
 from gantools.metrics.source import Source
 
 PART_FORMAT, PART_VERSION = "gantools-score-part", 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Features to take statistics of: one layer of an extractor.
+
+    Attributes:
+        extractor: what computes them; with its protocol and weights.
+        layer: one of `extractor.layers`.
+    """
+
+    extractor: Extractor
+    layer: str
+
+    def __post_init__(self) -> None:
+        if self.layer not in self.extractor.layers:
+            raise ValueError(f"the extractor gives {', '.join(self.extractor.layers)}, not {self.layer}")
+
+    @property
+    def dims(self) -> int:
+        """Width of the features."""
+        return self.extractor.layers[self.layer]
 
 
 @dataclass(frozen=True)
@@ -98,28 +119,32 @@ def take(
     """
     networks: list[Extractor] = list({id(r.wanted.extractor): r.wanted.extractor for r in requests}.values())
     place = {id(e): i for i, e in enumerate(networks)}
-    moments = [_native.Moments(r.wanted.dims) for r in requests]
-    kept: list[list[NDArray[np.float32]] | None] = [[] for _ in requests]
-    if n:
-        with contextlib.closing(features(networks, source, n, batch)) as stream:
-            for found in stream:
-                for i, request in enumerate(requests):
-                    values = found[place[id(request.wanted.extractor)]][request.wanted.layer]
-                    moments[i].update(values)
-                    pieces = kept[i]
-                    if pieces is not None:
-                        pieces.append(values)
-                        if not request.keep and moments[i].n > moments[i].d:
-                            kept[i] = None
-                if advance is not None:
-                    advance(len(next(iter(found[0].values()))))
-    return [Taken(m, _joined(pieces, m.d)) for m, pieces in zip(moments, kept, strict=True)]
-
-
-def _joined(pieces: list[NDArray[np.float32]] | None, width: int) -> NDArray[np.float32] | None:
-    if pieces is None:
-        return None
-    return np.concatenate(pieces) if pieces else np.zeros((0, width), np.float32)
+    taken = []
+    for request in requests:
+        d = request.wanted.dims
+        few = request.keep or n <= d
+        taken.append(Taken(_native.Moments(d), np.empty((n, d), np.float32) if few else None))
+    if n == 0:
+        return taken
+    done = 0
+    with contextlib.closing(features(networks, source, n, batch)) as stream:
+        for found in stream:
+            count = len(next(iter(found[0].values())))
+            for request, one in zip(requests, taken, strict=True):
+                values = found[place[id(request.wanted.extractor)]][request.wanted.layer]
+                try:
+                    one.moments.update(values)
+                except MetricError as e:  # it knows the row of the batch, not whose it is
+                    w = request.wanted
+                    raise MetricError(
+                        f"{source.label}: {w.extractor.name} features of layer {w.layer} are not finite.", e.hint
+                    ) from e
+                if one.features is not None:
+                    one.features[done : done + count] = values
+            done += count
+            if advance is not None:
+                advance(count)
+    return taken
 
 
 def merge(parts: Sequence[Sequence[Taken]], requests: Sequence[Request]) -> list[Taken]:

@@ -23,9 +23,10 @@ from gantools.cache import cache_folder
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
 from gantools.metrics import extractors as extractors_module
-from gantools.metrics.extractors import Extractor, features
-from gantools.metrics.frechet import Collector, Statistics
+from gantools.metrics import passes
+from gantools.metrics.frechet import Statistics
 from gantools.metrics.images import Images, Npz, Prepared, Source, open_source
+from gantools.metrics.passes import Wanted as Wanted
 from gantools.metrics.reference_files import FORMAT as FORMAT
 from gantools.metrics.reference_files import FORMAT_VERSION as FORMAT_VERSION
 from gantools.metrics.reference_files import (
@@ -148,46 +149,7 @@ def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
     return reference
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Features to take statistics of: one layer of an extractor.
-
-    Attributes:
-        extractor: what computes them; with its protocol and weights.
-        layer: one of `extractor.layers`.
-    """
-
-    extractor: Extractor
-    layer: str
-
-    def __post_init__(self) -> None:
-        if self.layer not in self.extractor.layers:
-            raise ValueError(f"the extractor gives {', '.join(self.extractor.layers)}, not {self.layer}")
-
-    @property
-    def dims(self) -> int:
-        """Width of the features."""
-        return self.extractor.layers[self.layer]
-
-
 def collect(
-    wanted: Sequence[Wanted],
-    source: Source,
-    n: int,
-    batch: int,
-    advance: Callable[[int], None] | None = None,
-) -> list[Statistics]:
-    """The statistics of the first `n` images of `source`, for each of `wanted`, from one pass over the images.
-
-    `advance(k)` is called after every k images.
-
-    Raises:
-        DataError: an image cannot be read. MetricError: fewer than 2 images, or features that are not finite.
-    """
-    return collect_all(wanted, (), source, n, batch, advance)[0]
-
-
-def collect_all(
     wanted: Sequence[Wanted],
     kept: Sequence[Wanted],
     source: Source,
@@ -195,26 +157,27 @@ def collect_all(
     batch: int,
     advance: Callable[[int], None] | None = None,
 ) -> tuple[list[Statistics], list[NDArray[np.float32]]]:
-    """As `collect`, and float32 (n, dims) for each of `kept`, from the same pass."""
-    networks = list({id(w.extractor): w.extractor for w in (*wanted, *kept)}.values())
-    place = {id(e): i for i, e in enumerate(networks)}
-    collectors = [Collector(w.dims) for w in wanted]
-    whole = [np.empty((n, w.dims), np.float32) for w in kept]
-    done = 0
-    with contextlib.closing(features(networks, source, n, batch)) as stream:
-        for found in stream:
-            for w, collector in zip(wanted, collectors, strict=True):
-                collector.add(found[place[id(w.extractor)]][w.layer])
-            count = len(next(iter(found[0].values())))
-            for w, array in zip(kept, whole, strict=True):
-                array[done : done + count] = found[place[id(w.extractor)]][w.layer]
-            done += count
-            if advance is not None:
-                advance(count)
-    for w, array in zip(kept, whole, strict=True):
-        if not np.isfinite(array).all():
-            raise MetricError(f"{source.label}: {w.extractor.name} features of layer {w.layer} are not finite.")
-    return [collector.statistics() for collector in collectors], whole
+    """Of the first `n` images of `source` the statistics of `wanted` and the features of `kept`, from one pass.
+
+    Args:
+        wanted: of which features the mean and covariance are wanted.
+        kept: of which the features themselves are.
+        source: the images.
+        n: how many of them.
+        batch: images at a time.
+        advance: called with k after every k images.
+
+    Returns:
+        A `Statistics` for each of `wanted`, float32 (n, dims) for each of `kept`.
+
+    Raises:
+        DataError: an image cannot be read. MetricError: fewer than 2 images, or features that are not finite.
+    """
+    layers = list(dict.fromkeys((*wanted, *kept)))
+    requests = [passes.Request(w, w in kept) for w in layers]
+    taken = dict(zip(layers, passes.take(requests, source, n, batch, advance), strict=True))
+    arrays = [array for w in kept if (array := taken[w].features) is not None]
+    return [taken[w].statistics() for w in wanted], arrays
 
 
 def statistics_of(
@@ -292,12 +255,7 @@ def take(
     if missing or lacking:
         advance = None if started is None else started(n)
         asked, keep = [statistics[i] for i in missing], [kept[i] for i in lacking]
-        # Without features to keep the pass is that of `collect`.
-        made, arrays = (
-            collect_all(asked, keep, source, n, batch, advance)
-            if keep
-            else (collect(asked, source, n, batch, advance), [])
-        )
+        made, arrays = collect(asked, keep, source, n, batch, advance)
         for i, one in zip(missing, made, strict=True):
             found[i] = one
             if cache:
@@ -361,7 +319,7 @@ def _stored(
         # ADM's files have images beside the statistics, for precision and recall.
         n = len(reference.source)
         advance = None if started is None else started(n)
-        return found, collect_all((), kept, reference.source, n, batch, advance)[1]
+        return found, collect((), kept, reference.source, n, batch, advance)[1]
     return found, [file.features(w.extractor, w.layer, needed_by) for w in kept]
 
 

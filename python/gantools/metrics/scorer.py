@@ -19,10 +19,11 @@ from gantools.errors import ConfigError, DataError, MetricError
 from gantools.metrics import extractors, inception, passes, protocols, registry
 from gantools.metrics.images import Images as Images
 from gantools.metrics.images import open_source
+from gantools.metrics.passes import Wanted
 from gantools.metrics.pixels import PIXEL_METRICS, PixelOptions, pixel_scores
 from gantools.metrics.preflight import Preflight, compare, from_summary, preflight, summary
 from gantools.metrics.processes import Processes
-from gantools.metrics.references import Reference, Wanted, default_reference, open_reference
+from gantools.metrics.references import Reference, default_reference, open_reference
 from gantools.metrics.references import take as take_reference
 from gantools.metrics.registry import Metric, Options, Side
 from gantools.metrics.results import Protocol as Protocol
@@ -293,7 +294,7 @@ def score_parts(
         theirs = _reference_sides(plan, reference, batch, cache, Processes(alone=True), started)
         merged = passes.merge(taken, requests)
         sides = {
-            request.wanted: Side(t.statistics() if t.moments.n >= 2 else None, t.features, labels)
+            request.wanted: Side(t.statistics(), t.features, labels)
             for request, t in zip(requests, merged, strict=True)
         }
         found = _compute(plan, sides, theirs, warnings)
@@ -316,7 +317,6 @@ class _Asked:
 
     metrics: tuple[Metric, ...]
     uses: Mapping[str, Sequence[tuple[Metric, str]]]
-    batch: int
     options: Options
 
 
@@ -349,7 +349,7 @@ def _ask(
         raise ConfigError(
             f"none of {', '.join(m.key for m in asked)} takes another extractor.", "Leave --extractor out, or add fd."
         )
-    return _Asked(tuple(asked), uses, batch, options)
+    return _Asked(tuple(asked), uses, options)
 
 
 def _load(
