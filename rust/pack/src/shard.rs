@@ -137,7 +137,7 @@ fn as_pixels(
             i,
             guarded(preparer, |preparer| {
                 let item = source.read(items[i])?;
-                prepare_item(preparer, &item, i, work, out)
+                prepare_item(preparer, item, i, work, out)
             }),
         );
     };
@@ -175,8 +175,9 @@ fn encoded(
             i,
             guarded(preparer, |preparer| {
                 let item = source.read(items[i])?;
-                let size = prepare_item(preparer, &item, i, work, out)?;
-                Ok((size, encode(item, out, work)?))
+                let original = (work.store == Store::Original).then(|| item.clone());
+                let size = prepare_item(preparer, item, i, work, out)?;
+                Ok((size, encode(original, out, work)?))
             }),
         );
     };
@@ -233,32 +234,32 @@ fn guarded<T>(
 
 fn prepare_item(
     preparer: &mut Preparer,
-    item: &Item,
+    item: Item,
     i: usize,
     work: Work<'_>,
     out: &mut [u8],
 ) -> Result<(usize, usize), String> {
     let region = work.regions.map(|regions| &regions[i]);
     match item {
-        Item::Encoded(bytes) => preparer.encoded(bytes, work.policy, region, out),
-        Item::Raw(pixels) => preparer.raw(pixels.clone(), work.policy, region, out),
+        Item::Encoded(bytes) => preparer.encoded(&bytes, work.policy, region, out),
+        Item::Raw(pixels) => preparer.raw(pixels, work.policy, region, out),
     }
     .map_err(|e| e.to_string())
 }
 
-/// What is stored of an item whose prepared pixels are `pixels`.
-fn encode(item: Item, pixels: &[u8], work: Work<'_>) -> Result<Vec<u8>, String> {
+/// What is stored of an item whose prepared pixels are `pixels`; `original` is the item, where that is to be stored.
+fn encode(original: Option<Item>, pixels: &[u8], work: Work<'_>) -> Result<Vec<u8>, String> {
     let policy = work.policy;
     let prepared = || {
         let channels = policy.decode.channels;
         Pixels::new(policy.width, policy.height, channels, pixels.to_vec())
     };
-    match (work.store, item) {
-        (Store::Jpeg, _) => prepared().and_then(|image| encode_jpeg(&image)),
-        (Store::Original, Item::Encoded(bytes)) => Ok(bytes),
+    match original {
+        Some(Item::Encoded(bytes)) => Ok(bytes),
         // What was never encoded has no bytes of its own.
-        (Store::Original, Item::Raw(pixels)) => encode_png(&pixels),
-        _ => prepared().and_then(|image| encode_png(&image)),
+        Some(Item::Raw(pixels)) => encode_png(&pixels),
+        None if work.store == Store::Jpeg => prepared().and_then(|image| encode_jpeg(&image)),
+        None => prepared().and_then(|image| encode_png(&image)),
     }
     .map_err(|e| e.to_string())
 }

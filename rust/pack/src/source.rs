@@ -92,6 +92,7 @@ enum Method {
 }
 
 /// An item as read.
+#[derive(Clone)]
 pub enum Item {
     /// The bytes of an image file.
     Encoded(Vec<u8>),
