@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -62,6 +63,38 @@ def test_fast_is_near_exact(side, size, subsampling, progressive, tmp_path):
     assert 0 < error.max() <= 8
     # Of 4:2:2 libjpeg cannot keep the full chroma, as it does of 4:2:0, where each block is decoded twice as large.
     assert error.mean() < (1.5 if subsampling == 1 else 0.5)
+
+
+def drafted(data: bytes, by: int, size: int) -> np.ndarray:
+    """The centre of a JPEG that libjpeg-turbo decodes at 1/by of its size, resized; all of it by Pillow."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft(None, (image.width // by, image.height // by))
+        image = image.convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).astype(int)
+
+
+@pytest.mark.parametrize(
+    "options", [{"subsampling": s} for s in (0, 1, 2)] + [{"optimize": True}, {"progressive": True}]
+)
+@pytest.mark.parametrize(("shape", "size", "by"), [((512, 512), 64, 2), ((512, 640), 32, 4), ((1040, 1024), 32, 8)])
+def test_fast_is_what_pillow_gives_at_the_reduced_size(shape, size, by, options, tmp_path):
+    photos = [photo(*shape, seed) for seed in range(2)]
+    photos.append(photos[0].convert("L"))
+    files = [jpeg(p, restart_marker_blocks=n, **options) for n, p in enumerate(photos)]
+    _, fast = both(tmp_path, files, size, filter="lanczos", crop="center")
+    for data, got in zip(files, fast, strict=True):
+        np.testing.assert_array_equal(got, drafted(data, by, size))
+
+
+def test_fast_is_what_pillow_gives_of_real_photographs(test_data, tmp_path):
+    with zipfile.ZipFile(test_data / "data/celeba/img_align_celeba.zip") as z:
+        files = [z.read(name) for name in sorted(n for n in z.namelist() if n.endswith(".jpg"))[:200]]
+    _, fast = both(tmp_path, files, 22)
+    for data, got in zip(files, fast, strict=True):
+        np.testing.assert_array_equal(got, drafted(data, 2, 22))
 
 
 @pytest.mark.parametrize(("side", "size"), [(1024, 256), (1023, 128), (511, 64), (178, 64)])

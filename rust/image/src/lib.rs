@@ -3,6 +3,9 @@
 //! Pixels are 8-bit, interleaved, row-major (HWC). Everything that can change a pixel is decided here, once, so that
 //! preparation and scoring agree.
 
+#[macro_use]
+mod dispatch;
+
 mod colour;
 mod crop;
 mod decode;

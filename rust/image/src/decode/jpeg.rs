@@ -1,7 +1,9 @@
-//! JPEG by libjpeg-turbo: the accurate inverse DCT and smooth ("fancy") chroma upsampling, as in Pillow and OpenCV.
+//! JPEG as libjpeg-turbo decodes it: the accurate inverse DCT and smooth ("fancy") chroma upsampling, as in Pillow and
+//! OpenCV. Plain baseline files, most of those there are, take a shorter way to the same samples, [`super::baseline`].
 
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
+use super::baseline::BaselineDecoder;
 use super::{damaged, Limit};
 use crate::colour::adobe_cmyk_to_rgb;
 use crate::{ImageError, Pixels};
@@ -10,12 +12,11 @@ use crate::{ImageError, Pixels};
 const SCAN_LIMIT: u32 = 500;
 
 /// Memory kept from one image to the next, at most; larger images are rare and pay for their own.
-const KEPT_MEMORY: usize = 128 << 20;
+pub(super) const KEPT_MEMORY: usize = 128 << 20;
 
 #[derive(Default)]
 pub(super) struct JpegDecoder {
-    // Made on first use; kept, because making one costs as much as decoding a small image.
-    decompressor: Option<Decompressor>,
+    baseline: BaselineDecoder,
     /// The memory of an earlier image. Fresh memory costs a page fault for every 4 KiB.
     spare: Vec<u8>,
 }
@@ -36,16 +37,50 @@ impl JpegDecoder {
         limit: Limit,
         reduction: impl FnOnce(usize, usize) -> usize,
     ) -> Result<Jpeg, ImageError> {
-        // After some errors (a marker of impossible length) a decompressor refuses every later file, so one that failed
-        // is not used again.
-        let mut decompressor = match self.decompressor.take() {
-            Some(d) => d,
-            None => new_decompressor().map_err(bad)?,
+        // A decompressor that is used again keeps the tables of the file before, which one without tables would then be
+        // decoded with, and after some errors refuses every later file. A new one costs a thousandth of a small image.
+        let mut decompressor = new_decompressor().map_err(bad)?;
+        let header = decompressor.read_header(data).map_err(bad)?;
+        let full = limit.check(header.width as u64, header.height as u64)?;
+        // A lossless JPEG has no DCT that could be taken at fewer points.
+        let by = match header.is_lossless {
+            true => 1,
+            false => reduction(full.0, full.1),
         };
-        let samples = std::mem::take(&mut self.spare);
-        let jpeg = decode_with(&mut decompressor, samples, data, limit, reduction)?;
-        self.decompressor = Some(decompressor);
-        Ok(jpeg)
+        let factor = ScalingFactor::new(1, by);
+        decompressor.set_scaling_factor(factor).map_err(bad)?;
+        let (width, height) = (factor.scale(full.0), factor.scale(full.1));
+        let format = match header.colorspace {
+            Colorspace::Gray => PixelFormat::GRAY,
+            Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
+            _ => PixelFormat::RGB,
+        };
+        let pitch = width * format.size();
+        let mut samples = std::mem::take(&mut self.spare);
+        // Only growth is cleared; what is there is overwritten.
+        samples.resize(height * pitch, 0);
+        let known = matches!(header.colorspace, Colorspace::Gray | Colorspace::YCbCr);
+        let done = known && self.baseline.decode(data, by, full, &mut samples).is_some();
+        if !done {
+            let image = Image {
+                pixels: &mut samples[..],
+                width,
+                pitch,
+                height,
+                format,
+            };
+            decompressor.decompress(data, image).map_err(bad)?;
+        }
+        let (channels, samples) = match format {
+            PixelFormat::GRAY => (1, samples),
+            PixelFormat::CMYK => (3, adobe_cmyk_to_rgb(&samples)),
+            _ => (3, samples),
+        };
+        Ok(Jpeg {
+            pixels: Pixels::new(width, height, channels, samples)?,
+            full,
+            by,
+        })
     }
 
     /// Keeps the memory of an image for the next one.
@@ -58,8 +93,7 @@ impl JpegDecoder {
 
 fn bad(error: turbojpeg::Error) -> ImageError {
     match error {
-        // The size of a file of tables only: -1, or with a used decompressor that of the image before and, when it is
-        // decoded, this error.
+        // The size of a file of tables only, -1.
         turbojpeg::Error::IntegerOverflow(_) => {
             damaged("JPEG", "TurboJPEG error: JPEG datastream contains no image")
         }
@@ -73,48 +107,56 @@ fn new_decompressor() -> turbojpeg::Result<Decompressor> {
     Ok(decompressor)
 }
 
-/// Decodes into `samples`, whatever it holds.
-fn decode_with(
-    decompressor: &mut Decompressor,
-    mut samples: Vec<u8>,
-    data: &[u8],
-    limit: Limit,
-    reduction: impl FnOnce(usize, usize) -> usize,
-) -> Result<Jpeg, ImageError> {
-    let header = decompressor.read_header(data).map_err(bad)?;
-    let full = limit.check(header.width as u64, header.height as u64)?;
-    // A lossless JPEG has no DCT that could be taken at fewer points.
-    let by = match header.is_lossless {
-        true => 1,
-        false => reduction(full.0, full.1),
-    };
-    let factor = ScalingFactor::new(1, by);
-    decompressor.set_scaling_factor(factor).map_err(bad)?;
-    let (width, height) = (factor.scale(full.0), factor.scale(full.1));
-    let format = match header.colorspace {
-        Colorspace::Gray => PixelFormat::GRAY,
-        Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
-        _ => PixelFormat::RGB,
-    };
-    let pitch = width * format.size();
-    // Only growth is cleared; what is there is overwritten.
-    samples.resize(height * pitch, 0);
-    let image = Image {
-        pixels: &mut samples[..],
-        width,
-        pitch,
-        height,
-        format,
-    };
-    decompressor.decompress(data, image).map_err(bad)?;
-    let (channels, samples) = match format {
-        PixelFormat::GRAY => (1, samples),
-        PixelFormat::CMYK => (3, adobe_cmyk_to_rgb(&samples)),
-        _ => (3, samples),
-    };
-    Ok(Jpeg {
-        pixels: Pixels::new(width, height, channels, samples)?,
-        full,
-        by,
-    })
+#[cfg(test)]
+mod tests {
+    use turbojpeg::Compressor;
+
+    use super::*;
+
+    const SIZE: usize = 40;
+
+    fn file(optimize: bool, quality: i32) -> Vec<u8> {
+        let pixels: Vec<u8> = (0..3 * SIZE * SIZE).map(|i| (i * i / 97) as u8).collect();
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_optimize(optimize).unwrap();
+        compressor.set_quality(quality).unwrap();
+        let image = Image {
+            pixels: &pixels[..],
+            width: SIZE,
+            pitch: 3 * SIZE,
+            height: SIZE,
+            format: PixelFormat::RGB,
+        };
+        compressor.compress_to_vec(image).unwrap()
+    }
+
+    /// The file without its segments of one kind.
+    fn without(data: &[u8], marker: u8) -> Vec<u8> {
+        let (mut at, mut kept) = (2, data[..2].to_vec());
+        while data[at + 1] != 0xda {
+            let end = at + 2 + usize::from(u16::from_be_bytes([data[at + 2], data[at + 3]]));
+            if data[at + 1] != marker {
+                kept.extend(&data[at..end]);
+            }
+            at = end;
+        }
+        [&kept, &data[at..]].concat()
+    }
+
+    #[test]
+    fn a_file_does_not_take_tables_of_the_file_before() {
+        let mut decoder = JpegDecoder::default();
+        let mut decode = |data: &[u8]| {
+            let jpeg = decoder.decode(data, Limit(1 << 20), |_, _| 1);
+            jpeg.map(|jpeg| jpeg.pixels.data)
+        };
+        let whole = file(false, 60);
+        let want = decode(&whole).unwrap();
+        // Without Huffman tables, as in Motion JPEG, those of T.81, annex K.3, hold.
+        for _ in 0..2 {
+            decode(&file(true, 95)).unwrap();
+            assert_eq!(decode(&without(&whole, 0xc4)).unwrap(), want);
+            assert!(decode(&without(&whole, 0xdb)).is_err());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
 
+mod baseline;
 mod bmp;
 mod gif;
 mod jpeg;
