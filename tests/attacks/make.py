@@ -160,6 +160,9 @@ def special() -> dict[str, bytes]:
         "segment-of-length-0.jpg": jpeg[:2] + b"\xff\xe1\0\0" + jpeg[2:],
         "segment-of-length-1.jpg": jpeg[:2] + b"\xff\xe1\0\1" + jpeg[2:],
         "no-tables.jpg": jpeg[:2] + jpeg[jpeg.find(b"\xff\xc0") :],
+        # As frames of Motion JPEG, for which the tables of the standard hold.
+        "no-huffman-tables.jpg": (jpeg[: jpeg.find(b"\xff\xc4")] + jpeg[jpeg.find(b"\xff\xda") :]),
+        "other-huffman-tables.jpg": saved(picture(), "JPEG", quality=35, optimize=True),
         "sampling-0.jpg": (lambda at: jpeg[: at + 11] + b"\0" + jpeg[at + 12 :])(jpeg.find(b"\xff\xc0")),
         "components-255.jpg": (lambda at: jpeg[: at + 9] + b"\xff" + jpeg[at + 10 :])(jpeg.find(b"\xff\xc0")),
         "frame-outside.gif": gif.replace(b",\0\0\0\0", b",\xff\xff\xff\xff", 1),

@@ -178,7 +178,15 @@ mod x86 {
 
     /// The operations that are called alike for both registers.
     macro_rules! lanes {
-        ($kind:ty, $register:ty, $width:literal, load: $load:ident, set32: $set32:ident, mullo: $mullo:ident, madd: $madd:ident, low16: $low16:ident, high16: $high16:ident, add: $add:ident, sub: $sub:ident, sra: $sra:ident, packs: $packs:ident, low32: $low32:ident, high32: $high32:ident, low64: $low64:ident, high64: $high64:ident, zero: $zero:ident, max: $max:ident, adds: $adds:ident, subs: $subs:ident, above: $above:ident, or: $or:ident, mask: $mask:ident) => {
+        (
+            $kind:ty, $register:ty, $width:literal,
+            load: $load:ident, set32: $set32:ident, mullo: $mullo:ident, madd: $madd:ident,
+            low16: $low16:ident, high16: $high16:ident, add: $add:ident, sub: $sub:ident,
+            sra: $sra:ident, packs: $packs:ident, low32: $low32:ident, high32: $high32:ident,
+            low64: $low64:ident, high64: $high64:ident, zero: $zero:ident, max: $max:ident,
+            adds: $adds:ident, subs: $subs:ident, above: $above:ident, or: $or:ident,
+            mask: $mask:ident
+        ) => {
             impl Lanes for $kind {
                 type Short = $register;
                 type Long = $register;
