@@ -133,6 +133,17 @@ def main() -> None:
             data.gather_float(index, out.numpy())
             return out
 
+        flips = np.random.default_rng(2).random(args.batch) < 0.5
+
+        def ours_mirrored(index: NDArray[np.int64]) -> torch.Tensor:
+            return torch.from_numpy(data.gather_float(index, flip=flips[: len(index)]))
+
+        def numpy_mirrored(index: NDArray[np.int64]) -> torch.Tensor:
+            pixels, flip = mapped[index], flips[: len(index)]
+            pixels[flip] = pixels[flip, :, ::-1]
+            return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+
+        assert torch.equal(ours_mirrored(parts[0]), numpy_mirrored(parts[0]))
         ways: dict[str, Callable[[NDArray[np.int64]], object]] = {
             "gantools gather_float": lambda index: torch.from_numpy(data.gather_float(index)),
             "gantools gather_float, channels_last": ours_last,
@@ -140,12 +151,14 @@ def main() -> None:
             "numpy fancy index + torch": numpy_way,
             "numpy fancy index + torch, channels_last": numpy_last,
             "numpy fancy index + numpy": numpy_only,
+            "gantools gather_float, half mirrored": ours_mirrored,
+            "numpy fancy index + torch, half mirrored": numpy_mirrored,
             "gantools gather, bytes only": data.gather,
             "numpy fancy index, bytes only": lambda index: mapped[index],
         }
         reference = numpy_way(parts[0])
         for title, way in ways.items():
-            if "bytes" not in title:
+            if "bytes" not in title and "mirrored" not in title:
                 assert torch.equal(torch.as_tensor(way(parts[0])), reference), title
         speed = dict.fromkeys(ways, 0.0)
         for _ in range(args.repeat):

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod hash;
+mod mirror;
 mod npy;
 pub mod parallel;
 mod planes;

@@ -13,6 +13,7 @@ use gantools_image::{AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer
 use memmap2::Mmap;
 use rayon::prelude::*;
 
+use crate::mirror::mirror;
 use crate::planes::{self, float};
 use crate::{blobs, npy, pool, Store};
 
@@ -110,6 +111,8 @@ impl Encoding {
 thread_local! {
     /// The decoder of a reading thread, and memory for one image.
     static DECODER: RefCell<(Preparer, Vec<u8>)> = RefCell::default();
+    /// Memory of a reading thread for a mirrored image.
+    static MIRRORED: RefCell<Vec<u8>> = RefCell::default();
 }
 
 /// Where the images of a shard are in its file.
@@ -191,16 +194,10 @@ impl Reader {
         flip: Option<&[bool]>,
         out: &mut [u8],
     ) -> Result<(), ReadError> {
-        let channels = self.shape[2];
-        let row = self.shape[1] * channels;
+        let [_, width, channels] = self.shape;
         self.each(indices, flip, out, |image, flipped, out| {
             if flipped {
-                for (from, to) in image.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
-                    let pixels = from.chunks_exact(channels).rev();
-                    for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
-                        to.copy_from_slice(from);
-                    }
-                }
+                mirror(image, width, channels, out);
             } else {
                 out.copy_from_slice(image);
             }
@@ -218,47 +215,35 @@ impl Reader {
         let [height, width, channels] = self.shape;
         // For values that do not lie side by side, which do not vectorise.
         let table: [f32; 256] = std::array::from_fn(|v| float(v as u8));
-        self.each(indices, flip, out, |image, flipped, out| {
-            match (layout, flipped) {
-                (Layout::Nhwc, false) => {
-                    for (to, from) in out.iter_mut().zip(image) {
-                        *to = float(*from);
-                    }
+        let convert = |image: &[u8], out: &mut [f32]| match layout {
+            Layout::Nhwc => {
+                for (to, from) in out.iter_mut().zip(image) {
+                    *to = float(*from);
                 }
-                (Layout::Nhwc, true) => {
-                    let row = width * channels;
-                    for (from, to) in image.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
-                        let pixels = from.chunks_exact(channels).rev();
-                        for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
-                            for (to, from) in to.iter_mut().zip(from) {
-                                *to = table[usize::from(*from)];
-                            }
-                        }
-                    }
-                }
-                (Layout::Nchw, false) if channels == 3 => {
-                    let (red, rest) = out.split_at_mut(height * width);
-                    let (green, blue) = rest.split_at_mut(height * width);
-                    planes::split(image, [red, green, blue]);
-                }
-                (Layout::Nchw, _) => {
-                    for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
-                        let rows = image.chunks_exact(width * channels);
-                        for (from, to) in rows.zip(plane.chunks_exact_mut(width)) {
-                            let values = from[channel..].iter().step_by(channels);
-                            if flipped {
-                                for (to, from) in to.iter_mut().rev().zip(values) {
-                                    *to = table[usize::from(*from)];
-                                }
-                            } else {
-                                for (to, from) in to.iter_mut().zip(values) {
-                                    *to = table[usize::from(*from)];
-                                }
-                            }
-                        }
+            }
+            Layout::Nchw if channels == 3 => {
+                let (red, rest) = out.split_at_mut(height * width);
+                let (green, blue) = rest.split_at_mut(height * width);
+                planes::split(image, [red, green, blue]);
+            }
+            Layout::Nchw => {
+                for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
+                    let values = image[channel..].iter().step_by(channels);
+                    for (to, from) in plane.iter_mut().zip(values) {
+                        *to = table[usize::from(*from)];
                     }
                 }
             }
+        };
+        self.each(indices, flip, out, |image, flipped, out| {
+            if !flipped {
+                return convert(image, out);
+            }
+            MIRRORED.with_borrow_mut(|mirrored| {
+                mirrored.resize(image.len(), 0);
+                mirror(image, width, channels, mirrored);
+                convert(mirrored, out);
+            });
         })
     }
 
