@@ -99,6 +99,35 @@ class Case:
                 Image.fromarray(img).save(buffer, format="png", compress_level=0, optimize=False)
                 z.writestr(f"{i // 1000:05d}/img{i:08d}.png", buffer.getbuffer())
 
+    def opencv(self) -> None:
+        """OpenCV's own resampling, the mean of areas: other pixels, but what is commonly done with it."""
+        import cv2
+
+        cv2.setNumThreads(1)
+        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
+        for i, name in enumerate(self.names):
+            image = cv2.cvtColor(cv2.imread(str(self.folder / name)), cv2.COLOR_BGR2RGB)
+            side = min(image.shape[:2])
+            top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+            image = image[top : top + side, left : left + side]
+            out[i] = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        np.save(self.work / "opencv.npy", out)
+
+    def torchvision(self) -> None:
+        """torchvision's decoder and its antialiased resampling of tensors."""
+        import torch
+        from torchvision.io import ImageReadMode, decode_image
+        from torchvision.transforms.v2 import functional
+
+        torch.set_num_threads(1)
+        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
+        for i, name in enumerate(self.names):
+            image = decode_image(str(self.folder / name), ImageReadMode.RGB)
+            image = functional.center_crop(image, [min(image.shape[1:])] * 2)
+            image = functional.resize(image, [self.size, self.size], antialias=True)
+            out[i] = image.permute(1, 2, 0).numpy()
+        np.save(self.work / "torchvision.npy", out)
+
     def decode_only(self) -> None:
         import simplejpeg
 
@@ -156,6 +185,10 @@ def run(case: Case, repeat: int) -> None:
         "Pillow -> npy": case.pillow,
         "dataset_tool loop -> zip": case.dataset_tool,
     }
+    if installed("opencv-python-headless"):
+        methods["OpenCV, area -> npy"] = case.opencv
+    if installed("torchvision"):
+        methods["torchvision, bilinear -> npy"] = case.torchvision
     if installed("datago"):
         methods["datago"] = case.datago
     if installed("simplejpeg"):
@@ -192,7 +225,7 @@ def main() -> None:
     )
     parser.add_argument("--repeat", type=int, default=5)
     args = parser.parse_args()
-    names = ("pillow", "numpy", "simplejpeg", "datago")
+    names = ("pillow", "numpy", "simplejpeg", "datago", "opencv-python-headless", "torchvision")
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names if installed(n))
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; gantools {_native.__version__}, "
