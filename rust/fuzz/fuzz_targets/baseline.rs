@@ -49,7 +49,9 @@ fuzz_target!(|input: &[u8]| {
     };
     DECODER.with_borrow_mut(|decoder| {
         for _ in 0..2 {
-            let got = decoder.decode(&data, &options).expect("libjpeg-turbo takes it");
+            let got = decoder
+                .decode(&data, &options)
+                .expect("libjpeg-turbo takes it");
             assert!(got.data == want, "other samples");
         }
     });

@@ -4,7 +4,7 @@
 #![no_main]
 
 use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy};
-use gantools_pack::{Encoding, Reader, Store};
+use gantools_pack::{Encoding, Layout, Reader, Store};
 use libfuzzer_sys::fuzz_target;
 
 const POLICY: PixelPolicy = PixelPolicy {
@@ -32,8 +32,12 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(reader) = Reader::open(&shards, [2, 3, 1], encoding) {
             let indices: Vec<i64> = (0..reader.len() as i64).collect();
             let mut out = vec![0; indices.len() * reader.image_len()];
-            let read = reader.gather(&indices, None, &mut out);
+            let flip: Vec<bool> = indices.iter().map(|i| i % 2 == 1).collect();
+            let read = reader.gather(&indices, Some(&flip), &mut out);
             assert!(read.is_ok() || encoding.is_some());
+            let mut floats = vec![0.0; out.len()];
+            let again = reader.gather_float(&indices, Some(&flip), Layout::Nhwc, &mut floats);
+            assert_eq!(read.is_ok(), again.is_ok());
         }
     }
 });
