@@ -13,6 +13,8 @@ mod encode;
 mod error;
 mod inspect;
 mod orientation;
+#[cfg(target_arch = "x86_64")]
+pub mod permute;
 mod pixels;
 mod policy;
 mod region;

@@ -33,41 +33,28 @@ pub(crate) fn mirror(image: &[u8], width: usize, channels: usize, out: &mut [u8]
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use gantools_image::permute::{load, shuffles, store, Permutation, Shuffles, BYTES, PIXELS};
 
-    /// Pixels taken at a time: three registers of sixteen bytes.
-    const PIXELS: usize = 16;
-
-    /// For target register `r` and source register `k`: which bytes go where; others become 0.
-    const SHUFFLES: [[[i8; PIXELS]; 3]; 3] = {
-        let mut found = [[[-1; PIXELS]; 3]; 3];
+    /// The last pixel first.
+    const MIRRORED: Shuffles = {
+        let mut sources = [0; BYTES];
         let mut at = 0;
-        while at < 3 * PIXELS {
-            let from = 3 * (PIXELS - 1 - at / 3) + at % 3;
-            found[at / PIXELS][from / PIXELS][at % PIXELS] = (from % PIXELS) as i8;
+        while at < BYTES {
+            sources[at] = 3 * (PIXELS - 1 - at / 3) + at % 3;
             at += 1;
         }
-        found
+        shuffles(sources)
     };
 
     /// As many whole blocks of RGB pixels as there are, the first to the end; returns their pixels. The slices are equally
     /// long.
     #[target_feature(enable = "ssse3")]
     pub(super) fn mirror(from: &[u8], to: &mut [u8]) -> usize {
-        let (blocks, _) = from.as_chunks::<{ 3 * PIXELS }>();
-        let (_, targets) = to.as_rchunks_mut::<{ 3 * PIXELS }>();
-        // SAFETY: all loads and stores are of arrays of the register's size, or of thirds of such a block.
-        unsafe {
-            let shuffles = SHUFFLES.map(|of| of.map(|s| _mm_loadu_si128(s.as_ptr().cast())));
-            for (block, target) in blocks.iter().zip(targets.iter_mut().rev()) {
-                let (block, target) = (block.as_ptr(), target.as_mut_ptr());
-                let parts = [0, 1, 2].map(|k| _mm_loadu_si128(block.add(k * PIXELS).cast()));
-                for (r, of) in shuffles.iter().enumerate() {
-                    let [x, y, z] = [0, 1, 2].map(|k: usize| _mm_shuffle_epi8(parts[k], of[k]));
-                    let bytes = _mm_or_si128(_mm_or_si128(x, y), z);
-                    _mm_storeu_si128(target.add(r * PIXELS).cast(), bytes);
-                }
-            }
+        let (blocks, _) = from.as_chunks::<BYTES>();
+        let (_, targets) = to.as_rchunks_mut::<BYTES>();
+        let permutation = Permutation::new(&MIRRORED);
+        for (block, target) in blocks.iter().zip(targets.iter_mut().rev()) {
+            store(permutation.apply(load(block)), target);
         }
         blocks.len() * PIXELS
     }

@@ -37,20 +37,19 @@ pub(crate) fn split(image: &[u8], planes: [&mut [f32]; 3]) {
 mod x86 {
     use std::arch::x86_64::*;
 
+    use gantools_image::permute::{load, shuffles, Permutation, Shuffles, BYTES, PIXELS};
+
     use super::{HIGH, LOW};
 
-    /// Pixels taken at a time: three registers of sixteen bytes.
-    const PIXELS: usize = 16;
-
-    /// For channel `c` and register `k` of a block: which of its bytes go where; others become 0.
-    const SHUFFLES: [[[i8; PIXELS]; 3]; 3] = {
-        let mut found = [[[-1; PIXELS]; 3]; 3];
+    /// The three channels one after the other.
+    const PLANES: Shuffles = {
+        let mut sources = [0; BYTES];
         let mut at = 0;
-        while at < 3 * PIXELS {
-            found[at % 3][at / PIXELS][at / 3] = (at % PIXELS) as i8;
+        while at < BYTES {
+            sources[at] = at % PIXELS * 3 + at / PIXELS;
             at += 1;
         }
-        found
+        shuffles(sources)
     };
 
     /// Eight bytes, the lower ones of the register, as floats.
@@ -72,25 +71,17 @@ mod x86 {
         green: &mut [f32],
         blue: &mut [f32],
     ) -> usize {
-        let (blocks, _) = image.as_chunks::<{ 3 * PIXELS }>();
+        let (blocks, _) = image.as_chunks::<BYTES>();
         let (red, _) = red.as_chunks_mut::<PIXELS>();
         let (green, _) = green.as_chunks_mut::<PIXELS>();
         let (blue, _) = blue.as_chunks_mut::<PIXELS>();
-        // SAFETY: all loads and stores are of arrays of the register's size, or of halves and thirds of such a block.
-        unsafe {
-            let shuffles = SHUFFLES.map(|of| of.map(|s| _mm_loadu_si128(s.as_ptr().cast())));
-            let planes = red.iter_mut().zip(green).zip(blue);
-            for (block, ((r, g), b)) in blocks.iter().zip(planes) {
-                let from = block.as_ptr();
-                let parts = [
-                    _mm_loadu_si128(from.cast()),
-                    _mm_loadu_si128(from.add(PIXELS).cast()),
-                    _mm_loadu_si128(from.add(2 * PIXELS).cast()),
-                ];
-                for (of, to) in shuffles.iter().zip([r, g, b]) {
-                    let [x, y, z] = [0, 1, 2].map(|k: usize| _mm_shuffle_epi8(parts[k], of[k]));
-                    let bytes = _mm_or_si128(_mm_or_si128(x, y), z);
-                    let to = to.as_mut_ptr();
+        let permutation = Permutation::new(&PLANES);
+        let planes = red.iter_mut().zip(green).zip(blue);
+        for (block, ((r, g), b)) in blocks.iter().zip(planes) {
+            for (bytes, to) in permutation.apply(load(block)).into_iter().zip([r, g, b]) {
+                let to = to.as_mut_ptr();
+                // SAFETY: sixteen floats are stored, as many as the array has.
+                unsafe {
                     _mm256_storeu_ps(to, floats(bytes));
                     _mm256_storeu_ps(to.add(8), floats(_mm_srli_si128::<8>(bytes)));
                 }

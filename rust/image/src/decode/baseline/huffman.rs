@@ -18,7 +18,6 @@ pub(super) struct Block(pub(super) [i16; 128]);
 pub(super) type Slots = [u8; 128];
 
 /// The code words of one table.
-#[derive(Clone)]
 struct Codes {
     /// For everything that [`SHORT`] bits can be: `length << 8 | symbol` of their first code word, 0 if that is longer.
     short: [u16; 1 << SHORT],
@@ -122,7 +121,7 @@ impl DcTable {
 /// - 4: the zeros before the first value;
 /// - 7: the second value, the last of the coefficients that it advances; 0 if there is only one;
 /// - 8: the first value. It is stored after the second: in the same place if there is only one.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Entry(u32);
 
 /// The block ends behind the values.
@@ -241,10 +240,10 @@ pub(super) struct Bits<'a> {
 impl<'a> Bits<'a> {
     /// `data` has to go on for eight bytes behind the last that is meant; they may be read, and what they give is for
     /// the caller to refuse, by [`Bits::position`].
-    pub(super) fn new(data: &'a [u8], at: usize) -> Self {
+    pub(super) fn new(data: &'a [u8]) -> Self {
         Self {
             data,
-            at,
+            at: 0,
             buffer: 0,
             count: 0,
         }

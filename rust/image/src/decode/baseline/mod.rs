@@ -108,7 +108,7 @@ impl BaselineDecoder {
             .collect();
         let tables = tables?;
         let mut scan = Scan {
-            bits: Bits::new(&self.scan, 0),
+            bits: Bits::new(&self.scan),
             ends: &self.ends,
             segment: 0,
             left: interval,

@@ -42,25 +42,23 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{BLUE, GREEN_BLUE, GREEN_RED, HALF, RED};
+    use crate::permute::{shuffles, store, Permutation, Shuffles, BYTES, PIXELS};
 
-    /// Pixels at a time: a register of 16-bit numbers.
-    const PIXELS: usize = 16;
-
-    /// For register `k` of a block of pixels and channel `c`: which of its bytes go where; others become 0.
-    const SHUFFLES: [[[i8; PIXELS]; 3]; 3] = {
-        let mut found = [[[-1; PIXELS]; 3]; 3];
+    /// Three planes pixel by pixel.
+    const INTERLEAVED: Shuffles = {
+        let mut sources = [0; BYTES];
         let mut at = 0;
-        while at < 3 * PIXELS {
-            found[at / PIXELS][at % 3][at % PIXELS] = (at / 3) as i8;
+        while at < BYTES {
+            sources[at] = at % 3 * PIXELS + at / 3;
             at += 1;
         }
-        found
+        shuffles(sources)
     };
 
     /// As many whole blocks as there are; returns their pixels.
     #[target_feature(enable = "avx2")]
     pub(super) fn row(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) -> usize {
-        let blocks = out.as_chunks_mut::<{ 3 * PIXELS }>().0;
+        let blocks = out.as_chunks_mut::<BYTES>().0;
         let [y, cb, cr] = [y, cb, cr].map(|plane| plane.as_chunks::<PIXELS>().0);
         let count = blocks.len();
         let all = |v: i32| _mm256_set1_epi16(v as i16);
@@ -73,39 +71,32 @@ mod x86 {
         let blue = BLUE - (1 << 16);
         let green = _mm256_set1_epi32((GREEN_RED << 16) | (-GREEN_BLUE & 0xffff));
         let half = _mm256_set1_epi32(HALF);
-        // SAFETY: all loads and stores are of arrays of the register's size, or of thirds of such a block.
-        unsafe {
-            let shuffles = SHUFFLES.map(|of| of.map(|s| _mm_loadu_si128(s.as_ptr().cast())));
-            for (((to, y), cb), cr) in blocks.iter_mut().zip(y).zip(cb).zip(cr) {
-                let wide = |from: &[u8; PIXELS]| {
-                    _mm256_cvtepu8_epi16(_mm_loadu_si128(from.as_ptr().cast()))
-                };
-                let y = wide(y);
-                let cb = _mm256_sub_epi16(wide(cb), all(128));
-                let cr = _mm256_sub_epi16(wide(cr), all(128));
-                let r = _mm256_add_epi16(_mm256_add_epi16(y, cr), scaled(cr, RED));
-                let b = _mm256_add_epi16(cb, _mm256_add_epi16(cb, scaled(cb, blue)));
-                let b = _mm256_add_epi16(y, b);
-                let sums = |pairs| {
-                    let sum = _mm256_add_epi32(_mm256_madd_epi16(pairs, green), half);
-                    _mm256_srai_epi32::<16>(sum)
-                };
-                let g = _mm256_packs_epi32(
-                    sums(_mm256_unpacklo_epi16(cb, cr)),
-                    sums(_mm256_unpackhi_epi16(cb, cr)),
-                );
-                let g = _mm256_add_epi16(_mm256_sub_epi16(y, cr), g);
-                let planes = [r, g, b].map(|v| {
-                    let (low, high) = (_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
-                    _mm_packus_epi16(low, high)
-                });
-                let to = to.as_mut_ptr();
-                for (k, of) in shuffles.iter().enumerate() {
-                    let [r, g, b] = [0, 1, 2].map(|c: usize| _mm_shuffle_epi8(planes[c], of[c]));
-                    let bytes = _mm_or_si128(_mm_or_si128(r, g), b);
-                    _mm_storeu_si128(to.add(k * PIXELS).cast(), bytes);
-                }
-            }
+        let permutation = Permutation::new(&INTERLEAVED);
+        let wide = |from: &[u8; PIXELS]| {
+            // SAFETY: a register is read from an array of its size.
+            _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+        };
+        for (((to, y), cb), cr) in blocks.iter_mut().zip(y).zip(cb).zip(cr) {
+            let y = wide(y);
+            let cb = _mm256_sub_epi16(wide(cb), all(128));
+            let cr = _mm256_sub_epi16(wide(cr), all(128));
+            let r = _mm256_add_epi16(_mm256_add_epi16(y, cr), scaled(cr, RED));
+            let b = _mm256_add_epi16(cb, _mm256_add_epi16(cb, scaled(cb, blue)));
+            let b = _mm256_add_epi16(y, b);
+            let sums = |pairs| {
+                let sum = _mm256_add_epi32(_mm256_madd_epi16(pairs, green), half);
+                _mm256_srai_epi32::<16>(sum)
+            };
+            let g = _mm256_packs_epi32(
+                sums(_mm256_unpacklo_epi16(cb, cr)),
+                sums(_mm256_unpackhi_epi16(cb, cr)),
+            );
+            let g = _mm256_add_epi16(_mm256_sub_epi16(y, cr), g);
+            let planes = [r, g, b].map(|v| {
+                let (low, high) = (_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+                _mm_packus_epi16(low, high)
+            });
+            store(permutation.apply(planes), to);
         }
         count * PIXELS
     }
