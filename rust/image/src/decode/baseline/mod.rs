@@ -50,11 +50,10 @@ pub(super) struct BaselineDecoder {
 }
 
 /// A component and its part in an MCU.
-struct Part {
+struct Part<'a> {
     h: usize,
     v: usize,
-    dc: usize,
-    ac: usize,
+    tables: (&'a DcTable, &'a AcTable),
     transform: Transform,
     /// Samples of a row of MCUs, across and down.
     width: usize,
@@ -90,24 +89,27 @@ impl BaselineDecoder {
             0 => mcus,
             n => n,
         };
-        self.make_tables(&frame)?;
-        self.unstuff(frame.scan, mcus.div_ceil(interval))?;
-
         let size = 8 / by;
-        let parts: Vec<Part> = frame
+        self.make_tables(&frame);
+        let parts: Option<Vec<Part>> = frame
             .components
             .iter()
-            .map(|c| part(c, &luma, size, across))
-            .collect();
-        let tables: Option<Vec<_>> = parts
-            .iter()
-            .map(|part| {
-                let dc = self.dc[part.dc].as_ref()?.table.as_ref()?;
-                Some((dc, self.ac[part.ac].as_ref()?.table.as_ref()?))
+            .map(|c| {
+                let dc = self.dc[c.dc].as_ref()?.table.as_ref()?;
+                let ac = self.ac[c.ac].as_ref()?.table.as_ref()?;
+                Some(part(c, &luma, (dc, ac), size, across))
             })
             .collect();
-        let tables = tables?;
+        let parts = parts?;
+        unstuff(
+            frame.scan,
+            mcus.div_ceil(interval),
+            &mut self.scan,
+            &mut self.ends,
+        )?;
         let mut scan = Scan {
+            parts: &parts,
+            across,
             bits: Bits::new(&self.scan),
             ends: &self.ends,
             segment: 0,
@@ -133,7 +135,7 @@ impl BaselineDecoder {
         let mut lines = out.chunks_exact_mut(columns * channels);
         for y in 0..down {
             let turn = y % picture.turns;
-            mcu_row(&mut scan, &parts, &tables, across, picture.planes, turn)?;
+            scan.mcu_row(picture.planes, turn)?;
             let known = (y + 1) * parts[0].rows;
             let ready = match picture.turns {
                 2 if y + 1 < down => known - 1,
@@ -147,46 +149,15 @@ impl BaselineDecoder {
         scan.ends_well().then_some(())
     }
 
-    /// Copies the entropy-coded data of a scan without its stuffed bytes, if it has as many segments as it should and an
-    /// EOI behind it.
-    fn unstuff(&mut self, mut from: &[u8], segments: usize) -> Option<()> {
-        self.scan.clear();
-        self.scan.shrink_to(super::jpeg::KEPT_MEMORY);
-        self.ends.clear();
-        loop {
-            let at = memchr::memchr(0xff, from)?;
-            let (plain, marked) = from.split_at(at);
-            self.scan.extend_from_slice(plain);
-            let (&marker, rest) = marked[1..].split_first()?;
-            match marker {
-                0 => self.scan.push(0xff),
-                // RST0 to RST7, in turn; EOI.
-                0xd0..=0xd7
-                    if usize::from(marker & 7) == self.ends.len() % 8
-                        && self.ends.len() + 1 < segments =>
-                {
-                    self.ends.push(self.scan.len());
-                }
-                0xd9 if self.ends.len() + 1 == segments => {
-                    self.ends.push(self.scan.len());
-                    self.scan.extend([0; PADDING]);
-                    return Some(());
-                }
-                _ => return None,
-            }
-            from = rest;
-        }
-    }
-
     /// Makes the tables that a frame uses, but those that are there. For a few coefficients tables do not pay, unless
     /// the last file had the same ones.
-    fn make_tables(&mut self, frame: &Frame) -> Option<()> {
+    fn make_tables(&mut self, frame: &Frame) {
         fn make<T>(
             kept: &mut Option<Kept<T>>,
             stored: &[u8],
             now: bool,
             new: impl FnOnce(&[u8]) -> Option<T>,
-        ) -> bool {
+        ) {
             match kept {
                 Some(k) if k.stored == stored => {
                     if k.table.is_none() {
@@ -200,15 +171,47 @@ impl BaselineDecoder {
                     })
                 }
             }
-            kept.as_ref().is_some_and(|k| k.table.is_some())
         }
         let now = frame.scan.len() >= WORTH_TABLES;
-        let mut all = true;
         for c in &frame.components {
-            all &= make(&mut self.dc[c.dc], frame.dc[c.dc], now, DcTable::new);
-            all &= make(&mut self.ac[c.ac], frame.ac[c.ac], now, AcTable::new);
+            make(&mut self.dc[c.dc], frame.dc[c.dc], now, DcTable::new);
+            make(&mut self.ac[c.ac], frame.ac[c.ac], now, AcTable::new);
         }
-        all.then_some(())
+    }
+}
+
+/// Copies the entropy-coded data of a scan without its stuffed bytes to `scan`, if it has as many segments as it should
+/// and an EOI behind it, and where they end to `ends`.
+fn unstuff(
+    mut from: &[u8],
+    segments: usize,
+    scan: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
+) -> Option<()> {
+    scan.clear();
+    scan.shrink_to(super::jpeg::KEPT_MEMORY);
+    ends.clear();
+    loop {
+        let at = memchr::memchr(0xff, from)?;
+        let (plain, marked) = from.split_at(at);
+        scan.extend_from_slice(plain);
+        let (&marker, rest) = marked[1..].split_first()?;
+        match marker {
+            0 => scan.push(0xff),
+            // RST0 to RST7, in turn; EOI.
+            0xd0..=0xd7
+                if usize::from(marker & 7) == ends.len() % 8 && ends.len() + 1 < segments =>
+            {
+                ends.push(scan.len());
+            }
+            0xd9 if ends.len() + 1 == segments => {
+                ends.push(scan.len());
+                scan.extend([0; PADDING]);
+                return Some(());
+            }
+            _ => return None,
+        }
+        from = rest;
     }
 }
 
@@ -220,7 +223,7 @@ struct Picture<'a> {
     smooth: bool,
     columns: usize,
     rows: usize,
-    parts: &'a [Part],
+    parts: &'a [Part<'a>],
     planes: &'a mut [Vec<u8>; 3],
     wide: &'a mut [Row; 2],
 }
@@ -268,7 +271,13 @@ impl Picture<'_> {
 }
 
 /// How a component is decoded when luma has `size` samples a side of a block.
-fn part(component: &Component, luma: &Component, size: usize, across: usize) -> Part {
+fn part<'a>(
+    component: &Component,
+    luma: &Component,
+    tables: (&'a DcTable, &'a AcTable),
+    size: usize,
+    across: usize,
+) -> Part<'a> {
     // As libjpeg does: a component that has fewer samples along both axes keeps more of them.
     let mut own = size;
     while own < 8
@@ -281,8 +290,7 @@ fn part(component: &Component, luma: &Component, size: usize, across: usize) -> 
     Part {
         h: component.h,
         v: component.v,
-        dc: component.dc,
-        ac: component.ac,
+        tables,
         transform: Transform::new(own, component.quant),
         width,
         rows: component.v * own,
@@ -292,6 +300,9 @@ fn part(component: &Component, luma: &Component, size: usize, across: usize) -> 
 
 /// The state of a scan.
 struct Scan<'a> {
+    parts: &'a [Part<'a>],
+    /// MCUs of a row.
+    across: usize,
     bits: Bits<'a>,
     ends: &'a [usize],
     segment: usize,
@@ -324,88 +335,67 @@ impl Scan<'_> {
         self.left -= 1;
         Some(())
     }
-}
 
-/// Decodes a row of MCUs into part `turn` of the planes.
-fn mcu_row(
-    scan: &mut Scan,
-    parts: &[Part],
-    tables: &[(&DcTable, &AcTable)],
-    across: usize,
-    planes: &mut [Vec<u8>; 3],
-    turn: usize,
-) -> Option<()> {
-    #[cfg(target_arch = "x86_64")]
-    {
-        /// The shifts by any number of bits that BMI2 has are a part of what Huffman codes take.
-        #[target_feature(enable = "avx2,bmi1,bmi2")]
-        fn newer(
-            scan: &mut Scan,
-            parts: &[Part],
-            tables: &[(&DcTable, &AcTable)],
-            across: usize,
-            planes: &mut [Vec<u8>; 3],
-            turn: usize,
-        ) -> Option<()> {
-            mcu_row_with::<lanes::Sse2, lanes::Avx2>(scan, parts, tables, across, planes, turn)
-        }
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
+    /// Decodes a row of MCUs into part `turn` of the planes.
+    fn mcu_row(&mut self, planes: &mut [Vec<u8>; 3], turn: usize) -> Option<()> {
+        #[cfg(target_arch = "x86_64")]
         {
-            // SAFETY: the processor has these instructions.
-            return unsafe { newer(scan, parts, tables, across, planes, turn) };
+            /// The shifts by any number of bits that BMI2 has are a part of what Huffman codes take.
+            #[target_feature(enable = "avx2,bmi1,bmi2")]
+            fn newer(scan: &mut Scan, planes: &mut [Vec<u8>; 3], turn: usize) -> Option<()> {
+                scan.mcu_row_with::<lanes::Sse2, lanes::Avx2>(planes, turn)
+            }
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+            {
+                // SAFETY: the processor has these instructions.
+                return unsafe { newer(self, planes, turn) };
+            }
+            self.mcu_row_with::<lanes::Sse2, Two<lanes::Sse2>>(planes, turn)
         }
-        mcu_row_with::<lanes::Sse2, Two<lanes::Sse2>>(scan, parts, tables, across, planes, turn)
+        #[cfg(not(target_arch = "x86_64"))]
+        self.mcu_row_with::<lanes::Plain, Two<lanes::Plain>>(planes, turn)
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    mcu_row_with::<lanes::Plain, Two<lanes::Plain>>(scan, parts, tables, across, planes, turn)
-}
 
-#[inline(always)]
-fn mcu_row_with<N: Narrow, W: Wide>(
-    scan: &mut Scan,
-    parts: &[Part],
-    tables: &[(&DcTable, &AcTable)],
-    across: usize,
-    planes: &mut [Vec<u8>; 3],
-    turn: usize,
-) -> Option<()> {
-    // Two MCUs by turns: the samples of one are computed while the coefficients of the other are on their way to memory.
-    let mut blocks = [[Block([0; 128]); BLOCKS]; 2];
-    let mut beyond = Beyond::<N, W>::none();
-    for x in 0..across {
-        scan.begin_mcu()?;
-        let mut mine = blocks[x % 2].iter_mut();
-        for ((part, &tables), prediction) in parts.iter().zip(tables).zip(&mut scan.predictions) {
-            for block in mine.by_ref().take(part.h * part.v) {
-                part.transform.clear(block);
-                scan.bits
-                    .block(tables, part.transform.slots, prediction, block)?;
+    #[inline(always)]
+    fn mcu_row_with<N: Narrow, W: Wide>(
+        &mut self,
+        planes: &mut [Vec<u8>; 3],
+        turn: usize,
+    ) -> Option<()> {
+        // Two MCUs by turns: the samples of one are computed while the coefficients of the other are on their way to
+        // memory.
+        let mut blocks = [[Block([0; 128]); BLOCKS]; 2];
+        let mut beyond = Beyond::<N, W>::none();
+        let parts = self.parts;
+        for x in 0..self.across {
+            self.begin_mcu()?;
+            let mut mine = blocks[x % 2].iter_mut();
+            for (part, prediction) in parts.iter().zip(&mut self.predictions) {
+                for block in mine.by_ref().take(part.h * part.v) {
+                    part.transform.clear(block);
+                    self.bits
+                        .block(part.tables, part.transform.slots, prediction, block)?;
+                }
+            }
+            if x > 0 {
+                samples(
+                    &blocks[(x - 1) % 2],
+                    parts,
+                    x - 1,
+                    planes,
+                    turn,
+                    &mut beyond,
+                );
             }
         }
-        if x > 0 {
-            samples::<N, W>(
-                &blocks[(x - 1) % 2],
-                parts,
-                x - 1,
-                planes,
-                turn,
-                &mut beyond,
-            );
-        }
+        let x = self.across - 1;
+        samples(&blocks[x % 2], parts, x, planes, turn, &mut beyond);
+        // No more than this row can be beyond the end of a segment.
+        let within = self.bits.position() <= 8 * self.ends[self.segment];
+        (within && !beyond.any()).then_some(())
     }
-    samples::<N, W>(
-        &blocks[(across - 1) % 2],
-        parts,
-        across - 1,
-        planes,
-        turn,
-        &mut beyond,
-    );
-    // No more than this row can be beyond the end of a segment.
-    let within = scan.bits.position() <= 8 * scan.ends[scan.segment];
-    (within && !beyond.any()).then_some(())
 }
 
 /// Computes the samples of the MCU at `x`.
