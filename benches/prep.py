@@ -58,6 +58,12 @@ def square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
+def square_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    return image[top : top + side, left : left + side]
+
+
 class Case:
     """Files in a folder, to be prepared at a size."""
 
@@ -77,13 +83,20 @@ class Case:
         _native.prepare_shard(self.source, items, policy, self.work / "ours.npy", threads)
         return np.load(self.work / "ours.npy")
 
-    def pillow(self) -> NDArray[np.uint8]:
+    def to_npy(self, tool: str, prepared: Callable[[Path], object]) -> NDArray[np.uint8]:
+        """All images as a loop of `tool` prepares them, in one file."""
         out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
         for i, name in enumerate(self.names):
-            with Image.open(self.folder / name) as image:
-                out[i] = np.asarray(square(image.convert("RGB")).resize((self.size, self.size), LANCZOS))
-        np.save(self.work / "pillow.npy", out)
+            out[i] = prepared(self.folder / name)
+        np.save(self.work / f"{tool}.npy", out)
         return out
+
+    def pillow(self) -> NDArray[np.uint8]:
+        def prepared(path: Path) -> NDArray[np.uint8]:
+            with Image.open(path) as image:
+                return np.asarray(square(image.convert("RGB")).resize((self.size, self.size), LANCZOS))
+
+        return self.to_npy("pillow", prepared)
 
     def dataset_tool(self) -> None:
         """The loop of StyleGAN's dataset_tool: Pillow to numpy, crop, Pillow, resize, uncompressed PNG into a zip."""
@@ -91,9 +104,7 @@ class Case:
             for i, name in enumerate(self.names):
                 with Image.open(self.folder / name) as opened:
                     img = np.array(opened.convert("RGB"))
-                side = min(img.shape[:2])
-                top, left = (img.shape[0] - side) // 2, (img.shape[1] - side) // 2
-                img = img[top : top + side, left : left + side]
+                img = square_array(img)
                 img = np.array(Image.fromarray(img).resize((self.size, self.size), LANCZOS))
                 buffer = io.BytesIO()
                 Image.fromarray(img).save(buffer, format="png", compress_level=0, optimize=False)
@@ -103,15 +114,12 @@ class Case:
         """OpenCV's own resampling, the mean of areas: other pixels, but what is commonly done with it."""
         import cv2
 
+        def prepared(path: Path) -> object:
+            image = square_array(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
+            return cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+
         cv2.setNumThreads(1)
-        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
-        for i, name in enumerate(self.names):
-            image = cv2.cvtColor(cv2.imread(str(self.folder / name)), cv2.COLOR_BGR2RGB)
-            side = min(image.shape[:2])
-            top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-            image = image[top : top + side, left : left + side]
-            out[i] = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        np.save(self.work / "opencv.npy", out)
+        self.to_npy("opencv", prepared)
 
     def torchvision(self) -> None:
         """torchvision's decoder and its antialiased resampling of tensors."""
@@ -119,14 +127,14 @@ class Case:
         from torchvision.io import ImageReadMode, decode_image
         from torchvision.transforms.v2 import functional
 
-        torch.set_num_threads(1)
-        out = np.empty((len(self.names), self.size, self.size, 3), np.uint8)
-        for i, name in enumerate(self.names):
-            image = decode_image(str(self.folder / name), ImageReadMode.RGB)
+        def prepared(path: Path) -> object:
+            image = decode_image(str(path), ImageReadMode.RGB)
             image = functional.center_crop(image, [min(image.shape[1:])] * 2)
             image = functional.resize(image, [self.size, self.size], antialias=True)
-            out[i] = image.permute(1, 2, 0).numpy()
-        np.save(self.work / "torchvision.npy", out)
+            return image.permute(1, 2, 0).numpy()
+
+        torch.set_num_threads(1)
+        self.to_npy("torchvision", prepared)
 
     def decode_only(self) -> None:
         import simplejpeg

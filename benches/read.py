@@ -61,6 +61,10 @@ def unzip(archive: Path, folder: Path, few: int) -> None:
             (folder / Path(name).name).write_bytes(z.read(name))
 
 
+def floats(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
+
+
 class Folder(torch.utils.data.Dataset):  # type: ignore[type-arg]
     def __init__(self, folder: Path) -> None:
         self.files = sorted(file for file in folder.rglob("*.*g") if file.is_file())
@@ -76,11 +80,7 @@ class Folder(torch.utils.data.Dataset):  # type: ignore[type-arg]
                 left, top = (image.width - side) // 2, (image.height - side) // 2
                 image = image.resize((SIDE, SIDE), box=(left, top, left + side, top + side))
             pixels = np.array(image)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
-
-
-def floats(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(127.5).sub_(1)
+        return floats(pixels)
 
 
 def web(folder: Path, batch: int) -> Iterable[object]:
@@ -116,8 +116,11 @@ def main() -> None:
         parts = [order[i : i + args.batch] for i in range(0, args.images, args.batch)]
         buffer = torch.empty((args.batch, 3, SIDE, SIDE))
 
+        def planes(pixels: NDArray[np.uint8]) -> torch.Tensor:
+            return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+
         def numpy_way(index: NDArray[np.int64]) -> torch.Tensor:
-            return torch.from_numpy(mapped[index]).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+            return planes(mapped[index])
 
         def numpy_last(index: NDArray[np.int64]) -> torch.Tensor:
             return torch.from_numpy(mapped[index]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
@@ -141,7 +144,7 @@ def main() -> None:
         def numpy_mirrored(index: NDArray[np.int64]) -> torch.Tensor:
             pixels, flip = mapped[index], flips[: len(index)]
             pixels[flip] = pixels[flip, :, ::-1]
-            return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
+            return planes(pixels)
 
         assert torch.equal(ours_mirrored(parts[0]), numpy_mirrored(parts[0]))
         ways: dict[str, Callable[[NDArray[np.int64]], object]] = {

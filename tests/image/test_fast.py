@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from tests.image.test_real_images import square
 
 import gantools
 from gantools import _native
@@ -70,10 +71,7 @@ def drafted(data: bytes, by: int, size: int) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         image.draft(None, (image.width // by, image.height // by))
         image = image.convert("RGB")
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).astype(int)
+    return np.asarray(square(image).resize((size, size), Image.Resampling.LANCZOS)).astype(int)
 
 
 @pytest.mark.parametrize(

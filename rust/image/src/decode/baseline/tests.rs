@@ -171,6 +171,18 @@ struct Made {
     shuffled: bool,
 }
 
+/// A file like those of cameras, with restart markers.
+const ORDINARY: Made = Made {
+    size: (40, 33),
+    luma: (2, 2),
+    seed: 5,
+    zeros: 60,
+    bits: 5,
+    quant: 9,
+    restart: 2,
+    shuffled: false,
+};
+
 impl Made {
     fn write(&self) -> Vec<u8> {
         let mut noise = Noise::new(self.seed);
@@ -431,16 +443,7 @@ fn replaced(data: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 #[test]
 fn what_is_not_plain_baseline_is_left_to_libjpeg() {
     let mut decoder = BaselineDecoder::default();
-    let made = Made {
-        size: (40, 33),
-        luma: (2, 2),
-        seed: 5,
-        zeros: 60,
-        bits: 5,
-        quant: 9,
-        restart: 2,
-        shuffled: false,
-    };
+    let made = ORDINARY;
     let data = made.write();
     assert!(takes(&mut decoder, &data, 2));
     let size = [0xff, 0xc0, 0, 17, 8, 0, 33, 0, 40];
@@ -532,12 +535,9 @@ fn tables_of_small_files_wait_for_the_second() {
     let made = Made {
         size: (16, 16),
         luma: (1, 1),
-        seed: 5,
-        zeros: 60,
-        bits: 5,
-        quant: 9,
         restart: 0,
         shuffled: true,
+        ..ORDINARY
     };
     let files = [1, 2].map(|seed| {
         Made {
