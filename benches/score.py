@@ -33,10 +33,10 @@ from PIL import Image
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from gantools.metrics import inception
-from gantools.metrics.images import Files
-from gantools.metrics.protocols import PROTOCOLS
+from gantools.metrics.images.open import Files
+from gantools.metrics.networks.protocols import PROTOCOLS
 from gantools.metrics.scorer import score
+from gantools.pretrained import inception
 
 
 def compare(

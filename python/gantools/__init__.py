@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gantools.data.prepared import PreparedSet
     from gantools.data.prepared import open_set as open
     from gantools.errors import GantoolsError
-    from gantools.metrics.results import Score, Scores
+    from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
     from gantools.sampling import Generator, sample
@@ -35,8 +35,8 @@ _LAZY = {
     "Generator": ("gantools.sampling", "Generator"),
     "GantoolsError": ("gantools.errors", "GantoolsError"),
     "PreparedSet": ("gantools.data.prepared", "PreparedSet"),
-    "Score": ("gantools.metrics.results", "Score"),
-    "Scores": ("gantools.metrics.results", "Scores"),
+    "Score": ("gantools.metrics.results.scores", "Score"),
+    "Scores": ("gantools.metrics.results.scores", "Scores"),
     "export": ("gantools.data.exports", "export"),
     "open": ("gantools.data.prepared", "open_set"),
     "prep": ("gantools.data.prepare", "prep"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gantools.data.prepare import prep
 from gantools.errors import DataError
-from gantools.metrics.results import Scores
+from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
 from gantools.sampling import sample
 from gantools.training.loop import train

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import importlib.util
 import json
 import sys
-import tarfile
 import types
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,53 +17,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gantools import cache as cache_module
-from gantools.metrics import weights as weights_module
-
 
 @pytest.fixture(autouse=True)
-def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has its own cache folder and no weights in the environment."""
-    cache = tmp_path / "cache"
-    monkeypatch.setenv(cache_module.VARIABLE, str(cache))
-    monkeypatch.delenv(weights_module.VARIABLE, raising=False)
-    return cache
-
-
-@pytest.fixture(scope="session")
-def inception_file(test_data: Path) -> Path:
-    return test_data / "weights" / "inception-parity.pth"
-
-
-@pytest.fixture(scope="session")
-def celeba(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two disjoint folders of 256 CelebA JPEGs, 178x218."""
-    folders = tuple(tmp_path_factory.mktemp(name) for name in ("celeba-a", "celeba-b"))
-    with zipfile.ZipFile(test_data / "data/celeba/img_align_celeba.zip") as z:
-        names = sorted(n for n in z.namelist() if n.endswith(".jpg"))
-        for i, name in enumerate(names[:512]):
-            (folders[i // 256] / Path(name).name).write_bytes(z.read(name))
-    return folders[0], folders[1]
-
-
-@pytest.fixture(scope="session")
-def cifar(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """64 CIFAR-10 images as 32x32 PNGs."""
-    folder = tmp_path_factory.mktemp("cifar")
-    with tarfile.open(test_data / "data/cifar10/cifar10_jpg.tar") as tar:
-        members = (m for m in tar if m.isfile() and m.name.endswith((".jpg", ".jpeg", ".png")))
-        for i, member in zip(range(64), members, strict=False):
-            stream = tar.extractfile(member)
-            assert stream is not None
-            Image.open(stream).convert("RGB").save(folder / f"{i:03d}.png")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def fashion_images(test_data: Path) -> NDArray[np.uint8]:
-    """The 10,000 Fashion-MNIST test images, uint8 (n, 28, 28)."""
-    raw = gzip.decompress((test_data / "data/fashion/t10k-images-idx3-ubyte.gz").read_bytes())
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
+def own_cache(private_cache: Path) -> Path:
+    """Every test here has its own cache folder."""
+    return private_cache
 
 
 def _write_pngs(folder: Path, images: NDArray[np.uint8]) -> Path:

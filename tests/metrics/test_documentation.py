@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gantools.cli.ref import command as ref_command
 from gantools.cli.score import command as score_command
 from gantools.data.prepared import PreparedSet
-from gantools.metrics import weights
+from gantools.pretrained.inception import WEIGHTS
 from gantools.training.loop import train
 
 PAGE = (Path(__file__).parents[2] / "docs/scores.md").read_text()
@@ -46,7 +46,7 @@ def place(
     x = np.random.default_rng(0).normal(size=(40, 2048))
     np.savez(tmp_path / "VIRTUAL_imagenet256_labeled.npz", mu=x.mean(0), sigma=np.cov(x, rowvar=False))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(weights.VARIABLE, str(inception_file))
+    monkeypatch.setenv(WEIGHTS.variable, str(inception_file))
     return tmp_path
 
 

@@ -19,10 +19,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import to_tensor
 
-from gantools.metrics import extractors, inception
-from gantools.metrics.images import Files
-from gantools.metrics.protocols import PROTOCOLS
+from gantools.metrics.images.open import Files
+from gantools.metrics.networks import registry as extractors
+from gantools.metrics.networks.protocols import PROTOCOLS
 from gantools.metrics.scorer import score
+from gantools.pretrained import inception
 
 #: Images to pooled features: (files, layer) -> (n, width).
 Peer = Callable[[list[Path], str], NDArray[np.float32]]

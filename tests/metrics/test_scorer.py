@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, WeightsError
-from gantools.metrics import references
-from gantools.metrics.images import open_source
-from gantools.metrics.protocols import Input
+from gantools.metrics.features import reference as references
+from gantools.metrics.images.open import open_source
+from gantools.metrics.networks.protocols import Input
 from gantools.metrics.registry import Options
-from gantools.metrics.results import Scores
+from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
 
 Pictures = Callable[..., NDArray[np.uint8]]
@@ -259,7 +259,7 @@ def test_what_is_wrong_is_found_before_the_slow_part(
         raise AssertionError("features were computed before everything had been checked")
 
     monkeypatch.setattr(references, "collect", never)
-    monkeypatch.setattr("gantools.metrics.passes.features", never)
+    monkeypatch.setattr("gantools.metrics.features.passes.features", never)
     x = pictures(4, 28, 1)
     wrong: list[tuple[type[GantoolsError], dict[str, Any]]] = [
         (DataError, {"ref": tmp_path / "nowhere"}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from gantools.metrics.results import Scores
+    from gantools.metrics.results.scores import Scores
 
 #: The flags, each a metric of its name; those of a set, then those of pixels.
 FLAGS: dict[str, str] = {
@@ -176,7 +176,7 @@ def command(samples: Path, **o: Any) -> None:
     distance for any other extractor. On several GPUs or machines: torchrun -m gantools score ..., or --shard and
     --merge.
     """
-    from gantools.metrics.processes import Processes
+    from gantools.metrics.features.processes import Processes
 
     _check_options(o)
     metrics = [key for key in FLAGS if o[f"flag_{key.replace('-', '_')}"]]
@@ -202,7 +202,7 @@ def command(samples: Path, **o: Any) -> None:
     if not Processes().first:
         return
     if o["html"] is not None:
-        from gantools.metrics.report import write_report
+        from gantools.metrics.results.html import write_report
 
         write_report(result, samples, o["ref"], o["html"])
         click.echo(f"Report: {o['html']}", err=True)
@@ -230,9 +230,9 @@ def _extractor(name: str | None, size: int | None) -> str | None:
     from gantools.errors import ConfigError
 
     if name is not None and "." in name:
-        from gantools.metrics import extractors
+        from gantools.metrics.networks import registry as extractors
         from gantools.metrics.networks.custom import is_file_of_a_network
-        from gantools.metrics.networks.features import own_kind
+        from gantools.metrics.networks.published import own_kind
 
         if is_file_of_a_network(name):
             if size is None:
@@ -246,7 +246,7 @@ def _extractor(name: str | None, size: int | None) -> str | None:
 
 
 def _score(samples: Path, options: dict[str, Any], o: dict[str, Any]) -> Scores:
-    from gantools.metrics.pixels import PixelOptions
+    from gantools.metrics.pixels.scores import PixelOptions
     from gantools.metrics.registry import Options
     from gantools.metrics.scorer import score, score_parts
 
@@ -271,7 +271,7 @@ def _score(samples: Path, options: dict[str, Any], o: dict[str, Any]) -> Scores:
 
 def _explain(result: Scores, o: dict[str, Any]) -> None:
     """Sentences on stdout under the text, on stderr beside JSON."""
-    from gantools.metrics.words import explain, explain_difference, read_result
+    from gantools.metrics.results.words import explain, explain_difference, read_result
 
     sentences = explain(result) if o["explain"] else []
     if o["against"] is not None:

@@ -17,31 +17,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gantools.metrics.extrapolation import fid_infinity
-    from gantools.metrics.frechet import frechet_distance, frechet_distance_features, frechet_per_class
-    from gantools.metrics.intervals import frechet_interval
-    from gantools.metrics.kernels import cmmd, kid, mmd
-    from gantools.metrics.logits import inception_score
-    from gantools.metrics.memorisation import authenticity, mifid, nearest_training
-    from gantools.metrics.neighbours import density_coverage, precision_recall
-    from gantools.metrics.vendi import vendi_score
+    from gantools.metrics.numbers.extrapolation import fid_infinity
+    from gantools.metrics.numbers.frechet import frechet_distance, frechet_distance_features, frechet_per_class
+    from gantools.metrics.numbers.inception_score import inception_score
+    from gantools.metrics.numbers.intervals import frechet_interval
+    from gantools.metrics.numbers.kernels import cmmd, kid, mmd
+    from gantools.metrics.numbers.memorisation import authenticity, mifid, nearest_training
+    from gantools.metrics.numbers.neighbours import density_coverage, precision_recall
+    from gantools.metrics.numbers.vendi import vendi_score
 
 _MODULES = {
-    "authenticity": "memorisation",
-    "cmmd": "kernels",
-    "density_coverage": "neighbours",
-    "fid_infinity": "extrapolation",
-    "frechet_distance": "frechet",
-    "frechet_distance_features": "frechet",
-    "frechet_interval": "intervals",
-    "frechet_per_class": "frechet",
-    "inception_score": "logits",
-    "kid": "kernels",
-    "mifid": "memorisation",
-    "mmd": "kernels",
-    "nearest_training": "memorisation",
-    "precision_recall": "neighbours",
-    "vendi_score": "vendi",
+    "authenticity": "numbers.memorisation",
+    "cmmd": "numbers.kernels",
+    "density_coverage": "numbers.neighbours",
+    "fid_infinity": "numbers.extrapolation",
+    "frechet_distance": "numbers.frechet",
+    "frechet_distance_features": "numbers.frechet",
+    "frechet_interval": "numbers.intervals",
+    "frechet_per_class": "numbers.frechet",
+    "inception_score": "numbers.inception_score",
+    "kid": "numbers.kernels",
+    "mifid": "numbers.memorisation",
+    "mmd": "numbers.kernels",
+    "nearest_training": "numbers.memorisation",
+    "precision_recall": "numbers.neighbours",
+    "vendi_score": "numbers.vendi",
 }
 
 __all__ = [

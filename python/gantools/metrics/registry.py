@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, MetricError, unknown_name
-from gantools.metrics import extrapolation, frechet, intervals, kernels, logits, memorisation, neighbours, vendi
-from gantools.metrics.frechet import Statistics
-from gantools.metrics.intervals import GROUPS, Interval
+from gantools.metrics.numbers import extrapolation, frechet, intervals, kernels, memorisation, neighbours, vendi
+from gantools.metrics.numbers import inception_score as logits
+from gantools.metrics.numbers.frechet import Statistics
+from gantools.metrics.numbers.intervals import GROUPS, Interval
 
 #: KID's and the inception score's draws are torch-fidelity's, which are those of this seed.
 FIDELITY_SEED = 2020

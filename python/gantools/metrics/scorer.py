@@ -16,20 +16,24 @@ from numpy.typing import NDArray
 
 from gantools._native import __version__
 from gantools.errors import ConfigError, DataError, MetricError
-from gantools.metrics import extractors, inception, passes, protocols, registry
-from gantools.metrics.images import Images as Images
-from gantools.metrics.images import open_source
-from gantools.metrics.passes import Wanted
-from gantools.metrics.pixels import PIXEL_METRICS, PixelOptions, pixel_scores
-from gantools.metrics.preflight import Preflight, compare, from_summary, preflight, summary
-from gantools.metrics.processes import Processes
-from gantools.metrics.references import Reference, default_reference, open_reference
-from gantools.metrics.references import take as take_reference
+from gantools.metrics import registry
+from gantools.metrics.features import passes
+from gantools.metrics.features.passes import Wanted
+from gantools.metrics.features.processes import Processes
+from gantools.metrics.features.reference import Reference, default_reference, open_reference
+from gantools.metrics.features.reference import take as take_reference
+from gantools.metrics.images.memory import Values
+from gantools.metrics.images.open import Images as Images
+from gantools.metrics.images.open import open_source
+from gantools.metrics.images.preflight import Preflight, compare, from_summary, preflight, summary
+from gantools.metrics.images.reader import Source
+from gantools.metrics.networks import protocols
+from gantools.metrics.networks import registry as extractors
+from gantools.metrics.pixels.scores import PIXEL_METRICS, PixelOptions, pixel_scores
 from gantools.metrics.registry import Metric, Options, Side
-from gantools.metrics.results import Protocol as Protocol
-from gantools.metrics.results import Score, Scores
-from gantools.metrics.source import Source
-from gantools.metrics.tensors import Values
+from gantools.metrics.results.scores import Protocol as Protocol
+from gantools.metrics.results.scores import Score, Scores
+from gantools.pretrained import inception
 from gantools.progress import Progress as ProgressBar
 
 #: Called as progress(what, total), gives a callback for every k images done.
@@ -93,20 +97,20 @@ def score(
     Args:
         samples: a folder of images, a samples folder, a prepared set, a run, a `.zip`, `.tar`, `.npy` or `.npz`; or an
             array, tensor, Dataset, iterator of batches, function f(n, start), or `Generator`; see
-            `gantools.metrics.images.open_source`.
+            `gantools.metrics.images.open.open_source`.
         metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "prc")`; those that take the
-            same features share one forward pass; or of `gantools.metrics.pixels.PIXEL_METRICS`, for example
+            same features share one forward pass; or of `gantools.metrics.pixels.scores.PIXEL_METRICS`, for example
             `("psnr", "ssim")` of pairs. None: `fid`, or `fd` where another extractor is named.
         ref: what to score against: as `samples`, or a file of statistics, which is enough for Frechet distances. None:
             what the samples' manifest names.
         protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
-            `studiogan` (see `gantools.metrics.protocols`), or several: each image is then decoded once, the network
-            runs once for each.
-        extractor: the network for the metrics that may take any, a key of `gantools.metrics.extractors.EXTRACTORS`;
-            None: each metric's own.
+            `studiogan` (see `gantools.metrics.networks.protocols`), or several: each image is then decoded once, the
+            network runs once for each.
+        extractor: the network for the metrics that may take any, a key of
+            `gantools.metrics.networks.registry.EXTRACTORS`; None: each metric's own.
         dims: width of the features for `fid` and `fd`: 64, 192, 768 or 2048 for Inception. None: the default.
-        weights: file of the network's weights, or a file for each extractor's name. None: as `gantools.metrics.weights`
-            looks for them.
+        weights: file of the network's weights, or a file for each extractor's name. None: as
+            `gantools.pretrained.weights` looks for them.
         batch: images a forward pass.
         device: None for CUDA where there is any, else the CPU.
         n: score only the first n images. None: all; a run, a function and an iterator need it.

@@ -1,1 +1,1 @@
-"""Networks beyond Inception that scores are made with, and the files of their weights."""
+"""Feature extractors: networks that turn images into features, and the rules by which images come to them."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gantools.device import full_precision
 from gantools.errors import ConfigError, MetricError, WeightsError
-from gantools.metrics.weights import sha256_of
+from gantools.pretrained.weights import sha256_of
 
 #: Suffixes of the files that can be opened.
 TORCHSCRIPT, ONNX = frozenset({".pt", ".ts", ".torchscript"}), frozenset({".onnx"})

@@ -1,0 +1,220 @@
+"""One pass over a set of images for everything that is wanted of them; in parts, on several machines if need be.
+
+A part takes a contiguous range of the images, none twice and none padded. Parts are put together exactly: counts, means
+and centred sums merge (Chan, Golub and LeVeque), features are laid one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.errors import DataError, MetricError
+from gantools.files import atomic_write
+from gantools.metrics.images.reader import Source
+from gantools.metrics.networks.protocols import Input
+from gantools.metrics.networks.registry import Extractor, features
+from gantools.metrics.numbers.frechet import Statistics
+
+PART_FORMAT, PART_VERSION = "gantools-score-part", 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Features to take statistics of: one layer of an extractor.
+
+    Attributes:
+        extractor: what computes them; with its protocol and weights.
+        layer: one of `extractor.layers`.
+    """
+
+    extractor: Extractor
+    layer: str
+
+    def __post_init__(self) -> None:
+        if self.layer not in self.extractor.layers:
+            raise ValueError(f"the extractor gives {', '.join(self.extractor.layers)}, not {self.layer}")
+
+    @property
+    def dims(self) -> int:
+        """Width of the features."""
+        return self.extractor.layers[self.layer]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one layer.
+
+    Attributes:
+        wanted: the layer.
+        keep: whether all features are kept (4 bytes each), beside mean and covariance.
+    """
+
+    wanted: Wanted
+    keep: bool
+
+
+@dataclass
+class Taken:
+    """What a pass took of one layer.
+
+    Attributes:
+        moments: count, mean and centred sums.
+        features: float32 (n, d), all of them where they were asked for or where there are no more than columns.
+    """
+
+    moments: _native.Moments
+    features: NDArray[np.float32] | None
+
+    def statistics(self) -> Statistics:
+        """Mean and covariance. MetricError: fewer than 2 images."""
+        few = self.features if self.features is not None and len(self.features) <= self.moments.d else None
+        return Statistics(self.moments.n, self.moments.mean, self.moments.covariance(), few)
+
+
+class Part(Source):
+    """The images start..stop of another source."""
+
+    def __init__(self, whole: Source, start: int, stop: int) -> None:
+        self.label, self.shape = whole.label, whole.shape
+        self.whole, self.start, self.stop = whole, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """As `Source.read`."""
+        return self.whole.read(self.start + start, self.start + stop, inputs)
+
+    def digest(self, n: int) -> str:
+        """Of the whole and of where this is in it."""
+        return f"{self.whole.digest(self.start + n)}[{self.start}:{self.start + n}]"
+
+
+def bounds(n: int, part: int, parts: int) -> tuple[int, int]:
+    """The images of part `part` (from 0) of `parts`: contiguous, sizes that differ by at most one."""
+    return n * part // parts, n * (part + 1) // parts
+
+
+def take(
+    requests: Sequence[Request],
+    source: Source,
+    n: int,
+    batch: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[Taken]:
+    """What is wanted of the first `n` images of `source`, each image decoded once.
+
+    Raises:
+        DataError: an image cannot be read. MetricError: features that are not finite.
+    """
+    networks: list[Extractor] = list({id(r.wanted.extractor): r.wanted.extractor for r in requests}.values())
+    place = {id(e): i for i, e in enumerate(networks)}
+    taken = []
+    for request in requests:
+        d = request.wanted.dims
+        few = request.keep or n <= d
+        taken.append(Taken(_native.Moments(d), np.empty((n, d), np.float32) if few else None))
+    if n == 0:
+        return taken
+    done = 0
+    with contextlib.closing(features(networks, source, n, batch)) as stream:
+        for found in stream:
+            count = len(next(iter(found[0].values())))
+            for request, one in zip(requests, taken, strict=True):
+                values = found[place[id(request.wanted.extractor)]][request.wanted.layer]
+                try:
+                    one.moments.update(values)
+                except MetricError as e:  # it knows the row of the batch, not whose it is
+                    w = request.wanted
+                    raise MetricError(
+                        f"{source.label}: {w.extractor.name} features of layer {w.layer} are not finite.", e.hint
+                    ) from e
+                if one.features is not None:
+                    one.features[done : done + count] = values
+            done += count
+            if advance is not None:
+                advance(count)
+    return taken
+
+
+def merge(parts: Sequence[Sequence[Taken]], requests: Sequence[Request]) -> list[Taken]:
+    """The parts of one pass put together, in order."""
+    merged = []
+    for i, request in enumerate(requests):
+        takes = [part[i] for part in parts]
+        moments = _native.Moments(request.wanted.dims)
+        for taken in takes:
+            moments.merge(taken.moments)
+        whole = None
+        if all(taken.features is not None for taken in takes) and (request.keep or moments.n <= moments.d):
+            whole = np.concatenate([taken.features for taken in takes if taken.features is not None])
+        merged.append(Taken(moments, whole))
+    return merged
+
+
+def pack(taken: Sequence[Taken]) -> list[dict[str, Any]]:
+    """Plain values to send to another process; `unpack` makes them again."""
+    return [
+        {"n": t.moments.n, "mean": t.moments.mean, "m2": t.moments.m2(), "features": t.features}
+        if t.moments.n
+        else {"n": 0, "d": t.moments.d}
+        for t in taken
+    ]
+
+
+def unpack(packed: Sequence[dict[str, Any]]) -> list[Taken]:
+    """What `pack` packed."""
+    found = []
+    for p in packed:
+        if p["n"]:
+            moments = _native.Moments.from_state(p["n"], p["mean"], p["m2"])
+            found.append(Taken(moments, p["features"]))
+        else:
+            found.append(Taken(_native.Moments(p["d"]), np.zeros((0, p["d"]), np.float32)))
+    return found
+
+
+def save_part(file: Path, note: dict[str, Any], taken: Sequence[Taken]) -> None:
+    """Write a part: `.npz` of the sums, with `note` saying what they are of, whole or not at all."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for i, packed in enumerate(pack(taken)):
+        arrays |= {f"{i}_{key}": np.asarray(value) for key, value in packed.items() if value is not None}
+    full = {"format": PART_FORMAT, "version": PART_VERSION, "layers": len(taken), **note}
+    arrays["note"] = np.array(json.dumps(full, sort_keys=True))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as f:
+        np.savez(f, **arrays)  # type: ignore[arg-type]
+
+
+def load_part(file: Path) -> tuple[dict[str, Any], list[Taken]]:
+    """What `save_part` wrote: its note and the sums. DataError: missing, damaged, or no such file."""
+    hint = "Make it with: gantools score SAMPLES --shard 1/4 --part FILE"
+    try:
+        with np.load(file, allow_pickle=False) as z:
+            note = json.loads(str(z["note"]))
+            if note.get("format") != PART_FORMAT or note.get("version") != PART_VERSION:
+                raise DataError(f"{file}: no part of a score that this gantools reads.", hint)
+            packed = []
+            for i in range(int(note["layers"])):
+                keys = ("n", "mean", "m2", "features", "d")
+                one: dict[str, Any] = {k: z[f"{i}_{k}"] for k in keys if f"{i}_{k}" in z}
+                one = {k: int(v) if k in ("n", "d") else v for k, v in one.items()}
+                packed.append({"features": None, **one})
+            taken = unpack(packed)
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file.", hint) from None
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, MetricError) as e:
+        raise DataError(f"{file}: damaged, or no part of a score ({e}).", hint) from e
+    return note, taken

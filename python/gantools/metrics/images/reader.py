@@ -1,0 +1,127 @@
+"""What images to score are to the rest: a number of images that can be read resized, one batch ahead of the network."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.errors import DataError
+from gantools.metrics.networks.protocols import Input
+
+
+class Source(ABC):
+    """A number of images that can be read resized.
+
+    Attributes:
+        label: what to call it in a message or a report.
+        shape: (h, w, c) of the images before resizing where all are known to be alike, else None.
+        lasting: whether the images will be the same the next time. Where nothing says so (a generator, a function),
+            `digest` raises and nothing about them is cached.
+        trained_on: `path`, `name` and `fingerprint` of the prepared set that the maker of the images was trained on,
+            where that is known; else None.
+    """
+
+    label: str
+    shape: tuple[int, int, int] | None
+    lasting: bool = True
+    trained_on: dict[str, Any] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """int64 (n,) class numbers, or None where they are not known."""
+        return None
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the classes in the order of their numbers, or None where there are no labels."""
+        return None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """Images start..stop as float32 (n, size, size, 3), values 0..255, for each of `inputs`; each decoded once.
+
+        Raises:
+            DataError: an image cannot be decoded; the message names its file.
+        """
+
+    @abstractmethod
+    def digest(self, n: int) -> str:
+        """A hash of the content of the first `n` images: equal for equal content, wherever it lies."""
+
+
+class First(Source):
+    """The first `n` images of another source."""
+
+    def __init__(self, source: Source, n: int) -> None:
+        if not 1 <= n <= len(source):
+            raise DataError(f"{source.label}: has {len(source):,} images, {n:,} were asked for.")
+        self.source, self._n = source, n
+        self.label, self.shape = source.label, source.shape
+        self.lasting, self.trained_on = source.lasting, source.trained_on
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Those of the source."""
+        return None if self.source.labels is None else self.source.labels[: self._n]
+
+    @property
+    def classes(self) -> list[str] | None:
+        """All of the source."""
+        return self.source.classes
+
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """As `Source.read`."""
+        return self.source.read(start, stop, inputs)
+
+    def digest(self, n: int) -> str:
+        """As `Source.digest`."""
+        return self.source.digest(n)
+
+
+def triples(inputs: Sequence[Input]) -> list[tuple[str, int, str]]:
+    """`inputs` as `_native.read_images` takes them."""
+    return [(i.resize, i.size, i.crop) for i in inputs]
+
+
+def resized(images: Sequence[NDArray[np.uint8]], inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+    """Batches uint8 (n, h, w, c), each of its own size, as one float32 (n, size, size, 3) for each of `inputs`."""
+    parts = [_native.resize_images(np.ascontiguousarray(part), triples(inputs)) for part in images if len(part)]
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(same) for same in zip(*parts, strict=True)]
+
+
+def pixel_hash(shape: tuple[int, int, int]) -> Any:
+    """The start of the digest of images that are pixels of `shape` (h, w, c); their bytes follow, image by image."""
+    return hashlib.sha256(f"array {shape}\n".encode())
+
+
+def batches(
+    source: Source, n: int, batch: int, inputs: Sequence[Input]
+) -> Generator[list[NDArray[np.float32]], None, None]:
+    """The first `n` images, `batch` at a time: float32 (<= batch, size, size, 3), 0..255, for each of `inputs`.
+
+    The next batch is read while one is in use, in one thread and in order.
+    """
+    bounds = [(start, min(start + batch, n)) for start in range(0, n, batch)]
+    with ThreadPoolExecutor(1, thread_name_prefix="gantools-read") as pool:
+        ahead = pool.submit(source.read, *bounds[0], inputs)
+        for following in [*bounds[1:], None]:
+            images = ahead.result()
+            if following is not None:
+                ahead = pool.submit(source.read, *following, inputs)
+            yield images

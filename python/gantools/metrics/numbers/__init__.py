@@ -1,0 +1,1 @@
+"""The numbers: scores of plain arrays of features, without torch and without images."""

@@ -1,0 +1,240 @@
+"""The Frechet distance between two sets of features, by the cheapest exact route for how many there are.
+
+`d^2 = |mu_1 - mu_2|^2 + tr S_1 + tr S_2 - 2 tr (S_1 S_2)^(1/2)` (Dowson and Landau, 1982; as an image metric: Heusel et
+al., arXiv:1706.08500, equation 6). On Inception's 2048 features it is called FID.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gantools import _native
+from gantools.errors import MetricError
+from gantools.metrics.numbers.arrays import checked_pair
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a set's features come down to.
+
+    Attributes:
+        n: images, or None where a file of statistics does not say.
+        mean: float64 (d,).
+        covariance: float64 (d, d), divisor n - 1.
+        features: float32 (n, d) where n <= d, so that the smaller problem can be solved; else None.
+    """
+
+    n: int | None
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    features: NDArray[np.float32] | None = None
+
+    @property
+    def dims(self) -> int:
+        """Width of a feature."""
+        return len(self.mean)
+
+
+class Collector:
+    """Takes features batch by batch: moments always, the features themselves while there are no more than columns."""
+
+    def __init__(self, dims: int) -> None:
+        self._moments = _native.Moments(dims)
+        self._few: list[NDArray[np.float32]] | None = []
+
+    def add(self, features: NDArray[np.float32]) -> None:
+        """Add float32 (n, dims). MetricError: not finite."""
+        self._moments.update(features)
+        if self._few is not None:
+            self._few.append(features)
+            if self._moments.n > self._moments.d:
+                self._few = None
+
+    def statistics(self) -> Statistics:
+        """All that was added. MetricError: fewer than 2 images."""
+        features = np.concatenate(self._few) if self._few else None
+        return Statistics(self._moments.n, self._moments.mean, self._moments.covariance(), features)
+
+
+@overload
+def frechet_distance(a: Statistics, b: Statistics, /) -> _native.Frechet: ...
+@overload
+def frechet_distance(mu1: ArrayLike, sigma1: ArrayLike, mu2: ArrayLike, sigma2: ArrayLike, /) -> _native.Frechet: ...
+
+
+def frechet_distance(*moments: Any) -> _native.Frechet:
+    """The squared Frechet distance between Gaussians: of two `Statistics`, or of mu1, sigma1, mu2, sigma2.
+
+    Args:
+        moments: `Statistics` twice; or means (d,) and covariances (d, d) with divisor n - 1, of any rank.
+
+    Returns:
+        The distance (`distance`, or `float()` of the result) and how it was computed.
+
+    Raises:
+        MetricError: different widths, not finite, or a matrix that is no covariance.
+        TypeError: neither two nor four arguments.
+    """
+    if len(moments) == 4:
+        a, b = (_statistics(which, *moments[at : at + 2]) for which, at in (("first", 0), ("second", 2)))
+    elif len(moments) == 2 and all(isinstance(m, Statistics) for m in moments):
+        a, b = moments
+    else:
+        raise TypeError("frechet_distance takes two Statistics, or mu1, sigma1, mu2, sigma2")
+    return frechet_between(a, b)
+
+
+def frechet_between(
+    a: Statistics | NDArray[np.float32] | NDArray[np.float64], b: Statistics | NDArray[np.float32] | NDArray[np.float64]
+) -> _native.Frechet:
+    """As `frechet_distance`, each side as statistics or as features (n, d), n >= 2, by the cheapest exact route.
+
+    Raises:
+        MetricError: different widths, fewer than 2 samples, not finite, or a matrix that is no covariance.
+    """
+    widths = [x.dims if isinstance(x, Statistics) else x.shape[1] for x in (a, b)]
+    if widths[0] != widths[1]:
+        raise MetricError(
+            f"statistics of different width: {widths[0]} and {widths[1]}.",
+            "Both must come from the same extractor and layer.",
+        )
+    # A distance is symmetric, so the side that has features goes first.
+    first, second = (x.features if isinstance(x, Statistics) and x.features is not None else x for x in (a, b))
+    if isinstance(first, Statistics):
+        first, second = second, first
+    if isinstance(first, Statistics):
+        assert isinstance(second, Statistics)
+        return _native.frechet_distance(first.mean, first.covariance, second.mean, second.covariance)
+    if isinstance(second, Statistics):
+        return _native.frechet_distance_features_moments(first, second.mean, second.covariance)
+    return _native.frechet_distance_features(first, second)
+
+
+def frechet_distance_features(samples: ArrayLike, reference: ArrayLike) -> _native.Frechet:
+    """The squared Frechet distance between two sets of features (n, d) and (m, d), by the cheapest exact route.
+
+    Raises:
+        MetricError: different widths, fewer than 2 samples, or not finite.
+    """
+    return frechet_between(*checked_pair(samples, reference, least=2))
+
+
+def moments_of(features: NDArray[np.float32] | NDArray[np.float64] | _native.Moments) -> Statistics:
+    """Mean and covariance of features (n, d), or of moments, n >= 2. MetricError: fewer, or not finite."""
+    if isinstance(features, _native.Moments):
+        return Statistics(features.n, features.mean, features.covariance())
+    moments = _native.Moments(features.shape[1])
+    moments.update(features)
+    return Statistics(moments.n, moments.mean, moments.covariance())
+
+
+def _statistics(which: str, mean: ArrayLike, covariance: ArrayLike) -> Statistics:
+    mu = np.atleast_1d(np.asarray(mean, np.float64))
+    sigma = np.atleast_2d(np.asarray(covariance, np.float64))
+    if mu.ndim != 1 or len(mu) == 0 or sigma.shape != (len(mu), len(mu)):
+        raise MetricError(
+            f"the {which} mean is {mu.shape} and its covariance {sigma.shape}.",
+            "A mean is (d,) and a covariance (d, d): features.mean(0), np.cov(features, rowvar=False).",
+        )
+    return Statistics(None, mu, sigma)
+
+
+@dataclass(frozen=True)
+class ClassDistance:
+    """The Frechet distance within one class.
+
+    Attributes:
+        label: the class.
+        distance: squared Frechet distance of its samples from its reference.
+        n_samples: samples of the class.
+        n_reference: likewise of the reference.
+    """
+
+    label: int | str
+    distance: float
+    n_samples: int
+    n_reference: int
+
+
+@dataclass(frozen=True)
+class SmallClass:
+    """A class that has no distance because a side has too few samples of it."""
+
+    label: int | str
+    n_samples: int
+    n_reference: int
+
+
+@dataclass(frozen=True)
+class ClassDistances:
+    """Frechet distances class by class.
+
+    Attributes:
+        classes: worst first; equal ones in the order of their labels.
+        too_small: classes with fewer than `least` samples on a side, in the order of their labels.
+        mean: the mean of the distances, each class counting once.
+        least: samples that a class needs on either side.
+    """
+
+    classes: tuple[ClassDistance, ...]
+    too_small: tuple[SmallClass, ...]
+    mean: float
+    least: int
+
+
+def frechet_per_class(
+    samples: ArrayLike, labels: ArrayLike, reference: ArrayLike, reference_labels: ArrayLike, *, least: int = 2
+) -> ClassDistances:
+    """The Frechet distance within each class ("intra FID": Miyato and Koyama, arXiv:1802.05637, section 4).
+
+    A class has far fewer samples than the whole, and a Frechet distance rises as samples get fewer: compare classes of
+    like counts only, and not with the distance of the whole.
+
+    Args:
+        samples: features (n, d).
+        labels: (n,) integers or strings.
+        reference: features (m, d) from the same extractor.
+        reference_labels: (m,).
+        least: samples below which a class is too small; at least 2.
+
+    Raises:
+        MetricError: features that are none, labels that do not fit them, or no class with enough samples.
+    """
+    x, y = checked_pair(samples, reference)
+    if least < 2:
+        raise MetricError(f"least is {least}.", "A covariance needs 2 samples: give least >= 2.")
+    of_x, of_y = _labels("labels", labels, len(x)), _labels("reference_labels", reference_labels, len(y))
+    if (of_x.dtype.kind == "U") != (of_y.dtype.kind == "U"):
+        raise MetricError(
+            f"labels are {of_x.dtype} and reference_labels {of_y.dtype}.", "Give both as integers or both as strings."
+        )
+    found: list[ClassDistance] = []
+    small: list[SmallClass] = []
+    for value in np.union1d(of_x, of_y):
+        label: int | str = value.item()
+        a, b = x[of_x == value], y[of_y == value]
+        if min(len(a), len(b)) < least:
+            small.append(SmallClass(label, len(a), len(b)))
+        else:
+            found.append(ClassDistance(label, frechet_between(a, b).distance, len(a), len(b)))
+    if not found:
+        raise MetricError(
+            f"no class has {least} samples on both sides ({len(small)} classes).",
+            "Check that both sides name their classes alike, and give more samples.",
+        )
+    found.sort(key=lambda c: -c.distance)
+    return ClassDistances(tuple(found), tuple(small), sum(c.distance for c in found) / len(found), least)
+
+
+def _labels(name: str, labels: ArrayLike, n: int) -> NDArray[Any]:
+    values = np.asarray(labels)
+    if values.shape != (n,) or values.dtype.kind not in "iuU":
+        raise MetricError(
+            f"{name}: {values.dtype} of shape {values.shape} for {n} features.",
+            f"Give an integer or a string for each: shape ({n},).",
+        )
+    return values

@@ -1,0 +1,190 @@
+"""Networks of one's own: modules, TorchScript and ONNX give the same features, whatever the batch or mode."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from gantools.errors import ConfigError, MetricError, WeightsError
+from gantools.metrics.networks import custom
+from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, open_network
+from gantools.pretrained.weights import sha256_of
+
+CPU = torch.device("cpu")
+
+
+class Net(nn.Module):
+    """With batch normalisation and dropout, so that train mode would show."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 8, 3, stride=2)
+        self.norm = nn.BatchNorm2d(8)
+        self.drop = nn.Dropout(0.5)
+        nn.init.uniform_(self.norm.running_mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.norm(self.conv(x)).relu()).mean((2, 3))
+
+
+def images(n: int = 5, size: int = 20) -> Tensor:
+    return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(3))
+
+
+def scripted(path: Path, net: nn.Module) -> Path:
+    torch.jit.trace(net.eval(), images()).save(str(path))
+    return path
+
+
+def as_onnx(path: Path, net: Net, batch: int | str = "n") -> Path:
+    """The network written by hand: exporting would need another package."""
+    arrays = {
+        "w": net.conv.weight,
+        "b": net.conv.bias,
+        "gamma": net.norm.weight,
+        "beta": net.norm.bias,
+        "mean": net.norm.running_mean,
+        "var": net.norm.running_var,
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], strides=[2, 2]),
+        helper.make_node("BatchNormalization", ["c", "gamma", "beta", "mean", "var"], ["d"], epsilon=1e-5),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["e"], ["f"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 20, 20])],
+        [helper.make_tensor_value_info("f", TensorProto.FLOAT, [batch, 8, 1, 1])],
+        [numpy_helper.from_array(a.detach().numpy(), name) for name, a in arrays.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+
+
+@pytest.fixture
+def networks(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "module": TorchNetwork(Net(), CPU),
+        "script": open_network(scripted(tmp_path / "net.pt", Net()), CPU),
+        "onnx": open_network(as_onnx(tmp_path / "net.onnx", Net()), CPU),
+        "onnx of 2": open_network(as_onnx(tmp_path / "two.onnx", Net(), 2), CPU),
+    }
+
+
+def test_all_forms_agree_and_no_batch_shows(networks: dict[str, Any]) -> None:
+    expected = Net().eval()(images()).detach().numpy()
+    assert expected.std() > 0.05
+    for network in networks.values():
+        got = network(images())
+        assert got.dtype == torch.float32 and got.shape == (5, 8) and not got.requires_grad
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+        one_by_one = torch.cat([network(x[None]) for x in images()])
+        np.testing.assert_allclose(one_by_one, got, atol=1e-6)
+
+
+def test_train_mode_has_no_effect_and_is_given_back() -> None:
+    net = Net()
+    expected = net.eval()(images()).detach()
+    network = TorchNetwork(net, CPU)
+    net.train()
+    net.drop.eval()
+    mean = net.norm.running_mean.clone()
+    assert torch.equal(network(images()), expected)
+    assert net.training and net.norm.training and not net.drop.training
+    assert torch.equal(net.norm.running_mean, mean)
+    with pytest.raises(RuntimeError):
+        network(torch.zeros(1, 1, 2, 2))
+    assert net.training
+
+
+def test_a_scripted_network_in_train_mode_is_evaluated(tmp_path: Path) -> None:
+    net = Net()
+    expected = net.eval()(images()).detach()
+    torch.jit.script(net.train()).save(str(tmp_path / "train.pt"))
+    network = open_network(tmp_path / "train.pt", CPU)
+    np.testing.assert_allclose(network(images()), expected, atol=1e-6)
+    torch.jit.freeze(torch.jit.script(net.eval())).save(str(tmp_path / "frozen.pt"))
+    np.testing.assert_allclose(open_network(tmp_path / "frozen.pt", CPU)(images()), expected, atol=1e-6)
+
+
+def test_fingerprints_tell_weights_apart(networks: dict[str, Any], tmp_path: Path) -> None:
+    assert networks["script"].sha256 == sha256_of(tmp_path / "net.pt")
+    assert networks["onnx"].sha256 == sha256_of(tmp_path / "net.onnx")
+    base = custom.state_sha256(Net())
+    assert base == custom.state_sha256(Net()) == networks["module"].sha256 and len(base) == 64
+    other = Net()
+    with torch.no_grad():
+        other.conv.weight[0, 0, 0, 0] += 1e-6
+    assert custom.state_sha256(other) != base
+    assert custom.state_sha256(Net().half()) != base
+    assert custom.state_sha256(Net().eval()) == base
+
+
+def test_pooled_maps_and_single_outputs_are_taken() -> None:
+    class Pooled(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor]:
+            return (x.mean((2, 3), keepdim=True).double(),)
+
+    got = TorchNetwork(Pooled(), CPU)(images())
+    assert got.shape == (5, 3) and got.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (lambda x: x, r"torch.float32 \(5, 3, 20, 20\) for 5 images"),
+        (lambda x: x.mean((2, 3))[:2], r"\(2, 3\) for 5 images"),
+        (lambda x: (x.mean((2, 3)), x), "gives tuple"),
+        (lambda x: x.mean((2, 3)).int(), "torch.int32"),
+        (lambda x: x.mean((2, 3)) / 0, "not finite"),
+    ],
+)
+def test_other_outputs_are_refused(give: Any, message: str) -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return give(x)
+
+    with pytest.raises(MetricError, match=message):
+        TorchNetwork(Odd(), CPU)(images())
+
+
+def test_files_that_are_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WeightsError, match="no such file"):
+        open_network(tmp_path / "no.pt", CPU)
+    torch.save(Net().state_dict(), tmp_path / "state.pt")
+    with pytest.raises(WeightsError, match="not a TorchScript file") as e:
+        open_network(tmp_path / "state.pt", CPU)
+    assert "torch.jit.trace" in str(e.value.hint)
+    (tmp_path / "net.h5").touch()
+    with pytest.raises(ConfigError, match="suffixes"):
+        open_network(tmp_path / "net.h5", CPU)
+    (tmp_path / "net.onnx").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="not a readable ONNX file"):
+        OnnxNetwork(tmp_path / "net.onnx", CPU)
+    as_onnx(tmp_path / "net.onnx", Net())
+    network = open_network(tmp_path / "net.onnx", CPU)
+    with pytest.raises(MetricError, match="cannot be run"):
+        network(images(2, 31))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match="needs onnxruntime") as e:
+        open_network(tmp_path / "net.onnx", CPU)
+    assert e.value.hint == "pip install 'gantools[onnx]'"
+
+
+def test_names_and_files_are_told_apart() -> None:
+    assert custom.is_file_of_a_network("net.PT") and custom.is_file_of_a_network("a/b.onnx")
+    assert not custom.is_file_of_a_network("vgg16") and not custom.is_file_of_a_network("clip-vit-b-32")
