@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.functional import to_tensor
 
+from gantools.metrics.features.passes import features
 from gantools.metrics.images.open import Files
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.networks.protocols import PROTOCOLS
@@ -167,7 +168,7 @@ def case(
     name = request.param
     files = make_images(tmp_path_factory.mktemp("case"), Path(name).suffix, *CASES[name], n=2)
     made = extractors.make_several("inception", ("2048",), weights, "cpu", protocol=tuple(PROTOCOLS))
-    (found,) = extractors.features(made, Files(files[0].parent, files), 2, 2)
+    (found,) = features(made, Files(files[0].parent, files), 2, 2)
     return files, {e.protocol: f["2048"] for e, f in zip(made, found, strict=True)}
 
 

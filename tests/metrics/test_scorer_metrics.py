@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 from gantools import metrics as numbers
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.metrics import registry
+from gantools.metrics.features import passes
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.registry import METRICS, Options
@@ -47,7 +48,7 @@ def sides() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the bundled classifier sees in them."""
     (network,) = extractors.make_several("fashion-mnist", device="cpu")
-    batches = extractors.features([network], open_source(images), len(images), 32)
+    batches = passes.features([network], open_source(images), len(images), 32)
     return np.concatenate([found[0]["features"] for found in batches])
 
 

@@ -100,7 +100,7 @@ def show(file: Path, as_json: bool) -> None:
 
     FILE is a .npz of gantools, pytorch-fid, TTUR, clean-fid or ADM (guided-diffusion), or a .pkl of EDM2.
     """
-    from gantools.metrics.features.files import show_statistics
+    from gantools.metrics.features.convert import show_statistics
 
     found = show_statistics(file)
     if as_json:
@@ -144,7 +144,7 @@ def convert(
     file: Path, to: Any, out: Path, extractor: str | None, layer: str | None, protocol: str | None, overwrite: bool
 ) -> None:
     """Write the statistics in FILE in the form of another tool."""
-    from gantools.metrics.features.files import convert_statistics
+    from gantools.metrics.features.convert import convert_statistics
 
     written = convert_statistics(
         file, to, out, extractor=extractor, layer=layer, protocol=protocol, overwrite=overwrite

@@ -30,7 +30,7 @@ def files_of(form, kind, protocol=2):
     for i, name in enumerate(names):
         x, y = batch(name, len(form.classes), i)
         if kind == "python":
-            content = {form.key.decode(): y, "data": x, "filenames": ["a.png"] * N}
+            content = {form.key: y, "data": x, "filenames": ["a.png"] * N}
             if form is cifar.CIFAR100:
                 content["coarse_labels"] = [0] * N
             made[name] = pickle.dumps(content, protocol=protocol)
@@ -77,29 +77,6 @@ def test_every_form_gives_the_same_images(tmp_path, form, kind, place):
         assert s.classes == form.classes
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_of_every_pickle_protocol_are_read(protocol):
-    made = files_of(cifar.CIFAR10, "python", protocol)["test_batch"]
-    got = cifar.read_pickle(made)
-    x, y = batch("test_batch", 10, 5)
-    np.testing.assert_array_equal(got[b"data"], x)
-    assert got[b"labels"] == y
-    fortran = cifar.read_pickle(pickle.dumps({"data": np.asfortranarray(x)}, protocol=protocol))
-    np.testing.assert_array_equal(fortran[b"data"], x)
-
-
-def test_a_pickle_as_python_2_wrote_it():
-    # Strings of Python 2 (S, U opcodes) and the module names of an old numpy.
-    data = (
-        b"(dp0\nS'data'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\ntp4\nS'b'\np5\ntp6\n"
-        b"Rp7\n(I1\n(I1\nI3\ntp8\ncnumpy\ndtype\np9\n(S'u1'\np10\nI0\nI1\ntp11\nRp12\n(I3\nS'|'\np13\nNNNI-1\nI-1\nI0\n"
-        b"tp14\nbI00\nS'abc'\np15\ntp16\nbsS'labels'\np17\n(lp18\nI7\nas."
-    )
-    got = cifar.read_pickle(data)
-    assert got[b"data"].tolist() == [[97, 98, 99]]
-    assert got[b"labels"] == [7]
-
-
 def test_a_pickle_runs_no_code(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -119,10 +96,6 @@ def test_a_pickle_runs_no_code(tmp_path):
         with pytest.raises(DataError, match="test_batch: a pickle that is damaged or holds more than arrays"):
             cifar.open_cifar10(tmp_path, "test")
     assert not (tmp_path / "ran").exists()
-    # What the stand-ins can be made to do is no more than an error.
-    for content in (b"cnumpy\nndarray\n(I1\ntR.", b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.", b"\x80\x05\x95", b""):
-        with pytest.raises(DataError):
-            cifar.read_pickle(content)
 
 
 def test_damage_and_wrong_places_are_errors(tmp_path):

@@ -16,8 +16,8 @@ from gantools.errors import DataError, MetricError
 from gantools.metrics.features import reference as references
 from gantools.metrics.features.reference import Reference, Wanted, load_statistics, open_reference, save_statistics
 from gantools.metrics.networks import registry as extractors
+from gantools.metrics.networks.extractor import Extractor
 from gantools.metrics.networks.protocols import PROTOCOLS
-from gantools.metrics.networks.registry import Extractor
 from gantools.metrics.numbers.frechet import Statistics
 
 Pictures = Callable[..., NDArray[np.uint8]]

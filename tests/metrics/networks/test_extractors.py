@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, WeightsError
+from gantools.metrics.features.passes import features
 from gantools.metrics.images.open import Array, open_source
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.networks.protocols import PROTOCOLS, Input
@@ -24,8 +25,8 @@ def test_inception_gives_the_layers_asked_for(inception_file: Path, pictures: Ca
     assert e.layers == {"64": 64, "spatial": 2023, "2048": 2048, "logits": 1008}
     found = e(*open_source(pictures(3)).read(0, 3, [e.input]))
     assert found.keys() == set(wanted)
-    for layer, features in found.items():
-        assert features.shape == (3, e.layers[layer]) and features.dtype == np.float32 and np.ptp(features) > 0
+    for layer, values in found.items():
+        assert values.shape == (3, e.layers[layer]) and values.dtype == np.float32 and np.ptp(values) > 0
     assert (e.name, e.protocol, e.input) == ("inception", "tf", Input("tf1-bilinear", 299))
     assert e.weights_sha256 == sha256_of(inception_file)
     assert e.device == torch.device("cpu")
@@ -45,9 +46,9 @@ def test_several_protocols_share_one_network(
     made = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=names)
     assert [e.protocol for e in made] == names and len(loads) == 1
     images = open_source(pictures(5))
-    together = list(extractors.features(made, images, 5, 2))
+    together = list(features(made, images, 5, 2))
     for i, e in enumerate(made):
-        alone = np.concatenate([f["64"] for (f,) in extractors.features([e], images, 5, 2)])
+        alone = np.concatenate([f["64"] for (f,) in features([e], images, 5, 2)])
         np.testing.assert_array_equal(np.concatenate([found[i]["64"] for found in together]), alone)
     a, b, c = (np.concatenate([found[i]["64"] for found in together]) for i in range(3))
     assert min(abs(a - b).max(), abs(b - c).max(), abs(a - c).max()) > 1e-3
@@ -67,7 +68,7 @@ def test_each_image_is_read_once_for_all_protocols(
     names = ["tf", "clean", "torchmetrics"]
     made = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=names)
     twice = [*made, made[0]]
-    assert len(next(iter(extractors.features(twice, open_source(pictures(2)), 2, 2)))) == 4
+    assert len(next(iter(features(twice, open_source(pictures(2)), 2, 2)))) == 4
     assert seen == [(0, 2, tuple(PROTOCOLS[p].input for p in names))]
 
 

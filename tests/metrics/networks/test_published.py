@@ -20,8 +20,10 @@ from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision import models, transforms
 
 from gantools.errors import ConfigError, DownloadError, MetricError, WeightsError
+from gantools.metrics.features.passes import features
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks import registry as extractors
+from gantools.metrics.networks.extractor import Extractor
 from gantools.metrics.networks.protocols import Input
 from gantools.metrics.networks.published import CLIP, IMAGENET, PUBLISHED, own_kind
 from gantools.metrics.scorer import score
@@ -58,10 +60,10 @@ def pictures_of(folder: Path) -> list[Image.Image]:
     return [Image.open(f).convert("RGB") for f in sorted(folder.glob("*.png"))]
 
 
-def ours(e: extractors.Extractor, folder: Path) -> NDArray[np.float32]:
+def ours(e: Extractor, folder: Path) -> NDArray[np.float32]:
     source = open_source(folder)
     (layer,) = e.layers
-    return np.concatenate([found[layer] for (found,) in extractors.features([e], source, len(source), 2)])
+    return np.concatenate([found[layer] for (found,) in features([e], source, len(source), 2)])
 
 
 def test_vgg16_equals_torch_fidelity(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.conftest import write_prepared
 
 from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError
-from gantools.metrics.pixels import paired
+from gantools.metrics.pixels import paired, similarity
 from gantools.metrics.pixels.paired import PairedScores, paired_scores
 
 
@@ -46,7 +46,7 @@ SIZES = [(11, 11), (32, 32), (64, 48), (33, 61), (218, 178)]
 def test_psnr_and_ssim_equal_scikit_image(h: int, w: int, c: int, sigma: float) -> None:
     targets = scene(2, h, w, c)
     samples = noisy(targets, sigma)
-    psnr, ssim = paired.psnr(samples, targets), paired.ssim(samples, targets)
+    psnr, ssim = similarity.psnr(samples, targets), similarity.ssim(samples, targets)
     for i, (a, b) in enumerate(zip(samples, targets, strict=True)):
         assert psnr[i] == pytest.approx(peak_signal_noise_ratio(b, a, data_range=255), abs=1e-10)
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
@@ -63,8 +63,8 @@ def test_psnr_and_ssim_equal_basicsr(
     peer = basicsr("metrics.psnr_ssim")
     targets = scene(2, h, w)
     samples = noisy(targets)
-    psnr = paired.psnr(samples, targets, channel=channel, crop=crop)
-    ssim = paired.ssim(samples, targets, channel=channel, crop=crop)
+    psnr = similarity.psnr(samples, targets, channel=channel, crop=crop)
+    ssim = similarity.ssim(samples, targets, channel=channel, crop=crop)
     for i in range(2):
         # BasicSR takes BGR, and computes luma in float32.
         a, b = samples[i, ..., ::-1], targets[i, ..., ::-1]
@@ -75,10 +75,10 @@ def test_psnr_and_ssim_equal_basicsr(
 
 def test_luma_is_that_of_bt_601() -> None:
     colours = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-    luma = paired.planes(colours[:, None, None], "y")[:, 0, 0, 0]
+    luma = similarity.planes(colours[:, None, None], "y")[:, 0, 0, 0]
     np.testing.assert_allclose(luma, [16, 235, 81.481, 144.553, 40.966], atol=1e-12)
     grey = scene(1, 12, 12, 1)
-    np.testing.assert_array_equal(paired.planes(grey, "y"), paired.planes(grey, "rgb"))
+    np.testing.assert_array_equal(similarity.planes(grey, "y"), similarity.planes(grey, "rgb"))
 
 
 @pytest.mark.parametrize(("h", "w"), [(176, 176), (256, 192), (208, 320)])
@@ -89,7 +89,7 @@ def test_ms_ssim_equals_piq(h: int, w: int, c: int, sigma: float) -> None:
     samples = noisy(targets, sigma)
     a, b = (torch.from_numpy(x).double().permute(0, 3, 1, 2) for x in (samples, targets))
     expected = piq.multi_scale_ssim(a, b, data_range=255.0, reduction="none")
-    np.testing.assert_allclose(paired.ms_ssim(samples, targets), expected.numpy(), atol=1e-9)
+    np.testing.assert_allclose(similarity.ms_ssim(samples, targets), expected.numpy(), atol=1e-9)
 
 
 @pytest.mark.parametrize(("h", "w"), [(161, 161), (178, 218), (165, 201)])
@@ -113,19 +113,19 @@ def test_ms_ssim_of_odd_sizes_follows_the_original(h: int, w: int) -> None:
         expected *= (cs * light if scale == 4 else cs).mean() ** weight
         # An even filter in MATLAB reaches forward; scipy's reaches back unless its origin is moved.
         x, y = (scipy.ndimage.correlate(z, np.full((2, 2), 0.25), origin=-1)[::2, ::2] for z in (x, y))
-    assert paired.ms_ssim(samples, targets)[0] == pytest.approx(expected, abs=1e-12)
+    assert similarity.ms_ssim(samples, targets)[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_equal_images_and_opposite_ones() -> None:
     images = scene(2, 176, 176)
-    assert np.isinf(paired.psnr(images, images)).all()
-    np.testing.assert_array_equal(paired.ssim(images, images), 1)
-    np.testing.assert_array_equal(paired.ms_ssim(images, images), 1)
+    assert np.isinf(similarity.psnr(images, images)).all()
+    np.testing.assert_array_equal(similarity.ssim(images, images), 1)
+    np.testing.assert_array_equal(similarity.ms_ssim(images, images), 1)
     # Structure turned round: contrast terms are negative, which a power cannot take, and count as 0.
-    values = paired.ms_ssim(255 - images, images)
+    values = similarity.ms_ssim(255 - images, images)
     assert np.isfinite(values).all() and (values < 0.1).all()
     black, white = np.zeros((1, 16, 16, 3), np.uint8), np.full((1, 16, 16, 3), 255, np.uint8)
-    assert paired.psnr(black, white)[0] == 0
+    assert similarity.psnr(black, white)[0] == 0
 
 
 @pytest.fixture
@@ -149,8 +149,8 @@ def test_folders_arrays_and_prepared_sets_give_the_same(
     assert by_name.names == tuple(f"{i:06d}.png" for i in range(6))
     by_position = paired_scores(samples, targets)
     assert equal(by_name, by_position) and by_position.names == tuple("012345")
-    np.testing.assert_array_equal(by_name.values["psnr"], paired.psnr(samples, targets))
-    np.testing.assert_array_equal(by_name.values["ssim"], paired.ssim(samples, targets))
+    np.testing.assert_array_equal(by_name.values["psnr"], similarity.psnr(samples, targets))
+    np.testing.assert_array_equal(by_name.values["ssim"], similarity.ssim(samples, targets))
     np.save(tmp_path / "b.npy", targets)
     assert equal(by_position, paired_scores(samples, tmp_path / "b.npy"))
     prepared = write_prepared(tmp_path / "set", targets)
@@ -174,8 +174,8 @@ def test_mean_and_json_of_equal_pairs(folders: tuple[Path, Path, NDArray[np.uint
     scores = paired_scores(a, b)
     # The first target got no noise at all.
     assert scores.identical == 1 and math.isinf(scores.values["psnr"][0])
-    assert scores.mean["psnr"] == pytest.approx(paired.psnr(samples[1:], targets[1:]).mean())
-    assert scores.mean["ssim"] == pytest.approx(paired.ssim(samples, targets).mean())
+    assert scores.mean["psnr"] == pytest.approx(similarity.psnr(samples[1:], targets[1:]).mean())
+    assert scores.mean["ssim"] == pytest.approx(similarity.ssim(samples, targets).mean())
     plain = json.loads(scores.to_json())
     assert plain["values"]["psnr"][0] is None and plain["values"]["psnr"][1] == scores.values["psnr"][1]
     assert plain["identical"] == 1 and plain["n"] == 6 and plain["channel"] == "rgb" and plain["crop"] == 0
@@ -204,7 +204,7 @@ def test_images_of_different_sizes_in_one_folder(tmp_path: Path) -> None:
         sample = noisy(target)
         Image.fromarray(target[0]).save(tmp_path / "b" / f"{i}.png")
         Image.fromarray(sample[0]).save(tmp_path / "a" / f"{i}.png")
-        expected.append(paired.ssim(sample, target, channel="y", crop=0)[0])
+        expected.append(similarity.ssim(sample, target, channel="y", crop=0)[0])
     scores = paired_scores(tmp_path / "a", tmp_path / "b", ["ssim"], channel="y")
     np.testing.assert_array_equal(scores.values["ssim"], expected)
 
@@ -243,16 +243,16 @@ def test_wrong_arguments_are_refused(pictures: Callable[..., NDArray[np.uint8]])
     with pytest.raises(ConfigError, match="no metric"):
         paired_scores(x, x, [])
     with pytest.raises(ConfigError, match="unknown channel 'luma'"):
-        paired.psnr(x, x, channel="luma")  # type: ignore[arg-type]
+        similarity.psnr(x, x, channel="luma")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least 0"):
-        paired.psnr(x, x, crop=-1)
+        similarity.psnr(x, x, crop=-1)
     with pytest.raises(DataError, match="nothing is left"):
-        paired.psnr(x, x, crop=16)
+        similarity.psnr(x, x, crop=16)
     with pytest.raises(DataError, match="differ in shape"):
-        paired.psnr(x, x[:1])
+        similarity.psnr(x, x[:1])
     with pytest.raises(DataError, match="uint8"):
-        paired.psnr(x.astype(np.float32), x.astype(np.float32))  # type: ignore[arg-type]
+        similarity.psnr(x.astype(np.float32), x.astype(np.float32))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="11x11"):
-        paired.ssim(x, x, crop=11)
+        similarity.ssim(x, x, crop=11)
     with pytest.raises(DataError, match=r"0: MS-SSIM needs sides of at least 161"):
         paired_scores(x, x, ["ms-ssim"])

@@ -5,19 +5,16 @@ Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; https
 
 from __future__ import annotations
 
-import io
-import pickle
 import tarfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools import _native
+from gantools import _native, unpickle
 from gantools.data.sources.base import Source
 from gantools.data.sources.downloads import by_torchvision
 from gantools.errors import ConfigError, DataError
@@ -50,7 +47,7 @@ class _Form:
     torchvision_name: str
     files: dict[str, list[str]]
     # The key in a pickle, and how many label bytes a binary record has; the last one counts (100: coarse, then fine).
-    key: bytes
+    key: str
     label_bytes: int
     classes: list[str]
 
@@ -59,11 +56,11 @@ CIFAR10 = _Form(
     "cifar10",
     "CIFAR10",
     {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]},
-    b"labels",
+    "labels",
     1,
     CLASSES_10,
 )
-CIFAR100 = _Form("cifar100", "CIFAR100", {"train": ["train"], "test": ["test"]}, b"fine_labels", 2, CLASSES_100)
+CIFAR100 = _Form("cifar100", "CIFAR100", {"train": ["train"], "test": ["test"]}, "fine_labels", 2, CLASSES_100)
 
 
 def open_cifar10(path: Path | None, split: str | None = None) -> Source:
@@ -179,10 +176,10 @@ def _read(
     data = get(file)
     if data is not None:
         try:
-            batch = read_pickle(data)
-        except DataError as e:
-            raise DataError(f"{path}: {file}: {e.message}", again) from e
-        x, y = (batch.get(b"data"), batch.get(form.key)) if isinstance(batch, dict) else (None, None)
+            batch = unpickle.load(data, allow=("u1",), encoding="bytes")
+        except ValueError as e:
+            raise DataError(f"{path}: {file}: a pickle that is damaged or holds more than arrays ({e}).", again) from e
+        x, y = (batch.get("data"), batch.get(form.key)) if isinstance(batch, dict) else (None, None)
         if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 2 and x.shape[1] == PIXELS:
             labels = np.array(y) if isinstance(y, list | np.ndarray) else np.empty(0)
             if labels.dtype.kind in "iu" and labels.shape == (len(x),):
@@ -198,93 +195,6 @@ def _read(
         raise DataError(f"{path}: {file}.bin is cut off, or no file of {form.kind}.", again)
     records = np.frombuffer(data, np.uint8).reshape(-1, form.label_bytes + PIXELS)
     return records[:, form.label_bytes :], records[:, form.label_bytes - 1].astype(np.int64)
-
-
-# --- pickles ------------------------------------------------------------------------------------------------------
-
-
-class _PickledType:
-    """Takes the place of numpy.dtype: keeps the name, ignores the rest."""
-
-    def __init__(self, name: Any = None, *_: Any) -> None:
-        name = name.decode("latin-1") if isinstance(name, bytes) else name
-        self.kind = name.lstrip("|<") if isinstance(name, str) else ""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _PickledArray:
-    """Takes the place of numpy.ndarray; only bytes (uint8) become an array, and only as many as there are."""
-
-    array: NDArray[np.uint8] | None = None
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, kind, fortran, data = state
-        self.fill(data, kind, shape, fortran)
-
-    def fill(self, data: Any, kind: Any, shape: Any, fortran: bool) -> None:
-        """Sets the array: `data` bytes in C or Fortran order."""
-        if not isinstance(kind, _PickledType) or kind.kind not in ("u1", "uint8") or not isinstance(shape, tuple):
-            raise pickle.UnpicklingError("an array of another type than uint8")
-        if isinstance(data, str):
-            data = data.encode("latin-1")
-        flat = np.frombuffer(data, np.uint8)
-        self.array = flat.reshape(shape, order="F" if fortran else "C")
-
-
-def _reconstruct(*_: Any) -> _PickledArray:
-    return _PickledArray()
-
-
-def _from_buffer(data: Any, kind: Any, shape: Any, order: Any) -> _PickledArray:
-    array = _PickledArray()
-    array.fill(data, kind, shape, order == "F")
-    return array
-
-
-def _encode(text: Any, encoding: Any = "latin-1") -> bytes:
-    # How Python 3 writes bytes into old pickles.
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError("an encoding other than latin-1")
-    return text.encode("latin-1")
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "dtype"): _PickledType,
-    ("numpy", "ndarray"): _PickledArray,
-    ("_codecs", "encode"): _encode,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Runs none of the code that a pickle names: numpy's few names lead to the stand-ins above, others are refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed") from None
-
-
-def read_pickle(data: bytes) -> Any:
-    """What a pickle of plain values and uint8 arrays holds; text of Python 2 as bytes.
-
-    Raises:
-        DataError: damaged, or it names anything but plain values and numpy arrays.
-    """
-    try:
-        value = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    # A damaged pickle can fail in any way.
-    except Exception as e:
-        raise DataError(f"a pickle that is damaged or holds more than arrays ({e}).") from e
-    if isinstance(value, dict):
-        # Python 3 has text for keys.
-        value = {k.encode() if isinstance(k, str) else k: v for k, v in value.items()}
-        return {k: v.array if isinstance(v, _PickledArray) else v for k, v in value.items()}
-    return value
 
 
 def _downloaded(form: _Form) -> Path:

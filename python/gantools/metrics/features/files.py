@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from gantools import unpickle as pickles
 from gantools.data.sources.array import IMAGES
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.files import atomic_write
-from gantools.metrics.networks.registry import Extractor, layer_of_width
+from gantools.metrics.networks.extractor import Extractor
 from gantools.metrics.numbers.frechet import Collector, Statistics
 
 FORMAT = "gantools-statistics"
@@ -39,12 +39,10 @@ FORMAT = "gantools-statistics"
 FORMAT_VERSION = 2
 #: EDM2's files have 34 MB; pickles are held in memory while they are read.
 MAX_PICKLE_BYTES = 1 << 30
-#: What `convert` writes.
-TARGETS = ("gantools", "pytorch-fid", "adm")
 HINT = "Give a .npz with mu (d,) and sigma (d, d), or the images themselves."
 # What a damaged .npz comes to.
 _DAMAGE = (OSError, ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-_POOL3, _SPATIAL = 2048, 2023
+POOL3, SPATIAL = 2048, 2023
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ class StatisticsFile:
         entry = self.find(extractor, layer)
         if entry.statistics is not None:
             return entry.statistics
-        return statistics_of_features(self._features(entry))
+        return statistics_of_features(self.features_of(entry))
 
     def features(self, extractor: Extractor, layer: str, needed_by: str) -> NDArray[np.float32]:
         """float32 (n, dims). MetricError: as `find`, or there are none; it says that `needed_by` needs them."""
@@ -144,9 +142,10 @@ class StatisticsFile:
                 f"{self.path}: holds means and covariances, no features of single images; {needed_by} needs them.",
                 "Give the images themselves, or a file made from them with: gantools ref make IMAGES --features",
             )
-        return self._features(entry)
+        return self.features_of(entry)
 
-    def _features(self, entry: Entry) -> NDArray[np.float32]:
+    def features_of(self, entry: Entry) -> NDArray[np.float32]:
+        """float32 (n, dims), those of an entry that has any. DataError: the array is damaged."""
         assert entry.features is not None
         with _reading(self.path), open_npz(self.path) as z:
             features = np.asarray(z[entry.features], np.float32)
@@ -202,9 +201,9 @@ def read_statistics(path: str | Path) -> StatisticsFile:
             if "feats" in z and "mu" not in z:
                 return StatisticsFile(file, "clean-fid", digest, (_features_entry(file, z),))
             if "mu_s" in z:
-                pool3 = Entry(_POOL3, None, "inception", "2048", "tf", None, _statistics(file, z, "mu", "sigma"))
+                pool3 = Entry(POOL3, None, "inception", "2048", "tf", None, _statistics(file, z, "mu", "sigma"))
                 spatial = _statistics(file, z, "mu_s", "sigma_s")
-                entries = (pool3, replace(pool3, dims=_SPATIAL, layer="spatial", statistics=spatial))
+                entries = (pool3, replace(pool3, dims=SPATIAL, layer="spatial", statistics=spatial))
                 for entry in entries:
                     assert entry.statistics is not None
                     if entry.statistics.dims != entry.dims:
@@ -288,7 +287,7 @@ def checked(file: Path, statistics: Statistics) -> Statistics:
 
 # What EDM2 calls its metrics: the extractor's name, its layer, its protocol.
 _EDM2: dict[str, tuple[str, str | None, str | None]] = {
-    "fid": ("inception", str(_POOL3), "tf"),
+    "fid": ("inception", str(POOL3), "tf"),
     "fd_dinov2": ("dinov2*", None, None),
 }
 
@@ -387,141 +386,6 @@ def load_statistics(file: Path) -> Statistics:
     """
     with _reading(file), open_npz(file) as z:
         return _statistics(file, z, "mu", "sigma", "features" if "features" in z else None, "n")
-
-
-def convert_statistics(
-    path: str | Path,
-    to: Literal["gantools", "pytorch-fid", "adm"],
-    out: str | Path,
-    *,
-    extractor: str | None = None,
-    layer: str | None = None,
-    protocol: str | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write the statistics of a file of any kind in the form of another tool.
-
-    Args:
-        path: the file to read.
-        to: `gantools` (all it holds), `pytorch-fid` (`mu`, `sigma` of one layer, which TTUR and clean-fid read too) or
-            `adm` (`mu`, `sigma` of Inception's pool3, `mu_s`, `sigma_s` of its spatial layer).
-        out: the `.npz` to write.
-        extractor, layer, protocol: of a file that holds several, which to take; of a file that does not say, what to
-            note of it in a file of ours.
-        overwrite: replace `out` where it exists.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        DataError: the file cannot be read, or `out` exists. ConfigError: an unknown form.
-        MetricError: it does not hold what that form needs.
-    """
-    if to not in TARGETS:
-        raise ConfigError(f"unknown form {to!r}.", f"Known: {', '.join(TARGETS)}.")
-    target = target_file(out, overwrite)
-    file = read_statistics(path)
-    if extractor is not None and layer is None and len(file.entries) == 1 and file.entries[0].layer is None:
-        layer = layer_of_width(extractor, file.entries[0].dims)
-    wanted = {"extractor": extractor, "layer": layer, "protocol": protocol}
-    said = {key: value for key, value in wanted.items() if value is not None}
-    # What an entry does not say is taken from what was given, what it does say must be that.
-    fit = [
-        replace(
-            entry,
-            extractor=entry.extractor or extractor,
-            layer=entry.layer or layer,
-            protocol=entry.protocol or protocol,
-        )
-        for entry in file.entries
-        if all(getattr(entry, key) in (None, value) for key, value in said.items())
-    ]
-    if not fit:
-        holds = "; ".join(words(entry) for entry in file.entries)
-        raise MetricError(f"{file.path}: holds nothing of {', '.join(said.values())}. It holds: {holds}.")
-    if to == "gantools":
-        features = [None if entry.features is None else file._features(entry) for entry in fit]
-        full = [_with_statistics(entry, f) for entry, f in zip(fit, features, strict=True)]
-        write_statistics(target, full, features, file.reference or f"file:{file.sha256}")
-    elif to == "pytorch-fid":
-        if len(fit) > 1:
-            holds = "; ".join(words(entry) for entry in fit)
-            raise MetricError(
-                f"{file.path}: such a file holds one layer, this one has several: {holds}.",
-                "Say which with: --layer NAME --protocol NAME",
-            )
-        only = _with_statistics(fit[0], None if fit[0].features is None else file._features(fit[0])).statistics
-        assert only is not None
-        save_arrays(target, {"mu": only.mean, "sigma": only.covariance})
-    else:
-        save_arrays(target, _adm_arrays(file, fit))
-    return target
-
-
-def _with_statistics(entry: Entry, features: NDArray[np.float32] | None) -> Entry:
-    if entry.statistics is not None:
-        return entry
-    assert features is not None
-    return replace(entry, statistics=statistics_of_features(features))
-
-
-def _adm_arrays(file: StatisticsFile, entries: Sequence[Entry]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    for layer, dims, tail in (("2048", _POOL3, ""), ("spatial", _SPATIAL, "_s")):
-        found = [
-            entry.statistics
-            for entry in entries
-            if entry.dims == dims
-            and entry.extractor in (None, "inception")
-            and entry.layer in (None, layer)
-            and entry.protocol in (None, "tf")
-            and entry.statistics is not None
-        ]
-        if not found:
-            holds = "; ".join(words(entry) for entry in entries)
-            raise MetricError(
-                f"{file.path}: ADM's form needs Inception's {layer} (width {dims}) by protocol tf. It holds: {holds}.",
-                "Make it from the images with: gantools ref make IMAGES --protocol tf --layers 2048,spatial",
-            )
-        arrays[f"mu{tail}"], arrays[f"sigma{tail}"] = found[0].mean, found[0].covariance
-    return arrays
-
-
-def show_statistics(path: str | Path) -> dict[str, Any]:
-    """What a file of statistics holds, as values that JSON can hold.
-
-    Returns:
-        `path`, `kind`, `sha256`, `reference`, `images` and `entries`: for each `extractor`, `layer`, `protocol`,
-        `weights_sha256`, `dims`, `n` (None where the file does not say), `features` (whether it has them), `trace` of
-        the covariance, its numerical `rank`, and `mean_norm`, the Euclidean length of the mean.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    file = read_statistics(path)
-    entries = []
-    for entry in file.entries:
-        full = _with_statistics(entry, None if entry.statistics is not None else file._features(entry)).statistics
-        assert full is not None
-        said = ("extractor", "layer", "protocol", "weights_sha256", "dims")
-        entries.append(
-            {
-                **{key: getattr(entry, key) for key in said},
-                "n": entry.n,
-                "features": entry.features is not None,
-                "trace": float(np.trace(full.covariance)),
-                "rank": int(np.linalg.matrix_rank(full.covariance, hermitian=True)),
-                "mean_norm": float(np.linalg.norm(full.mean)),
-            }
-        )
-    return {
-        "path": str(file.path),
-        "kind": file.kind,
-        "sha256": file.sha256,
-        "reference": file.reference,
-        "images": file.images,
-        "entries": entries,
-    }
 
 
 def target_file(out: str | Path, overwrite: bool) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.errors import DataError, MetricError
 from gantools.files import atomic_write
-from gantools.metrics.images.reader import Source
+from gantools.metrics.images.reader import Source, batches
+from gantools.metrics.networks.extractor import Extractor, Features
 from gantools.metrics.networks.protocols import Input
-from gantools.metrics.networks.registry import Extractor, features
 from gantools.metrics.numbers.frechet import Statistics
 
 PART_FORMAT, PART_VERSION = "gantools-score-part", 1
@@ -145,6 +145,23 @@ def take(
             if advance is not None:
                 advance(count)
     return taken
+
+
+def features(
+    extractors: Sequence[Extractor], source: Source, n: int, batch: int
+) -> Generator[list[Features], None, None]:
+    """The features of the first `n` images of `source`, `batch` images at a time, for each of `extractors`.
+
+    Each image is decoded once, and resized once for all extractors that take the same input.
+
+    Raises:
+        DataError: an image cannot be read, or is one that an extractor cannot judge.
+    """
+    inputs = list(dict.fromkeys(e.input for e in extractors))
+    with contextlib.closing(batches(source, n, batch, inputs)) as stream:
+        for arrays in stream:
+            by_input = dict(zip(inputs, arrays, strict=True))
+            yield [e(by_input[e.input]) for e in extractors]
 
 
 def merge(parts: Sequence[Sequence[Taken]], requests: Sequence[Request]) -> list[Taken]:

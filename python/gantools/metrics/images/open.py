@@ -248,6 +248,29 @@ class Prepared(Source):
         return hashlib.sha256(f"prepared {self.set.fingerprint} {self.shape} {n}\n".encode()).hexdigest()
 
 
+def read_one(source: Source, index: int) -> NDArray[np.uint8]:
+    """Image `index` of a source at its own size, uint8 (h, w, c); files have 3 channels.
+
+    Raises:
+        DataError: it cannot be decoded, or is transparent; the message names its file.
+    """
+    if isinstance(source, Files):
+        file = source.files[index]
+        try:
+            return _native.decode(file.read_bytes())
+        except OSError as e:
+            raise DataError(f"{file}: cannot be read ({e.strerror}).") from e
+        except DataError as e:
+            raise DataError(f"{file}: {e.message}", e.hint) from e
+    if isinstance(source, Array):
+        image: NDArray[np.uint8] = np.ascontiguousarray(source.images[index])
+        return image
+    if isinstance(source, Prepared):
+        prepared: NDArray[np.uint8] = source.set.gather(np.array([index]))[0]
+        return prepared
+    raise ConfigError(f"{source.label}: images of this kind cannot be read one by one.")
+
+
 def open_source(
     images: Images,
     n: int | None = None,

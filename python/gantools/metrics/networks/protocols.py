@@ -120,6 +120,8 @@ _ALL = (
 
 #: name -> protocol.
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+#: Protocols of extractors other than Inception, in words.
+OTHER_WORDS = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
 
 
 def find(name: str) -> Protocol:
@@ -127,3 +129,9 @@ def find(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def words(name: str) -> str:
+    """The protocol `name` of any extractor in one line; the name itself where no more is known."""
+    rule = PROTOCOLS.get(name)
+    return OTHER_WORDS.get(name, name) if rule is None else rule.words

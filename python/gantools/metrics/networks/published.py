@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,14 +31,12 @@ from torch import Tensor, nn
 from gantools.device import full_precision, to_device
 from gantools.errors import ConfigError
 from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, open_network
+from gantools.metrics.networks.extractor import Extractor, Kind
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import vgg as vgg16
 from gantools.pretrained import vit
 from gantools.pretrained.backbones import VGG16
 from gantools.pretrained.weights import WeightsFile, sha256_of
-
-if TYPE_CHECKING:
-    from gantools.metrics.networks.registry import Extractor, Kind
 
 Triple = tuple[float, float, float]
 #: Mean and standard deviation of values 0..1 by channel.
@@ -170,7 +167,6 @@ def load(
 
 def kind_of(published: Published) -> Kind:
     """Its entry for `EXTRACTORS`; weights are looked for when one is made."""
-    from gantools.metrics.networks.registry import Kind
 
     def make(
         layers: Sequence[str], weights: str | Path | None, device: torch.device, protocols: Sequence[str]
@@ -214,8 +210,6 @@ def own_kind(
         ConfigError: size, resize, crop or std, or onnxruntime is missing. WeightsError: no such network.
         MetricError: its output is not one finite (n, d).
     """
-    from gantools.metrics.networks.registry import Kind
-
     geometry = Input(resize, size, crop)
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise ConfigError(f"mean and std are three numbers each, std above 0, not {mean} and {std}.")

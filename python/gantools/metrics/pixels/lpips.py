@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from gantools.device import find_device, full_precision
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError, unknown_name
-from gantools.metrics.images.open import open_source
+from gantools.metrics.images.open import open_source, read_one
 from gantools.pretrained import backbones
 from gantools.pretrained.weights import WeightsFile, load_state, read_state, sha256_of
 
@@ -287,7 +287,6 @@ def lpips_diversity(
         ConfigError: fewer than one pair. DataError: unreadable images, or of different sizes.
         MetricError: fewer than 2 images. WeightsError, DownloadError: weights.
     """
-    from gantools.metrics.pixels.paired import read_one
 
     if pairs < 1:
         raise ConfigError(f"pairs must be at least 1, not {pairs}.")

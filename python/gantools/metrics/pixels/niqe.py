@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError
-from gantools.metrics.images.open import Files, open_source
-from gantools.metrics.pixels.paired import planes, read_one
+from gantools.metrics.images.open import Files, open_source, read_one
+from gantools.metrics.pixels.similarity import planes
 from gantools.pretrained.weights import WeightsFile, sha256_of
 
 if TYPE_CHECKING:

@@ -18,9 +18,10 @@ from gantools.files import atomic_write
 from gantools.grid import make_grid
 from gantools.metrics.images.open import open_source
 from gantools.metrics.images.reader import Source
+from gantools.metrics.networks import protocols
 from gantools.metrics.networks.protocols import Input
 from gantools.metrics.results.scores import Score, Scores
-from gantools.metrics.results.words import explain, protocol_words
+from gantools.metrics.results.words import explain
 
 #: Pictures in a grid, and the side of each in pixels.
 GRID, SIDE = 36, 96
@@ -231,7 +232,7 @@ def _made(scores: Scores) -> str:
         n = "an unstated number of" if scores.n_reference is None else f"{scores.n_reference:,}"
         rows += [("reference", f"{n} images, {scores.reference}"), ("", scores.reference_id)]
     for p in sorted({s.protocol for s in scores if s.protocol is not None}, key=lambda p: (p.name, p.layer)):
-        rows.append((f"protocol {p.name}", protocol_words(p)))
+        rows.append((f"protocol {p.name}", protocols.words(p.name)))
         rows.append(("features", f"{p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256}"))
     rows.append(("computed", f"batch {scores.batch}, {scores.device}, seed {scores.seed}"))
     rows.append(("versions", ", ".join(f"{k} {v}" for k, v in scores.versions.items())))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gantools.errors import MetricError
+from gantools.metrics.networks import protocols
 from gantools.metrics.numbers.intervals import Interval
 
 #: Version of the JSON that `Scores.to_json` writes; fields are only ever added within a version.
@@ -158,8 +159,6 @@ class Scores:
 
     def __str__(self) -> str:
         """The numbers and, under them, how they were made."""
-        from gantools.metrics.results.words import protocol_words
-
         rows = [(s.name, _number(s.value), _range(s.interval), _notes(s)) for s in self.scores]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = []
@@ -176,7 +175,7 @@ class Scores:
         for p in sorted(said, key=lambda p: (p.extractor, p.name, p.dims)):
             if (p.extractor, p.name) != rule:
                 rule = (p.extractor, p.name)
-                lines.append(f"  protocol   {p.name}: {protocol_words(p)}")
+                lines.append(f"  protocol   {p.name}: {protocols.words(p.name)}")
             lines.append(
                 f"  features   {p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256[:16]}"
             )

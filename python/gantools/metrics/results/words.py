@@ -8,18 +8,10 @@ from typing import Any
 
 from gantools.errors import DataError
 from gantools.metrics.networks import protocols
-from gantools.metrics.results.scores import FORMAT, Protocol, Scores
+from gantools.metrics.results.scores import FORMAT, Scores
 
 #: Scores that are one of several numbers of a metric.
 PARTS = {"precision": "prc", "recall": "prc", "density": "dc", "coverage": "dc"}
-#: Protocols of extractors other than Inception.
-OTHER_WORDS = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
-
-
-def protocol_words(protocol: Protocol) -> str:
-    """A protocol in one line."""
-    rule = protocols.PROTOCOLS.get(protocol.name)
-    return OTHER_WORDS.get(protocol.name, protocol.name) if rule is None else rule.words
 
 
 def explain(scores: Scores) -> list[str]:
