@@ -6,16 +6,16 @@ import hashlib
 import math
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data import filters
-from gantools.data.policy import BLACK, DHARIWAL_FILTERS, EXACT, FAST, FIXED_POLICY, native_policy
+from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Source, recognise
@@ -24,14 +24,14 @@ from gantools.errors import ConfigError, unknown_name
 # A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
 SHARD_IMAGES = 2048
 SHARD_BYTES = 128 << 20
-STORES = ("pixels", "encoded")
+STORES = (PIXELS, "encoded")
 #: What `encoded` may hold of each image; the default first.
 ENCODINGS = ("png", "jpeg", "original")
 
 
 @dataclass(frozen=True)
-class Options:
-    """The arguments of `gantools.prep` that decide a byte of the set; `prep` says what each means."""
+class PrepOptions:
+    """The arguments of `gantools.prep` that decide a byte of the set, checked; `prep` says what each means."""
 
     source: str | Path | None = None
     size: int | tuple[int, int] | None = None
@@ -53,8 +53,31 @@ class Options:
     shard_size: int | None = None
 
 
+class PrepKeywords(TypedDict, total=False):
+    """The fields of `PrepOptions` as named arguments."""
+
+    source: str | Path | None
+    size: int | tuple[int, int] | None
+    crop: str
+    filter: str | None
+    pad_color: str | None
+    fast: bool
+    channels: int | None
+    split: str | None
+    where: str | None
+    dedupe: bool
+    balance: bool
+    limit: int | None
+    alpha: str
+    orientation: str
+    store: str
+    encoding: str | None
+    out: str | Path | None
+    shard_size: int | None
+
+
 @dataclass(frozen=True)
-class Job:
+class PrepPlan:
     """A preparation that is decided in every respect and not begun.
 
     Attributes:
@@ -62,21 +85,19 @@ class Job:
         options: what it was made of, `source` being the path that was found.
         images: the images, in the order of the set.
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
-        policy: how they become pixels.
-        store: what is stored of each, a name in `_native.STORES`.
+        policy: how they become pixels, and what is stored of each.
         per_shard: images in a shard.
-        plan: everything that decides the bytes of the set; two jobs with the same plan make the same set.
+        document: everything that decides the bytes of the set; two with the same plan make the same set.
         target: the folder to make.
     """
 
     kind: str
-    options: Options
+    options: PrepOptions
     images: Source
     regions: NDArray[np.float64] | None
-    policy: _native.PixelPolicy
-    store: str
+    policy: Policy
     per_shard: int
-    plan: dict[str, Any]
+    document: dict[str, Any]
     target: Path
 
     @property
@@ -96,7 +117,7 @@ def say(text: str, show: bool) -> None:
         print(text, file=sys.stderr)
 
 
-def resolve(kind: str, options: Options, *, progress: bool = True) -> Job:
+def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPlan:
     """Checks the options, opens the source and decides everything that decides a byte.
 
     Raises:
@@ -125,39 +146,34 @@ def resolve(kind: str, options: Options, *, progress: bool = True) -> Job:
     channels = o.channels or images.channels
     if o.limit is not None and o.limit < len(images):
         images = images.select(np.arange(o.limit, dtype=np.int64))
-    policy: dict[str, Any] = {
-        "width": side,
-        "height": side,
-        "channels": channels,
-        "crop": o.crop,
-        "filter": DHARIWAL_FILTERS if o.crop == "dhariwal" else o.filter or "lanczos",
-        "decode": FAST if o.fast else EXACT,
-        "alpha": o.alpha,
-        "orientation": o.orientation,
-    }
-    if o.crop in ("pad", "box"):
-        policy["pad_color"] = _color(o.pad_color or "black")
-    if o.crop == "center-wide":
-        policy["band"] = height
-    store = o.encoding or ENCODINGS[0] if o.store == "encoded" else "pixels"
-    if store != "pixels":
-        policy["store"] = store
+    policy = Policy(
+        width=side,
+        height=side,
+        channels=channels,
+        crop=o.crop,
+        filter=DHARIWAL_FILTERS if o.crop == "dhariwal" else o.filter or "lanczos",
+        fast=o.fast,
+        alpha=o.alpha,
+        orientation=o.orientation,
+        pad_color=_color(o.pad_color or "black") if o.crop in ("pad", "box") else None,
+        band=height if o.crop == "center-wide" else None,
+        store=o.encoding or ENCODINGS[0] if o.store == "encoded" else PIXELS,
+    )
     target = Path(o.out) if o.out is not None else Path("data") / _name(images, side)
     per_shard = o.shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
-    return Job(
+    return PrepPlan(
         kind=kind,
-        options=Options(**{**vars(o), "source": source}),
+        options=replace(o, source=source),
         images=images,
         regions=regions_of(images, o.crop),
-        policy=native_policy(policy),
-        store=store,
+        policy=policy,
         per_shard=per_shard,
-        plan=_plan(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}),
+        document=_document(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}),
         target=target,
     )
 
 
-def _check(o: Options, width: int | None, height: int | None) -> None:
+def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     """What is wrong with the options whatever the source is."""
     for name, value, known in (
         ("crop", o.crop, _native.CROPS),
@@ -212,7 +228,7 @@ def _name(images: Source, side: int) -> str:
     return f"{images.name}-{side}{split}"
 
 
-def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
+def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
     """Everything that decides the bytes of the set; two runs with the same plan make the same set."""
     return {
         "format": FORMAT,
@@ -228,7 +244,7 @@ def _plan(images: Source, policy: dict[str, Any], per_shard: int, name: str, cho
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
-        "policy": {**policy, **FIXED_POLICY},
+        "policy": policy.to_manifest(),
         "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
         "shard_size": per_shard,
     }
