@@ -1,37 +1,115 @@
 //! JPEG as libjpeg-turbo decodes it: the accurate inverse DCT and smooth ("fancy") chroma upsampling, as in Pillow and
-//! OpenCV. Plain baseline files, most of those there are, take a shorter way to the same samples, [`super::baseline`].
+//! OpenCV. Plain baseline files, most of those there are, take a shorter way to the same samples, [`baseline`].
 
+mod baseline;
+
+use baseline::BaselineDecoder;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::baseline::BaselineDecoder;
-use super::{damaged, Limit};
+use super::{damaged, Format, Limit, Raw, KEPT_MEMORY};
 use crate::colour::adobe_cmyk_to_rgb;
-use crate::{ImageError, Pixels};
+use crate::orientation::{exif_orientation, from_exif, jpeg_exif};
+use crate::{Header, ImageError, Mode, Pixels};
 
 /// Scans of a progressive file beyond this many are an attack, not an image.
 const SCAN_LIMIT: u32 = 500;
 
-/// Memory kept from one image to the next, at most; larger images are rare and pay for their own.
-pub(super) const KEPT_MEMORY: usize = 128 << 20;
+/// What the file declares of itself.
+pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
+    let short = || damaged("JPEG", "the file ends in its header");
+    let mut at = 2;
+    let mut frame = None;
+    loop {
+        if *data.get(at).ok_or_else(short)? != 0xff {
+            return Err(damaged("JPEG", "no marker where one has to be"));
+        }
+        let marker = *data.get(at + 1).ok_or_else(short)?;
+        match marker {
+            0xff => {
+                at += 1; // fill byte
+                continue;
+            }
+            0x01 | 0xd0..=0xd8 => {
+                at += 2; // no length
+                continue;
+            }
+            0xd9 => return Err(damaged("JPEG", "it ends before its image")),
+            _ => {}
+        }
+        let length = data.get(at + 2..at + 4).ok_or_else(short)?;
+        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+        let body = data.get(at + 4..at + 2 + length).ok_or_else(short)?;
+        match marker {
+            // Start of frame; C4, C8 and CC are other segments.
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
+                let [bits, h1, h0, w1, w0, components, ..] = *body else {
+                    return Err(short());
+                };
+                frame = Some((
+                    bits,
+                    u16::from_be_bytes([h1, h0]),
+                    u16::from_be_bytes([w1, w0]),
+                    components,
+                ));
+            }
+            // Start of scan: what follows is compressed, up to the end marker.
+            0xda => {
+                at += 2 + length;
+                break;
+            }
+            _ => {}
+        }
+        at += 2 + length;
+    }
+    let Some((bits, height, width, components)) = frame else {
+        return Err(damaged("JPEG", "a scan before its frame"));
+    };
+    if !data[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
+        return Err(damaged("JPEG", "the file is cut off, it has no end marker"));
+    }
+    Ok(Header {
+        format: Format::Jpeg,
+        width: width.into(),
+        height: height.into(),
+        mode: match components {
+            1 => Mode::Grey,
+            3 => Mode::Rgb,
+            4 => Mode::Cmyk,
+            n => return Err(ImageError::Unsupported(format!("JPEG: {n} components"))),
+        },
+        bits,
+        alpha: false,
+        orientation: exif_orientation(jpeg_exif(data)),
+    })
+}
+
+/// The image at its full size, by a decoder of its own.
+pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
+    let jpeg = JpegDecoder::default().decode(data, limit, |_, _| 1)?;
+    Ok(Raw {
+        pixels: jpeg.pixels,
+        orientation: from_exif(jpeg_exif(data)),
+    })
+}
 
 #[derive(Default)]
-pub(super) struct JpegDecoder {
+pub(crate) struct JpegDecoder {
     baseline: BaselineDecoder,
     /// The memory of an earlier image. Fresh memory costs a page fault for every 4 KiB.
     spare: Vec<u8>,
 }
 
 /// A JPEG as stored, not yet turned, reduced along each axis.
-pub(super) struct Jpeg {
-    pub(super) pixels: Pixels,
-    pub(super) full: (usize, usize),
-    pub(super) by: usize,
+pub(crate) struct Jpeg {
+    pub(crate) pixels: Pixels,
+    pub(crate) full: (usize, usize),
+    pub(crate) by: usize,
 }
 
 impl JpegDecoder {
     /// A damaged or truncated file is an error: libjpeg's warnings are taken as errors, because what it returns then is
     /// an image that is partly grey.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &mut self,
         data: &[u8],
         limit: Limit,
@@ -84,7 +162,7 @@ impl JpegDecoder {
     }
 
     /// Keeps the memory of an image for the next one.
-    pub(super) fn recycle(&mut self, memory: Vec<u8>) {
+    pub(crate) fn recycle(&mut self, memory: Vec<u8>) {
         if memory.capacity() <= KEPT_MEMORY && memory.capacity() > self.spare.capacity() {
             self.spare = memory;
         }

@@ -8,9 +8,9 @@ use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::{damaged, Limit, Raw};
+use super::{damaged, Format, Limit, Raw};
 use crate::colour::adobe_cmyk_to_rgb;
-use crate::{ImageError, Pixels};
+use crate::{Header, ImageError, Mode, Pixels};
 
 /// What the decoder needs at most for a tag's value that takes one byte in the file.
 const BYTES_OF_A_VALUE: usize = 64;
@@ -24,6 +24,45 @@ enum Extra {
     Associated,
     /// The colours stand by themselves.
     Unassociated,
+}
+
+/// What the file declares of itself.
+pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
+    let bad = |e: tiff::TiffError| damaged("TIFF", e);
+    let mut limits = Limits::default();
+    limits.ifd_value_size = data.len();
+    limits.decoding_buffer_size = data.len().saturating_mul(64);
+    let decoder = Decoder::new(Cursor::new(data)).map_err(bad)?;
+    let mut decoder = decoder.with_limits(limits);
+    let (width, height) = decoder.dimensions().map_err(bad)?;
+    let orientation = decoder
+        .find_tag_unsigned_vec::<u16>(Tag::Orientation)
+        .map_err(bad)?;
+    let (mode, alpha, bits) = match decoder.colortype().map_err(bad)? {
+        ColorType::Gray(bits) => (Mode::Grey, false, bits),
+        ColorType::GrayA(bits) => (Mode::Grey, true, bits),
+        ColorType::Multiband {
+            bit_depth,
+            num_samples: 2,
+        } => (Mode::Grey, true, bit_depth),
+        ColorType::RGB(bits) => (Mode::Rgb, false, bits),
+        ColorType::RGBA(bits) => (Mode::Rgb, true, bits),
+        ColorType::Palette(bits) => (Mode::Palette, false, bits),
+        ColorType::CMYK(bits) => (Mode::Cmyk, false, bits),
+        other => return Err(ImageError::Unsupported(format!("TIFF: {other:?}"))),
+    };
+    Ok(Header {
+        format: Format::Tiff,
+        width: width.into(),
+        height: height.into(),
+        mode,
+        bits,
+        alpha,
+        orientation: match orientation.as_deref() {
+            Some([value @ 1..=8, ..]) => *value as u8,
+            _ => 1,
+        },
+    })
 }
 
 pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {

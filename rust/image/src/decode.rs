@@ -1,18 +1,12 @@
 //! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
 
-mod baseline;
-mod bmp;
-mod gif;
-mod jpeg;
-mod png;
-mod tiff;
-mod webp;
-
 use image::metadata::Orientation;
 
 use std::panic::catch_unwind;
 
 use crate::colour::{self, AlphaPolicy};
+use crate::formats::jpeg::JpegDecoder;
+use crate::formats::{self, damaged, Format, Limit};
 use crate::orientation::{self, OrientationPolicy};
 use crate::resize::pillow::Geometry;
 use crate::{ImageError, Pixels};
@@ -42,12 +36,6 @@ pub struct DecodeOptions {
     pub orientation: OrientationPolicy,
     /// The limit on declared width times height, checked before memory is taken.
     pub max_pixels: u64,
-}
-
-/// What a format's decoder returns: 1 to 4 channels as stored, and how they have to be turned.
-struct Raw {
-    pixels: Pixels,
-    orientation: Orientation,
 }
 
 /// An image that may have come out of its decoder smaller than it is.
@@ -104,7 +92,7 @@ impl Reduced {
 /// Decodes one image after the other; keeps decoder state and memory between them, so make one for each thread.
 #[derive(Default)]
 pub struct Decoder {
-    jpeg: jpeg::JpegDecoder,
+    jpeg: JpegDecoder,
 }
 
 impl Decoder {
@@ -125,8 +113,9 @@ impl Decoder {
             OrientationPolicy::Apply => orientation,
             OrientationPolicy::Ignore => Orientation::NoTransforms,
         };
-        let mut reduced = match data {
-            [0xff, 0xd8, 0xff, ..] => {
+        let format = Format::of(data).ok_or_else(|| formats::not_an_image(data))?;
+        let mut reduced = match format {
+            Format::Jpeg => {
                 let orientation = turned(orientation::from_exif(orientation::jpeg_exif(data)));
                 let (transpose, flip_x, flip_y) = orientation::parts(orientation);
                 let jpeg = self.jpeg.decode(data, limit, |w, h| {
@@ -154,7 +143,7 @@ impl Decoder {
             }
             _ => {
                 // These decoders keep no state, so a panic in one of them ends with the image.
-                let raw = catch_unwind(|| decode_other(data, limit))
+                let raw = catch_unwind(|| format.decode(data, limit))
                     .unwrap_or_else(|_| Err(damaged("image", "its decoder failed")))?;
                 Reduced::not(orientation::apply(raw.pixels, turned(raw.orientation)))
             }
@@ -170,78 +159,13 @@ impl Decoder {
     }
 }
 
-/// Every format but JPEG.
-fn decode_other(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
-    match data {
-        [] => Err(ImageError::NotAnImage("it is empty".into())),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(data, limit),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
-            webp::decode(data, limit)
-        }
-        [b'B', b'M', ..] => bmp::decode(data, limit),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(data, limit),
-        // With 42, or 43 for files beyond 4 GB (BigTIFF).
-        [b'I', b'I', 0x2a | 0x2b, 0, ..] | [b'M', b'M', 0, 0x2a | 0x2b, ..] => {
-            tiff::decode(data, limit)
-        }
-        _ => Err(ImageError::NotAnImage(describe_start(data))),
-    }
-}
-
-/// The limit on declared pixels.
-#[derive(Clone, Copy)]
-struct Limit(u64);
-
-impl Limit {
-    /// Width and height as sizes in memory, or the error for an image that is empty or too large.
-    fn check(self, width: u64, height: u64) -> Result<(usize, usize), ImageError> {
-        if width == 0 || height == 0 {
-            return Err(ImageError::Geometry(format!(
-                "declares a size of {width}x{height}"
-            )));
-        }
-        match width.checked_mul(height) {
-            Some(n) if n <= self.0 => Ok((width as usize, height as usize)),
-            _ => Err(ImageError::TooLarge {
-                width,
-                height,
-                limit: self.0,
-            }),
-        }
-    }
-}
-
-fn damaged(format: &'static str, reason: impl std::fmt::Display) -> ImageError {
-    ImageError::Damaged {
-        format,
-        reason: reason.to_string(),
-    }
-}
-
-/// The first bytes of a file that is no image, in words a person can use.
-pub(crate) fn describe_start(data: &[u8]) -> String {
-    let head = &data[..data.len().min(12)];
-    if head
-        .iter()
-        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
-    {
-        format!(
-            "it begins with the text {:?}",
-            String::from_utf8_lossy(head)
-        )
-    } else {
-        let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
-        format!("it begins with the bytes {}", hex.join(" "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn recorded_versions_are_those_of_the_lock_file() {
-        let lock = include_str!("../../../../Cargo.lock");
+        let lock = include_str!("../../../Cargo.lock");
         let locked = |name: &str, version: &str| {
             lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"))
         };
@@ -288,7 +212,7 @@ mod tests {
         let crc = png_crc(&png[12..]);
         png.extend(crc.to_be_bytes());
         png.extend(b"\0\0\0\0IDAT");
-        let result = png::decode(&png, Limit(1 << 20));
+        let result = Format::Png.decode(&png, Limit(1 << 20));
         assert!(matches!(result, Err(ImageError::TooLarge { .. })));
     }
 

@@ -6,8 +6,30 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 use image::metadata::Orientation;
 
-use super::{damaged, Limit, Raw};
-use crate::{ImageError, Pixels};
+use super::{damaged, Format, Limit, Raw};
+use crate::{Header, ImageError, Mode, Pixels};
+
+/// What the file declares of itself.
+pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
+    let bad = |e: gif::DecodingError| damaged("GIF", e);
+    let mut options = DecodeOptions::new();
+    options.set_color_output(ColorOutput::Indexed);
+    let mut decoder = options.read_info(Cursor::new(data)).map_err(bad)?;
+    let screen = (u64::from(decoder.width()), u64::from(decoder.height()));
+    let Some(frame) = decoder.next_frame_info().map_err(bad)? else {
+        return Err(damaged("GIF", "it has no frame"));
+    };
+    let reach = |start: u16, length: u16| u64::from(start) + u64::from(length);
+    Ok(Header {
+        format: Format::Gif,
+        width: screen.0.max(reach(frame.left, frame.width)),
+        height: screen.1.max(reach(frame.top, frame.height)),
+        mode: Mode::Palette,
+        bits: 8,
+        alpha: frame.transparent.is_some(),
+        orientation: 1,
+    })
+}
 
 pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let bad = |e: DecodingError| damaged("GIF", e);

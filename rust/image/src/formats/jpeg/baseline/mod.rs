@@ -189,7 +189,7 @@ fn unstuff(
     ends: &mut Vec<usize>,
 ) -> Option<()> {
     scan.clear();
-    scan.shrink_to(super::jpeg::KEPT_MEMORY);
+    scan.shrink_to(crate::formats::KEPT_MEMORY);
     ends.clear();
     loop {
         let at = memchr::memchr(0xff, from)?;
