@@ -25,7 +25,7 @@ from gantools.metrics.live import Call, Items, Run, Stream
 from gantools.metrics.protocols import Input
 from gantools.metrics.source import Source
 from gantools.metrics.tensors import Tensors, to_levels
-from gantools.sampling import Generator
+from gantools.sampling.generator import Generator
 from gantools.training.loop import train
 
 SIZES = [Input("tf1-bilinear", 24), Input("pillow-bicubic-float", 15, "center")]

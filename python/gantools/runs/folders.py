@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from gantools.errors import CheckpointError
-from gantools.training.checkpoint import CONFIG, list_checkpoints
+from gantools.runs.checkpoint import CONFIG, list_checkpoints
 
 RUNS = Path("runs")
 _NAME = re.compile(r"(\d{5,})-.+")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from gantools.models.keras import Conv2dSame, ConvTranspose2dSame, same_padding
+from gantools.layers.keras import Conv2dSame, ConvTranspose2dSame, same_padding
 
 
 def conv_same(x, w, stride):

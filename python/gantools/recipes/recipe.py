@@ -1,27 +1,23 @@
 """Recipes: what they contain, and how they are read.
 
-A recipe is a YAML file that becomes a frozen `Recipe`. Reading is strict: an unknown key, a missing one or a value of
-the wrong type is an error that names the place and the nearest right key.
+A recipe is a YAML file that becomes a frozen `Recipe`; reading is strict (`strict.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from gantools.errors import ConfigError, nearest, unknown_name
-from gantools.losses import LossConfig
+from gantools.errors import ConfigError, unknown_name
 from gantools.models import SYSTEMS
+from gantools.objectives.losses import LossConfig
 from gantools.recipes import recipe_names
+from gantools.recipes.strict import Places, describe, read_strict, read_yaml
 
 # A recipe is a page of text; anything larger is some other file.
 MAX_RECIPE_BYTES = 1 << 20
@@ -136,10 +132,10 @@ def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str]
             raise ConfigError(f"{path}: no such recipe file.", f"Recipes of gantools: {', '.join(recipe_names())}.")
         if path.stat().st_size > MAX_RECIPE_BYTES:
             raise ConfigError(f"{path}: too large for a recipe.")
-        values, origin, name = _read_yaml(path.read_bytes(), str(path)), str(path), path.stem
+        values, origin, name = read_yaml(path.read_bytes(), str(path)), str(path), path.stem
     elif text in recipe_names():
         data = (resources.files("gantools.recipes") / f"{text}.yaml").read_bytes()
-        values, origin, name = _read_yaml(data, text), f"recipe {text}", text
+        values, origin, name = read_yaml(data, text), f"recipe {text}", text
     else:
         raise unknown_name("recipe", text, recipe_names())
     if isinstance(values, dict) and isinstance(values.get("recipe"), dict):
@@ -159,7 +155,7 @@ def recipe_from_dict(
         overrides: as in `load_recipe`.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{origin}: expected keys and values, found {_describe(values)}.")
+        raise ConfigError(f"{origin}: expected keys and values, found {describe(values)}.")
     merged = _copy(values)
     if name is not None:
         merged.setdefault("name", name)
@@ -170,7 +166,7 @@ def recipe_from_dict(
             merged.pop(other, None)
     for key, value in changes.items():
         _set(merged, key, value)
-    places = _Places(origin, set(changes))
+    places = Places(origin, set(changes))
 
     model = merged.get("model")
     if model is None:
@@ -178,9 +174,7 @@ def recipe_from_dict(
     if not isinstance(model, str) or model not in SYSTEMS:
         raise unknown_name(f"model (in {places.of('model')})", str(model), SYSTEMS)
     merged.setdefault("network", {})
-    built = _build(Recipe, merged, places, "", {"network": SYSTEMS[model].config})
-    assert isinstance(built, Recipe)
-    return built
+    return read_strict(Recipe, merged, places, {"network": SYSTEMS[model].config})
 
 
 def parse_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
@@ -188,52 +182,11 @@ def parse_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> dict[str, A
     return dict(overrides) if isinstance(overrides, Mapping) else dict(_parse_override(text) for text in overrides)
 
 
-class _Places:
-    """Says where a key was given: in the file, or by an override."""
-
-    def __init__(self, origin: str, overridden: set[str]) -> None:
-        self.origin, self.overridden = origin, overridden
-
-    def of(self, key: str) -> str:
-        return f"--set {key}" if key in self.overridden else f"{self.origin}: {key}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader; also reads 1e-3 as a number (YAML 1.1 wants 1.0e-3) and refuses a key given twice."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is not a word", key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _read_yaml(data: bytes | str, origin: str) -> Any:
-    try:
-        return yaml.load(data, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        raise ConfigError(f"{origin}: not valid YAML.", str(e)) from None
-
-
 def _parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text}: expected KEY=VALUE.", "For example: --set optim.lr=0.001")
-    return key.strip(), _read_yaml(value, f"--set {text}")
+    return key.strip(), read_yaml(value, f"--set {text}")
 
 
 def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,83 +201,3 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigError(f"--set {key}: {section!r} is not a section.")
         values = inner
     values[leaf] = value
-
-
-def _build(cls: type[Any], values: Any, places: _Places, prefix: str, types_of: Mapping[str, Any]) -> Any:
-    """The dataclass `cls` from a mapping, each value checked against its field's type."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{places.of(prefix[:-1])}: expected keys and values, found {_describe(values)}.")
-    hints = {**typing.get_type_hints(cls), **types_of}
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in values:
-        if key not in fields:
-            raise _unknown_key(key, fields, places, prefix, types_of)
-    missing = [
-        f.name
-        for f in fields.values()
-        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{places.origin}: the key {prefix + missing[0]!r} is missing.")
-    return cls(**{key: _coerce(value, hints[key], places, prefix + key) for key, value in values.items()})
-
-
-def _unknown_key(
-    key: Any, fields: Mapping[str, Any], places: _Places, prefix: str, types_of: Mapping[str, Any]
-) -> ConfigError:
-    deeper = [dotted for dotted in _dotted_keys(Recipe, types_of) if dotted.endswith(f".{key}")] if not prefix else []
-    close = deeper[0] if deeper else nearest(str(key), fields)
-    close = close if deeper or close is None else prefix + close
-    meant = f" Did you mean {close!r}?" if close else ""
-    section = f" in {prefix[:-1]}" if prefix else ""
-    return ConfigError(f"{places.of(f'{prefix}{key}')}: unknown key.{meant}", f"Keys{section}: {', '.join(fields)}.")
-
-
-def _dotted_keys(cls: type[Any], types_of: Mapping[str, Any]) -> list[str]:
-    hints = {**typing.get_type_hints(cls), **types_of}
-    keys = []
-    for f in dataclasses.fields(cls):
-        inner: Any = hints[f.name]
-        if dataclasses.is_dataclass(inner):
-            keys += [f"{f.name}.{key}" for key in _dotted_keys(typing.cast(type[Any], inner), {})]
-        else:
-            keys.append(f.name)
-    return keys
-
-
-def _coerce(value: Any, hint: Any, places: _Places, key: str) -> Any:
-    """`value` as the type `hint`; an int is taken for a float, nothing else is converted."""
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type[Any], hint), value, places, f"{key}.", {})
-    options = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        if value not in options:
-            meant = nearest(str(value), options)
-            raise ConfigError(
-                f"{places.of(key)}: expected one of {', '.join(options)}, found {_describe(value)}.",
-                f"Did you mean {meant!r}?" if meant else None,
-            )
-        return value
-    allowed = options if isinstance(hint, types.UnionType) else (hint,)
-    if isinstance(value, bool):
-        if bool in allowed:
-            return value
-    elif isinstance(value, int) and float in allowed and int not in allowed:
-        return float(value)
-    elif (value is None and type(None) in allowed) or any(isinstance(value, t) for t in allowed if t is not bool):
-        if isinstance(value, float) and not -float("inf") < value < float("inf"):
-            raise ConfigError(f"{places.of(key)}: {value} is not a finite number.")
-        return value
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
-    expected = " or ".join(names[t] for t in allowed)
-    raise ConfigError(f"{places.of(key)}: expected {expected}, found {_describe(value)}.")
-
-
-def _describe(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a section"
-    if isinstance(value, list):
-        return "a list"
-    return f"{value!r}" if isinstance(value, str) else str(value).lower()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gantools.errors import ConfigError
 from gantools.models import SYSTEMS
 from gantools.recipes import recipe_names
-from gantools.training.config import load_recipe, recipe_from_dict
+from gantools.recipes.recipe import load_recipe, recipe_from_dict
 
 
 def test_recipes_of_the_reports_are_their_tables():

@@ -1,9 +1,10 @@
 import torch
 from torch import nn
 
-from gantools.losses import LossConfig, non_saturating_discriminator, non_saturating_generator
-from gantools.training.config import load_recipe
-from gantools.training.phases import Phase, two_player
+from gantools.models.games import two_player
+from gantools.models.system import Phase
+from gantools.objectives.losses import LossConfig, non_saturating_discriminator, non_saturating_generator
+from gantools.recipes.recipe import load_recipe
 from gantools.training.state import TrainingState
 from gantools.training.step import run_phase
 

@@ -1,41 +1,15 @@
-"""Phases: what one training step consists of.
-
-A phase says which networks it updates, by what loss, and how often. The loop runs the phases of a system in order and
-knows nothing else about it. Lazy regularisation, several discriminators or a second pathway are further phases
-(the idea is StyleGAN2's: Karras et al. 2020, arXiv:1912.04958, section 3.1).
-"""
+"""Games: phases that many systems share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gantools.losses import LossConfig
-
-Networks = Mapping[str, nn.Module]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One update within a training step.
-
-    Attributes:
-        name: for messages and for stats.
-        updates: names of the networks that this phase's optimizers step; all others are frozen while it runs.
-        loss: (networks, real images float (n, c, h, w) in [-1, 1]) -> (scalar loss, scalars to log by name).
-        every: runs when the number of the step (from 0) is a multiple of it.
-    """
-
-    name: str
-    updates: tuple[str, ...]
-    loss: Callable[[Networks, Tensor], tuple[Tensor, dict[str, Tensor]]]
-    every: int = 1
+from gantools.models.system import Networks, Phase
+from gantools.objectives.losses import LossConfig
 
 
-def latents(networks: Networks, real: Tensor) -> Tensor:
+def draw_latents(networks: Networks, real: Tensor) -> Tensor:
     """Fresh latents N(0, 1), float32 (n, latent): as many as there are real images, drawn from torch's random state."""
     return torch.randn(len(real), int(networks["generator"].latent), device=real.device)  # type: ignore[arg-type]
 
@@ -50,7 +24,7 @@ def two_player(loss: LossConfig) -> list[Phase]:
 
     def discriminator(networks: Networks, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
-            fake = networks["generator"](latents(networks, real))
+            fake = networks["generator"](draw_latents(networks, real))
         # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
         real_logits = networks["discriminator"](real)
         fake_logits = networks["discriminator"](fake)
@@ -65,7 +39,7 @@ def two_player(loss: LossConfig) -> list[Phase]:
         return value, scores
 
     def generator(networks: Networks, real: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        fake_logits = networks["discriminator"](networks["generator"](latents(networks, real)))
+        fake_logits = networks["discriminator"](networks["generator"](draw_latents(networks, real)))
         value = losses.generator(fake_logits)
         return value, {"loss_g": value.detach()}
 

@@ -1,16 +1,13 @@
 import json
-import multiprocessing
 import os
 import pickle
-import time
 
 import pytest
 import torch
 from torch import nn
 
 from gantools.errors import CheckpointError
-from gantools.training import runs
-from gantools.training.checkpoint import (
+from gantools.runs.checkpoint import (
     checkpoint_name,
     list_checkpoints,
     read_config,
@@ -18,7 +15,6 @@ from gantools.training.checkpoint import (
     read_weights,
     write_checkpoint,
 )
-from gantools.training.runs import create_run, find_checkpoint, list_runs
 
 
 @pytest.fixture
@@ -113,39 +109,3 @@ def test_a_header_that_claims_too_much(checkpoint):
     (path / "net.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
     with pytest.raises(CheckpointError, match=r"net\.safetensors"):
         read_weights(path, "net", network)
-
-
-def _start(root, title):
-    create_run(root, title)
-
-
-def test_runs_started_at_once_get_their_own_numbers(tmp_path, monkeypatch):
-    def slowly(root):
-        found = list_runs(root)
-        time.sleep(0.05)
-        return found
-
-    # Time between looking for the next number and taking it, so that starts that do not wait for each other collide.
-    monkeypatch.setattr(runs, "list_runs", slowly)
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_start, args=(tmp_path / "runs", f"r{i}")) for i in range(8)]
-    for p in processes:
-        p.start()
-    for p in processes:
-        p.join()
-    assert sorted(p.name[:5] for p in list_runs(tmp_path / "runs")) == [f"{i:05d}" for i in range(8)]
-
-
-def test_what_a_path_means(checkpoint, tmp_path, monkeypatch):
-    path, _ = checkpoint
-    assert find_checkpoint(path) == path and find_checkpoint(tmp_path) == path
-    root = tmp_path / "elsewhere" / "runs"
-    run, empty = create_run(root, "a"), create_run(root, "b")
-    (run / "checkpoints").mkdir()
-    path.rename(run / "checkpoints" / path.name)
-    monkeypatch.chdir(root.parent)
-    assert find_checkpoint().resolve() == (run / "checkpoints" / path.name).resolve()  # the newest that has one
-    with pytest.raises(CheckpointError, match="no run with a checkpoint"):
-        find_checkpoint(empty)
-    with pytest.raises(CheckpointError, match="no such folder"):
-        find_checkpoint(root / "00007-c")

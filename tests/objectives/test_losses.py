@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from gantools.errors import ConfigError
-from gantools.losses import LOSSES, LossConfig, non_saturating_discriminator
+from gantools.objectives.losses import LOSSES, LossConfig, non_saturating_discriminator
 
 REAL, FAKE = torch.tensor([2.0, -1.0, 0.5]), torch.tensor([-3.0, 0.25, 1.0])
 
