@@ -20,6 +20,20 @@ from PIL import Image
 
 DATA_VARIABLE = "GANTOOLS_TEST_DATA"
 
+TINY = """
+description: a DCGAN that trains in milliseconds
+source: test
+target: none
+prep: gantools prep blobs --size 8
+model: dcgan
+network: {size: 8, channels: 3, latent: 6, width: 4}
+optim: {lr: 0.001}
+batch: 8
+kimg: 0.096
+grid: 4
+ema: {half_life_kimg: 0.02}
+"""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `gpu` are skipped where there is no CUDA device."""
@@ -103,6 +117,14 @@ def make_set(tmp_path: Path) -> Callable[..., Path]:
         return write_prepared(tmp_path / "data" / name, blobs(n, size, channels), labels)
 
     return make
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A recipe for 8x8x3 images: 12 steps of 8 images; two epochs of the 48 images of `make_set(48, 8)`."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
 
 
 @pytest.fixture

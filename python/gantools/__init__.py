@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
-    from gantools.sampling import Generator, sample
+    from gantools.sampling.generator import Generator
+    from gantools.sampling.write import sample
     from gantools.training.loop import train
 
 _LAZY = {
-    "Generator": ("gantools.sampling", "Generator"),
+    "Generator": ("gantools.sampling.generator", "Generator"),
     "GantoolsError": ("gantools.errors", "GantoolsError"),
     "PreparedSet": ("gantools.data.prepared", "PreparedSet"),
     "Score": ("gantools.metrics.results.scores", "Score"),
@@ -41,7 +42,7 @@ _LAZY = {
     "open": ("gantools.data.prepared", "open_set"),
     "prep": ("gantools.data.prepare", "prep"),
     "quickstart": ("gantools.quickstart", "quickstart"),
-    "sample": ("gantools.sampling", "sample"),
+    "sample": ("gantools.sampling.write", "sample"),
     "score": ("gantools.metrics.scorer", "score"),
     "train": ("gantools.training.loop", "train"),
 }

@@ -10,7 +10,7 @@ from gantools.data.prepare import prep
 from gantools.errors import DataError
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
-from gantools.sampling import sample
+from gantools.sampling.write import GRID, sample
 from gantools.training.loop import train
 
 # The test images of Fashion-MNIST (MIT licence), and a recipe small enough for a laptop's CPU.
@@ -72,4 +72,4 @@ def quickstart(
     samples = sample(run, n=SAMPLES, seed=seed, out=root / "samples", format="npy", grid=True, overwrite=True)
     say("4/4  score    gantools score --extractor fashion-mnist samples/")
     result = score(samples, metrics=("fd",), extractor="fashion-mnist", cache=False, progress=progress)
-    return Quickstart(data.path, run, samples, samples / "grid.png", result)
+    return Quickstart(data.path, run, samples, samples / GRID, result)

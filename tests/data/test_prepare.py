@@ -152,7 +152,7 @@ def test_a_damaged_shard_of_a_stopped_run_is_made_again(photos, tmp_path, monkey
 
 def test_a_run_killed_just_before_the_end_is_only_renamed(photos, tmp_path, monkeypatch):
     whole = run(photos, tmp_path, out=tmp_path / "whole/set")
-    monkeypatch.setattr(prepare, "_publish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(prepare, "publish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run(photos, tmp_path)
     monkeypatch.undo()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantools.losses import LossConfig, non_saturating_discriminator
+from gantools.objectives.losses import LossConfig, non_saturating_discriminator
 from gantools.training.health import (
     Diverged,
     check_finite,

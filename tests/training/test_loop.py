@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from gantools.data.batches import Batches
 from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError, Interrupted
-from gantools.training.checkpoint import list_checkpoints, read_state
-from gantools.training.config import load_recipe
+from gantools.recipes.recipe import load_recipe
+from gantools.runs.checkpoint import list_checkpoints, read_state
+from gantools.runs.stats import read_lines
 from gantools.training.health import Diverged
 from gantools.training.loop import train
-from gantools.training.stats import read_lines
 
 
 @pytest.fixture

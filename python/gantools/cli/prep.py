@@ -87,33 +87,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option("--workers", type=click.IntRange(min=1), help="With ray: tasks at a time [all cores].")
 @click.option("--strict", is_flag=True, help="An unreadable image is an error, not a line in rejects.jsonl.")
 @click.option("--overwrite", is_flag=True, help="Replace a prepared set, or a stopped run, at --out.")
-def command(
-    kind: str,
-    source: Path | None,
-    size: int | tuple[int, int] | None,
-    crop: str,
-    filter: str | None,
-    pad_color: str | None,
-    fast: bool,
-    channels: str | None,
-    split: str | None,
-    where: str | None,
-    dedupe: bool,
-    balance: bool,
-    limit: int | None,
-    alpha: str,
-    orientation: str,
-    store: str,
-    encoding: str | None,
-    out: Path | None,
-    shard_size: int | None,
-    shards: str | None,
-    threads: int,
-    engine: str,
-    workers: int | None,
-    strict: bool,
-    overwrite: bool,
-) -> None:
+def command(kind: str, shards: str | None, **options: Any) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
     SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, cifar10, cifar100, folder (also a
@@ -135,35 +109,14 @@ def command(
     """
     from gantools.data.prepare import prep, prep_share
 
-    options: dict[str, Any] = {
-        "source": source,
-        "size": size,
-        "crop": crop,
-        "filter": filter,
-        "pad_color": pad_color,
-        "fast": fast,
-        "channels": None if channels is None else int(channels),
-        "split": split,
-        "where": where,
-        "dedupe": dedupe,
-        "balance": balance,
-        "limit": limit,
-        "alpha": alpha,
-        "orientation": orientation,
-        "store": store,
-        "encoding": encoding,
-        "out": out,
-        "shard_size": shard_size,
-        "threads": threads,
-        "strict": strict,
-        "overwrite": overwrite,
-    }
+    if options["channels"] is not None:
+        options["channels"] = int(options["channels"])
     if shards is not None:
-        if engine != "threads" or workers is not None:
+        if options.pop("engine") != "threads" or options.pop("workers") is not None:
             raise click.UsageError("--shards divides the work by hand, --engine ray by Ray: give one of them.")
         click.echo(prep_share(kind, shards, **options))
         return
-    done = prep(kind, engine=engine, workers=workers, **options)
+    done = prep(kind, **options)
     click.echo(done.path)
     kind = done.manifest["source"]["kind"]
     click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)

@@ -33,7 +33,7 @@ def command(
     RUN is a run's folder or one of its checkpoints; without it, the newest run in ./runs is taken.
     """
     # Here, so that --help does not wait for torch.
-    from gantools.sampling import sample
+    from gantools.sampling.write import sample
 
     options = {"n": n, "seed": seed, "grid": grid, "batch": batch, "device": device, "overwrite": overwrite}
     click.echo(sample(run, out=out, format=format, **options))  # type: ignore[arg-type]

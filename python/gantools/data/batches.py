@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gantools.data.prepared import PreparedSet
+from gantools.data.image_set import ImageSet
 from gantools.device import to_device
 
 # The rest of the GPU's memory is for networks and activations.
@@ -62,7 +62,7 @@ class Feed:
     """Any images of a set as the networks want them, the next batch being read while the current one is used.
 
     Args:
-        data: the prepared set.
+        data: the images, for example a prepared set.
         device: where the batches go.
         largest: images in the largest batch that will be read.
         channels_last: memory layout of the batches.
@@ -71,7 +71,7 @@ class Feed:
 
     def __init__(
         self,
-        data: PreparedSet,
+        data: ImageSet,
         device: torch.device,
         largest: int,
         *,
@@ -123,7 +123,7 @@ class Batches:
     """Real images as the networks want them: `at(nimg)` is the batch that starts at position `nimg`.
 
     Args:
-        data: the prepared set.
+        data: the images, for example a prepared set.
         batch: images in a batch.
         seed: of the order.
         device: where the batches go.
@@ -134,7 +134,7 @@ class Batches:
 
     def __init__(
         self,
-        data: PreparedSet,
+        data: ImageSet,
         batch: int,
         seed: int,
         device: torch.device,
@@ -160,7 +160,7 @@ class Batches:
         return indices, flips if self.order.flip else None
 
 
-def fits(data: PreparedSet, device: torch.device) -> bool:
+def fits(data: ImageSet, device: torch.device) -> bool:
     """Whether the set's pixels take less than `RESIDENT_SHARE` of the GPU memory that is free now; never on a CPU."""
     if device.type != "cuda":
         return False
@@ -175,13 +175,12 @@ _Filled = tuple[Tensor, Tensor | None, int]
 class _Resident:
     """All pixels in the device's memory; a batch is one gather there."""
 
-    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool) -> None:
+    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool) -> None:
         self.device, self.channels_last = device, channels_last
         self.images = torch.empty((len(data), *data.shape), dtype=torch.uint8, device=device)
-        done = 0
-        for part in data.batches(4096):
-            self.images[done : done + len(part)] = torch.from_numpy(part).to(device)
-            done += len(part)
+        for start in range(0, len(data), 4096):
+            part = self.images[start : start + 4096]
+            part.copy_(torch.from_numpy(data.gather(np.arange(start, start + len(part)))))
 
     def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
         return torch.from_numpy(indices), None if flips is None else torch.from_numpy(flips), 0
@@ -195,7 +194,7 @@ class _Resident:
 class _Pinned:
     """Bytes from the shards through two pinned buffers to a GPU, which makes floats of them: a quarter to transfer."""
 
-    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool, largest: int) -> None:
+    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool, largest: int) -> None:
         self.data, self.device, self.channels_last = data, device, channels_last
         self.buffers = [torch.empty((largest, *data.shape), dtype=torch.uint8, pin_memory=True) for _ in range(2)]
         self.copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
@@ -219,7 +218,7 @@ class _Pinned:
 class _Host:
     """Floats straight from the shards, each batch in memory of its own."""
 
-    def __init__(self, data: PreparedSet, device: torch.device, channels_last: bool) -> None:
+    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool) -> None:
         self.data, self.device, self.channels_last = data, device, channels_last
 
     def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gantools.data.job import Job, Options, resolve
+from gantools.data.plan import PrepOptions, PrepPlan, resolve
 from gantools.data.prepared import digest
 from gantools.data.shards import make_shard, read_record
 from gantools.errors import ConfigError, DataError, GantoolsError, Interrupted, unknown_name
@@ -35,7 +35,7 @@ def check_engine(engine: str, workers: int | None) -> None:
 
 
 def make_shards(
-    job: Job,
+    plan: PrepPlan,
     mine: Sequence[int],
     folder: Path,
     *,
@@ -53,26 +53,26 @@ def make_shards(
     Raises:
         DataError: (strict) an image is unreadable. Interrupted: Ctrl-C; what is done is kept.
     """
-    sizes = {shard: job.rows(shard).stop - job.rows(shard).start for shard in mine}
+    sizes = {shard: plan.rows(shard).stop - plan.rows(shard).start for shard in mine}
     records = {shard: record for shard in mine if (record := read_record(folder, shard)) is not None}
     total, done = sum(sizes.values()), sum(sizes[shard] for shard in records)
     missing = [shard for shard in mine if shard not in records]
-    with Progress(f"preparing {job.images.name}", total, start=done, show=progress) as bar:
+    with Progress(f"preparing {plan.images.name}", total, start=done, show=progress) as bar:
         if done:
             bar.print(f"Going on after {done:,} images.")
         bar.update(done)
         for shard in records:
-            _check_strict(job, records[shard], strict)
+            _check_strict(plan, records[shard], strict)
         try:
             if engine == "ray":
-                made = _by_ray(job, missing, folder, threads or 1, workers)
+                made = _by_ray(plan, missing, folder, threads or 1, workers)
             else:
-                made = _by_threads(job, missing, folder, threads, lambda n: bar.update(done + n))
+                made = _by_threads(plan, missing, folder, threads, lambda n: bar.update(done + n))
             for shard, record in made:
                 records[shard] = record
                 done += sizes[shard]
                 bar.update(done)
-                _check_strict(job, record, strict)
+                _check_strict(plan, record, strict)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"{done:,} of {total:,} images are prepared and kept.", "Run the same command again to go on."
@@ -80,20 +80,20 @@ def make_shards(
     return [records[shard] for shard in mine]
 
 
-def _check_strict(job: Job, record: dict[str, Any], strict: bool) -> None:
+def _check_strict(plan: PrepPlan, record: dict[str, Any], strict: bool) -> None:
     if strict and record["rejects"]:
         row, reason = record["rejects"][0]
         raise DataError(
-            f"{job.images.names[row]}: {reason}.",
+            f"{plan.images.names[row]}: {reason}.",
             "Without --strict such images are listed in rejects.jsonl and left out; nothing done is lost.",
         )
 
 
 def _by_threads(
-    job: Job, shards: Sequence[int], folder: Path, threads: int, progress: Any
+    plan: PrepPlan, shards: Sequence[int], folder: Path, threads: int, progress: Any
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     for shard in shards:
-        yield shard, make_shard(job, shard, folder, threads, progress)
+        yield shard, make_shard(plan, shard, folder, threads, progress)
 
 
 def _ray() -> Any:
@@ -105,7 +105,7 @@ def _ray() -> Any:
 
 
 def _by_ray(
-    job: Job, shards: Sequence[int], folder: Path, threads: int, workers: int | None
+    plan: PrepPlan, shards: Sequence[int], folder: Path, threads: int, workers: int | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The shards as they are done, in any order."""
     ray = _ray()
@@ -115,7 +115,7 @@ def _by_ray(
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="error", **local)
     try:
         task = ray.remote(num_cpus=threads, max_retries=RETRIES)(_ray_shard)
-        arguments = (job.kind, job.options, digest(job.plan), str(Path.cwd()), str(folder.absolute()), threads)
+        arguments = (plan.kind, plan.options, digest(plan.document), str(Path.cwd()), str(folder.absolute()), threads)
         # A few more than can run, so that no worker waits for the next; all of a large set would be a load.
         window = 2 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads))
         waiting = list(reversed(shards))
@@ -145,7 +145,7 @@ def _by_ray(
 
 
 def _ray_shard(
-    kind: str, options: Options, plan: str, cwd: str, folder: str, threads: int, shard: int
+    kind: str, options: PrepOptions, expected: str, cwd: str, folder: str, threads: int, shard: int
 ) -> dict[str, Any]:
     """One shard, in a worker of Ray."""
     # A task that is begun anew may have been done: its worker died after the last byte.
@@ -153,16 +153,16 @@ def _ray_shard(
         return done
     # Paths of the source mean what they mean where prep was started.
     with contextlib.chdir(cwd) if Path(cwd).is_dir() else contextlib.nullcontext():
-        return make_shard(_job(kind, options, plan), shard, Path(folder), threads)
+        return make_shard(_resolved(kind, options, expected), shard, Path(folder), threads)
 
 
 @lru_cache(maxsize=1)
-def _job(kind: str, options: Options, plan: str) -> Job:
-    """The job as this worker sees it; kept, since listing a large source takes longer than a shard."""
-    job = resolve(kind, options, progress=False)
-    if digest(job.plan) != plan:
+def _resolved(kind: str, options: PrepOptions, expected: str) -> PrepPlan:
+    """The plan as this worker sees it; kept, since listing a large source takes longer than a shard."""
+    plan = resolve(kind, options, progress=False)
+    if digest(plan.document) != expected:
         raise DataError(
             "a Ray worker sees another source, or has another version of gantools, than where prep was started.",
             "All machines need the same files under the same paths, and the same gantools.",
         )
-    return job
+    return plan

@@ -12,11 +12,9 @@ import numpy as np
 
 from gantools import _native
 from gantools.data.annotations import PARTITIONS
-from gantools.data.prepared import PreparedSet, content_fingerprint, open_shards, read_manifest
+from gantools.data.prepared import REJECTS, PreparedSet, content_fingerprint, open_shards, read_manifest
 from gantools.errors import DataError
 from gantools.progress import Progress
-
-REJECTS = "rejects.jsonl"
 
 
 def verify(path: str | Path, *, progress: bool = False) -> list[str]:

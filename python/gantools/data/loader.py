@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools.data.batches import Feed, Order, Selection
-from gantools.data.prepared import PreparedSet
+from gantools.data.image_set import ImageSet
 
 
 class Batch(NamedTuple):
@@ -28,6 +28,22 @@ class Batch(NamedTuple):
     indices: NDArray[np.int64]
 
 
+class LoaderOptions(TypedDict, total=False):
+    """The named arguments of `Loader`, which says what each means, for those who only hand them on."""
+
+    shuffle: bool
+    seed: int
+    epoch: int
+    rank: int
+    world: int
+    position: int
+    flip: bool
+    drop_last: bool
+    device: str | torch.device
+    channels_last: bool
+    resident: bool | None
+
+
 class Loader:
     """The batches of one epoch that are this process's share; iterate over it.
 
@@ -40,7 +56,7 @@ class Loader:
     `position=` goes on from there, also with another number of ranks or another batch size.
 
     Args:
-        data: the prepared set.
+        data: the images, for example a prepared set.
         batch: images in a batch of one rank.
         shuffle: the order that training has for this seed and epoch; False: the order of the set.
         seed: in [0, 2**63).
@@ -60,7 +76,7 @@ class Loader:
 
     def __init__(
         self,
-        data: PreparedSet,
+        data: ImageSet,
         batch: int,
         *,
         shuffle: bool = True,

@@ -1,7 +1,8 @@
-"""The pixel policy of a set: as it stands in the manifest, and as Rust takes it."""
+"""The pixel policy of a set: as Python holds it, as it stands in the manifest, and as Rust takes it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from gantools import _native
@@ -14,28 +15,98 @@ FIXED_POLICY = {"resize": "pillow-13", "sixteen_bit": "high-byte", "cmyk": "pill
 DHARIWAL_FILTERS = "box, bicubic"
 EXACT, FAST = "exact", "fast-4x"
 BLACK = "#000000"
+PIXELS = "pixels"
 
 
-def native_policy(policy: dict[str, Any]) -> _native.PixelPolicy:
-    """The policy of a manifest for Rust.
+@dataclass(frozen=True)
+class Policy:
+    """How an image becomes pixels of a set, and what is stored of it.
 
-    Raises:
-        DataError: a key is missing, or a value is of another kind.
+    Attributes:
+        width: of the result, in pixels.
+        height: of the result, in pixels.
+        channels: 1 or 3.
+        crop: a name in `_native.CROPS`.
+        filter: a name in `_native.FILTERS`, or `DHARIWAL_FILTERS`.
+        fast: whether large JPEGs are decoded at reduced size.
+        alpha: a name in `_native.ALPHA_POLICIES`.
+        orientation: a name in `_native.ORIENTATION_POLICIES`.
+        pad_color: `#rrggbb`, for the crops with a background; else None.
+        band: height of the picture in the square, for the crop `center-wide`; else None.
+        store: a name in `_native.STORES`.
     """
-    try:
-        filter_name = str(policy["filter"])
-        red, green, blue = bytes.fromhex(policy.get("pad_color", BLACK).removeprefix("#"))
+
+    width: int
+    height: int
+    channels: int
+    crop: str
+    filter: str
+    fast: bool
+    alpha: str
+    orientation: str
+    pad_color: str | None = None
+    band: int | None = None
+    store: str = PIXELS
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The policy as it is written: what was chosen, then what cannot be."""
+        chosen: dict[str, Any] = {
+            "width": self.width,
+            "height": self.height,
+            "channels": self.channels,
+            "crop": self.crop,
+            "filter": self.filter,
+            "decode": FAST if self.fast else EXACT,
+            "alpha": self.alpha,
+            "orientation": self.orientation,
+        }
+        if self.pad_color is not None:
+            chosen["pad_color"] = self.pad_color
+        if self.band is not None:
+            chosen["band"] = self.band
+        if self.store != PIXELS:
+            chosen["store"] = self.store
+        return {**chosen, **FIXED_POLICY}
+
+    @staticmethod
+    def from_manifest(manifest: dict[str, Any]) -> Policy:
+        """The policy that stands in a manifest, whatever else stands there.
+
+        Raises:
+            DataError: a key is missing, or a value is of another kind.
+        """
+        try:
+            policy = Policy(
+                width=manifest["width"],
+                height=manifest["height"],
+                channels=manifest["channels"],
+                crop=manifest["crop"],
+                filter=str(manifest["filter"]),
+                fast=manifest["decode"] == FAST,
+                alpha=manifest["alpha"],
+                orientation=manifest["orientation"],
+                pad_color=manifest.get("pad_color"),
+                band=manifest.get("band"),
+                store=manifest.get("store", PIXELS),
+            )
+            # The one that knows which values there are.
+            policy.native()
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
+            raise DataError(f"the pixel policy of the manifest is damaged ({e!r}).", "Prepare the set again.") from e
+        return policy
+
+    def native(self) -> _native.PixelPolicy:
+        """The policy for Rust. ValueError and its like: a value that is none."""
+        red, green, blue = bytes.fromhex((self.pad_color or BLACK).removeprefix("#"))
         return _native.PixelPolicy(
-            width=policy["width"],
-            height=policy["height"],
-            channels=policy["channels"],
-            crop=policy["crop"],
-            band=policy.get("band"),
+            width=self.width,
+            height=self.height,
+            channels=self.channels,
+            crop=self.crop,
+            band=self.band,
             background=(red, green, blue),
-            filter="lanczos" if filter_name == DHARIWAL_FILTERS else filter_name,
-            fast=policy["decode"] == FAST,
-            alpha=policy["alpha"],
-            orientation=policy["orientation"],
+            filter="lanczos" if self.filter == DHARIWAL_FILTERS else self.filter,
+            fast=self.fast,
+            alpha=self.alpha,
+            orientation=self.orientation,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
-        raise DataError(f"the pixel policy of the manifest is damaged ({e!r}).", "Prepare the set again.") from e

@@ -12,41 +12,36 @@ puts the shares together, again byte-identically.
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import json
 import math
 import re
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.engines import check_engine, make_shards
-from gantools.data.job import Options, resolve, say
+from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
 from gantools.data.listing import Listing, json_line
+from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
 from gantools.data.prepared import (
     FORMAT,
     FORMAT_VERSION,
     MANIFEST,
+    REJECTS,
     PreparedSet,
     content_fingerprint,
     digest,
-    is_prepared,
-    read_manifest,
 )
 from gantools.data.shards import read_record
 from gantools.errors import ConfigError, DataError
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
 
-PLAN = "plan.json"
-REJECTS = "rejects.jsonl"
 SIZES = "sizes.npy"
 LISTING = "listing"
 
@@ -54,30 +49,13 @@ LISTING = "listing"
 def prep(
     kind: str,
     *,
-    source: str | Path | None = None,
-    size: int | tuple[int, int] | None = None,
-    crop: str = "center",
-    filter: str | None = None,
-    pad_color: str | None = None,
-    fast: bool = False,
-    channels: int | None = None,
-    split: str | None = None,
-    where: str | None = None,
-    dedupe: bool = False,
-    balance: bool = False,
-    limit: int | None = None,
-    alpha: str = "error",
-    orientation: str = "apply",
-    store: str = "pixels",
-    encoding: str | None = None,
-    out: str | Path | None = None,
-    shard_size: int | None = None,
     threads: int = 0,
     engine: str = "threads",
     workers: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    **options: Unpack[PrepKeywords],
 ) -> PreparedSet:
     """Prepare a set of images: decode, crop, resize, pack (docs/formats.md describes the result).
 
@@ -114,6 +92,7 @@ def prep(
         strict: an unreadable image is an error instead of a line in `rejects.jsonl`.
         overwrite: replace what is at `out`.
         progress: show a progress bar on stderr.
+        options: the further ones of the above, by name.
 
     Returns:
         The prepared set, opened.
@@ -123,31 +102,11 @@ def prep(
         DataError: the source is missing or empty, `out` holds something else, or (strict) an image is unreadable.
         Interrupted: Ctrl-C; the finished shards are kept and the same call goes on.
     """
-    options = Options(
-        source=source,
-        size=size,
-        crop=crop,
-        filter=filter,
-        pad_color=pad_color,
-        fast=fast,
-        channels=channels,
-        split=split,
-        where=where,
-        dedupe=dedupe,
-        balance=balance,
-        limit=limit,
-        alpha=alpha,
-        orientation=orientation,
-        store=store,
-        encoding=encoding,
-        out=out,
-        shard_size=shard_size,
-    )
     check_engine(engine, workers)
-    job = resolve(kind, options, progress=progress)
-    target, plan = job.target, job.plan
+    plan = resolve(kind, PrepOptions(**options), progress=progress)
+    target, document = plan.target, plan.document
     if target.exists():
-        if not overwrite and _complete(target, plan):
+        if not overwrite and complete(target, document):
             say(f"{target} is already prepared this way; nothing to do.", progress)
             return PreparedSet(target)
         if not overwrite:
@@ -155,14 +114,14 @@ def prep(
                 f"{target} exists and is something else.",
                 "Choose another place with --out, or replace it with --overwrite.",
             )
-        if not _replaceable(target):
+        if not replaceable(target):
             raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
     partial = target.with_name(target.name + ".partial")
-    with _working_folder(partial, plan, overwrite):
-        if not _complete(partial, plan):
+    with working_folder(partial, document, overwrite):
+        if not complete(partial, document):
             records = make_shards(
-                job,
-                range(job.shards),
+                plan,
+                range(plan.shards),
                 partial,
                 threads=threads,
                 engine=engine,
@@ -170,8 +129,8 @@ def prep(
                 strict=strict,
                 progress=progress,
             )
-            _finish(Listing.of(job.images), plan, records, partial)
-        _publish(partial, target)
+            _finish(Listing.of(plan.images), document, records, partial)
+        publish(partial, target)
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
@@ -187,7 +146,7 @@ def prep_share(
     strict: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[PrepKeywords],
 ) -> Path:
     """Make a share of a set's shards, for `merge` to put together; the shares may be made anywhere, in any order.
 
@@ -212,13 +171,13 @@ def prep_share(
     number, of = (int(v) for v in match.groups()) if match else (0, 0)
     if not 1 <= number <= of:
         raise ConfigError(f"--shards {shards}: not a share.", "Write i/n, for example 2/4 for the second of four.")
-    job = resolve(kind, Options(**options), progress=progress)
-    folder = job.target.with_name(f"{job.target.name}.part-{number}-of-{of}")
-    with _working_folder(folder, job.plan, overwrite):
-        Listing.of(job.images).write(folder / LISTING)
-        mine = range(number - 1, job.shards, of)
-        make_shards(job, mine, folder, threads=threads, strict=strict, progress=progress)
-    say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {job.target}", progress)
+    plan = resolve(kind, PrepOptions(**options), progress=progress)
+    folder = plan.target.with_name(f"{plan.target.name}.part-{number}-of-{of}")
+    with working_folder(folder, plan.document, overwrite):
+        Listing.of(plan.images).write(folder / LISTING)
+        mine = range(number - 1, plan.shards, of)
+        make_shards(plan, mine, folder, threads=threads, strict=strict, progress=progress)
+    say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {plan.target}", progress)
     return folder
 
 
@@ -252,15 +211,15 @@ def merge(
             f"Type: gantools merge {target.with_name(plan['name'])}",
         )
     if target.exists():
-        if _complete(target, plan):
+        if complete(target, plan):
             say(f"{target} is already put together; nothing to do.", progress)
             return PreparedSet(target)
         raise DataError(f"{target} exists and is something else.", "Move it away.")
     partial = target.with_name(target.name + ".partial")
-    with _working_folder(partial, plan, overwrite):
-        if not _complete(partial, plan):
+    with working_folder(partial, plan, overwrite):
+        if not complete(partial, plan):
             _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
-        _publish(partial, target)
+        publish(partial, target)
     done = PreparedSet(target)
     say(f"{len(done):,} images of {done.shape} in {target}.", progress)
     return done
@@ -293,7 +252,7 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
             for folder in folders:
                 record = read_record(folder, i)
                 if record is not None:
-                    _link(folder / record["file"], partial / record["file"])
+                    link(folder / record["file"], partial / record["file"])
                     records.append(record)
                     break
             else:
@@ -306,77 +265,6 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
             "Run prep --shards again for the shares that have them, then merge again.",
         )
     return records
-
-
-def _link(source: Path, target: Path) -> None:
-    """The file under a second name where the disk allows it, else a copy; whole or not there."""
-    temporary = target.with_name(target.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        temporary.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
-    # Two names of one file are left alone by a rename.
-    temporary.unlink(missing_ok=True)
-
-
-def _replaceable(target: Path) -> bool:
-    return target.is_dir() and (is_prepared(target) or not any(target.iterdir()))
-
-
-@contextmanager
-def _working_folder(partial: Path, plan: dict[str, Any], overwrite: bool) -> Iterator[None]:
-    """The folder of an unfinished set, locked against a second run; what a run with another plan left is refused."""
-    partial.mkdir(parents=True, exist_ok=True)
-    with (partial.parent / f".{partial.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(
-                f"{partial}: another gantools prep is at work on it.", "Wait for it, or use --out."
-            ) from None
-        try:
-            file = partial / PLAN
-            ours = file.is_file() and file.read_text() == _plan_text(plan)
-            if not ours and any(partial.iterdir()) and not _complete(partial, plan):
-                if not overwrite:
-                    raise DataError(
-                        f"{partial}: holds a stopped run of another source, policy or version.",
-                        "Discard it with --overwrite, or choose another place with --out.",
-                    )
-                shutil.rmtree(partial)
-                partial.mkdir()
-            if not ours:
-                with atomic_write(file) as f:
-                    f.write(_plan_text(plan).encode())
-            yield
-        finally:
-            Path(lock.name).unlink(missing_ok=True)
-
-
-def _complete(folder: Path, plan: dict[str, Any]) -> bool:
-    """Whether `folder` holds the whole set of this plan.
-
-    An unfinished set's folder does where the run was killed in the moment before it got its name.
-    """
-    return is_prepared(folder) and read_manifest(folder).get("plan") == digest(plan)
-
-
-def _publish(partial: Path, target: Path) -> None:
-    """Removes what only a stopped run needs and gives the folder its name."""
-    # Records, and temporary files of a run that was killed.
-    for leftover in [*partial.glob("images-*.json"), *partial.glob("*.tmp")]:
-        leftover.unlink()
-    (partial / PLAN).unlink(missing_ok=True)
-    if target.exists():
-        shutil.rmtree(target)
-    partial.replace(target)
-
-
-def _plan_text(plan: dict[str, Any]) -> str:
-    # In the order of the manifest, which a merge writes from this file.
-    return json.dumps(plan, indent=1)
 
 
 def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:

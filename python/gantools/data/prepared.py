@@ -14,25 +14,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.policy import native_policy
+from gantools.data.policy import Policy
 from gantools.data.schema import ManifestError, check_manifest
 from gantools.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
-    from gantools.data.loader import Loader
+    from gantools.data.loader import Loader, LoaderOptions
     from gantools.data.views import ImageDataset, Rows
 
 FORMAT = "gantools-prepared-set"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+#: What could not be read, a line each.
+REJECTS = "rejects.jsonl"
 # A manifest lists its shards; even 100,000 shards stay far below this, so a larger file is not a manifest.
 MAX_MANIFEST_BYTES = 64 << 20
 
@@ -210,44 +212,18 @@ class PreparedSet:
 
     # What follows needs torch, which takes seconds to import, so it is imported when asked for.
 
-    def loader(
-        self,
-        batch: int,
-        *,
-        shuffle: bool = True,
-        seed: int = 0,
-        epoch: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        position: int = 0,
-        flip: bool = False,
-        drop_last: bool = False,
-        device: str | torch.device = "cpu",
-        channels_last: bool = False,
-        resident: bool | None = None,
-    ) -> Loader:
+    def loader(self, batch: int, **options: Unpack[LoaderOptions]) -> Loader:
         """One epoch in batches `(images, labels, indices)`: float32 (m, c, h, w) in [-1, 1], int64 (m,), int64 (m,).
 
-        Exact (each image once over all ranks), resumable by `position`; `gantools.data.loader.Loader` says what the
-        arguments mean.
+        Exact (each image once over all ranks), resumable by `position`.
+
+        Args:
+            batch: images in a batch of one rank.
+            options: the named arguments of `gantools.data.loader.Loader`, for example `seed=0, epoch=3, flip=True`.
         """
         from gantools.data.loader import Loader
 
-        return Loader(
-            self,
-            batch,
-            shuffle=shuffle,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world=world,
-            position=position,
-            flip=flip,
-            drop_last=drop_last,
-            device=device,
-            channels_last=channels_last,
-            resident=resident,
-        )
+        return Loader(self, batch, **options)
 
     def as_torch_dataset(self, transform: Callable[[torch.Tensor], Any] | None = None) -> ImageDataset:
         """A `torch.utils.data.Dataset` of uint8 (c, h, w), or of what `transform` makes of it, with labels if any."""
@@ -310,7 +286,7 @@ def open_shards(manifest: dict[str, Any], files: Sequence[Path], counts: Sequenc
         raise DataError(f"images are stored as {store!r}, which this gantools does not know.", "Use a newer one.")
     if [policy.get(key) for key in ("height", "width", "channels")] != [h, w, c]:
         raise DataError("the manifest's shape and policy contradict each other.", "Prepare the set again.")
-    return _native.Reader(files, counts, (h, w, c), store=store, policy=native_policy(policy))
+    return _native.Reader(files, counts, (h, w, c), store=store, policy=Policy.from_manifest(policy).native())
 
 
 def is_prepared(path: str | Path) -> bool:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gantools import _native
-from gantools.data.job import Job
+from gantools.data.plan import PrepPlan
 from gantools.files import write_json
 
 
 def make_shard(
-    job: Job, shard: int, folder: Path, threads: int = 0, progress: Callable[[int], object] | None = None
+    plan: PrepPlan, shard: int, folder: Path, threads: int = 0, progress: Callable[[int], object] | None = None
 ) -> dict[str, Any]:
     """Makes shard number `shard` in `folder` and returns its record; the same bytes wherever and however often.
 
@@ -29,17 +29,17 @@ def make_shard(
     Raises:
         OSError: the file could not be written. KeyboardInterrupt: Ctrl-C. Nothing is left of it then.
     """
-    rows = job.rows(shard)
-    file = f"images-{shard:05d}.npy" if job.store == "pixels" else f"images-{shard:05d}.blobs"
+    rows = plan.rows(shard)
+    file = f"images-{shard:05d}.npy" if plan.policy.store == "pixels" else f"images-{shard:05d}.blobs"
     count, xxh3, rejects, sizes = _native.prepare_shard(
-        job.images.reader,
-        job.images.items[rows],
-        job.policy,
+        plan.images.reader,
+        plan.images.items[rows],
+        plan.policy.native(),
         folder / file,
         threads,
         progress,
-        store=job.store,
-        regions=None if job.regions is None else job.regions[rows],
+        store=plan.policy.store,
+        regions=None if plan.regions is None else plan.regions[rows],
     )
     record = {
         "file": file,

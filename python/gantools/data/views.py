@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gantools.data.prepared import PreparedSet
+from gantools.data.image_set import ImageSet, NamedSet
 
 
 class ImageDataset(Dataset[Any]):
@@ -19,11 +19,11 @@ class ImageDataset(Dataset[Any]):
     is uint8 (c, h, w). `PreparedSet.loader` is many times faster where no transform is needed.
 
     Args:
-        data: the prepared set.
+        data: the images, for example a prepared set.
         transform: of a uint8 tensor (c, h, w), for example any of `torchvision.transforms.v2`.
     """
 
-    def __init__(self, data: PreparedSet, transform: Callable[[Tensor], Any] | None = None) -> None:
+    def __init__(self, data: ImageSet, transform: Callable[[Tensor], Any] | None = None) -> None:
         self.data, self.transform = data, transform
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ class ImageDataset(Dataset[Any]):
 class Rows:
     """Rows as dicts: `image` uint8 (h, w, c), `name`, `label` where there are classes, and the set's annotations."""
 
-    def __init__(self, data: PreparedSet) -> None:
+    def __init__(self, data: NamedSet) -> None:
         self.data = data
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.models.init import normal_init
+from gantools.layers.init import normal_init
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import cast
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.models import keras
-from gantools.models.init import normal_init
+from gantools.layers import keras
+from gantools.layers.init import normal_init
 
 KERNEL = 5
 

@@ -1,4 +1,4 @@
-"""The recipes that come with gantools, a YAML file each; `gantools.training.config` reads them."""
+"""The recipes that come with gantools, a YAML file each; `gantools.recipes.recipe` reads them."""
 
 from __future__ import annotations
 

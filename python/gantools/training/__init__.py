@@ -1,1 +1,1 @@
-"""Training: one loop (`loop.py`) over named phases (`phases.py`), and what it needs around it, a file each."""
+"""Training: one loop (`loop.py`) over the phases of a system, and what it needs around it, a file each."""

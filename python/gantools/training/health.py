@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import GantoolsError
-from gantools.losses import LossConfig
+from gantools.objectives.losses import LossConfig
 
 # A discriminator this sure, at a loss this near to the least possible, teaches the generator nothing any more.
 SURE_ACCURACY = 0.995

@@ -14,9 +14,9 @@ from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_mani
 from gantools.device import find_device
 from gantools.errors import CheckpointError, ConfigError, DataError
 from gantools.recipes import recipe_names
-from gantools.training.checkpoint import read_config, versions
-from gantools.training.config import Recipe, load_recipe, parse_overrides, recipe_from_dict
-from gantools.training.runs import RUNS, newest_checkpoint, newest_run
+from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
+from gantools.runs.checkpoint import read_config, versions
+from gantools.runs.folders import RUNS, newest_checkpoint, newest_run
 
 DATA = Path("data")
 

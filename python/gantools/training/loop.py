@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +15,17 @@ from torch import Tensor
 from gantools.data.batches import Batches
 from gantools.errors import GantoolsError, Interrupted
 from gantools.files import write_whole
-from gantools.grid import write_grid
 from gantools.models import SYSTEMS
-from gantools.sampling import generate
+from gantools.recipes.recipe import Recipe
+from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.folders import create_run
+from gantools.runs.stats import cut_after
 from gantools.training import health
-from gantools.training.checkpoint import checkpoint_name, list_checkpoints
-from gantools.training.config import Recipe
 from gantools.training.job import Job, resolve
 from gantools.training.plan import measure
-from gantools.training.runs import create_run
+from gantools.training.reporter import Reporter
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
-from gantools.training.stats import append_line, cut_after
 from gantools.training.step import compiled, run_phase
 from gantools.training.stop import StopSignal
 
@@ -150,72 +148,6 @@ def _fit(job: Job, run: Path, state: TrainingState, screen: Screen, stop: StopSi
                 )
     finally:
         batches.close()
-
-
-class Reporter:
-    """Writes what a training leaves behind at each tick: a line of stats, a grid of samples, a checkpoint."""
-
-    def __init__(self, job: Job, run: Path, state: TrainingState, screen: Screen, real: Tensor) -> None:
-        self.job, self.run, self.state, self.screen = job, run, state, screen
-        self.real_diversity = health.diversity(real)
-        self.warned: set[str] = set()
-        self.base_seconds = state.seconds
-        self.start = self.tick_start = time.perf_counter()
-        self.tick_nimg = state.nimg
-
-    def speed(self) -> float:
-        """Images a second since the last tick."""
-        return (self.state.nimg - self.tick_nimg) / max(1e-9, time.perf_counter() - self.tick_start)
-
-    def tick(self, left_nimg: int) -> None:
-        """End a tick."""
-        state, count = self.state, len(self.job.data)
-        means = state.meter.means()  # waits for the device, so the clock is read after it
-        state.seconds = self._seconds()
-        line: dict[str, Any] = {
-            "nimg": state.nimg,
-            "kimg": state.nimg / 1000,
-            "epoch": round(state.nimg / count, 4),
-            "seconds": round(state.seconds, 3),
-            "img_per_s": round(self.speed(), 2),
-            **means,
-        }
-        if "real_score" in means and "fake_score" in means:
-            line["discriminator_score"] = (means["real_score"] + means["fake_score"]) / 2
-        line["sample_diversity"] = self.grid() / self.real_diversity if self.real_diversity > 0 else 1.0
-        append_line(self.run / "stats.jsonl", line)
-        self.screen.tick(line, left_nimg / max(1e-9, line["img_per_s"]))
-        self._warn("discriminator", health.discriminator_wins(means, self.job.recipe.loss))
-        if state.nimg >= count:  # before, samples that look alike are no sign of anything
-            self._warn("collapse", health.samples_collapsed(line["sample_diversity"]))
-        state.meter.reset()
-        self.checkpoint()
-        self.tick_start, self.tick_nimg = time.perf_counter(), state.nimg
-
-    def grid(self) -> float:
-        """Write the grid of samples from the fixed latents; returns how much they differ."""
-        recipe = self.job.recipe
-        images = torch.cat(list(generate(self.state.sampler, recipe.seed, recipe.grid))).cpu()
-        folder = self.run / "grids"
-        folder.mkdir(exist_ok=True)
-        write_grid(folder / f"{checkpoint_name(self.state.nimg)}.png", images.numpy())
-        return health.diversity(images)
-
-    def checkpoint(self) -> None:
-        """Write a checkpoint."""
-        self.state.seconds = self._seconds()
-        self.state.save(self.run, self.job.config())
-
-    def _seconds(self) -> float:
-        return self.base_seconds + time.perf_counter() - self.start
-
-    def _warn(self, kind: str, text: str | None) -> None:
-        """Show a warning when its condition begins, not at every tick while it lasts."""
-        if text is None:
-            self.warned.discard(kind)
-        elif kind not in self.warned:
-            self.warned.add(kind)
-            self.screen.warn(text)
 
 
 def _uint8_images(batches: Batches, recipe: Recipe) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from gantools.models import SYSTEMS
+from gantools.recipes.recipe import Recipe
+from gantools.runs.checkpoint import read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
-from gantools.training.checkpoint import read_state, read_weights, write_checkpoint
-from gantools.training.config import Recipe
-from gantools.training.stats import Meter
+from gantools.training.meter import Meter
 
 
 class TrainingState:

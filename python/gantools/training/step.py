@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gantools.training.phases import Networks, Phase
+from gantools.models.system import Networks, Phase
 from gantools.training.state import TrainingState
 
 PhaseLoss = Callable[[Networks, Tensor], tuple[Tensor, dict[str, Tensor]]]

@@ -11,6 +11,7 @@ mod crop;
 mod decode;
 mod encode;
 mod error;
+mod formats;
 mod inspect;
 mod orientation;
 #[cfg(target_arch = "x86_64")]
@@ -25,7 +26,8 @@ pub use crop::{Crop, Placement};
 pub use decode::{DecodeOptions, Decoder, DECODERS, DEFAULT_MAX_PIXELS};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::ImageError;
-pub use inspect::{inspect, Format, Header, Mode};
+pub use formats::Format;
+pub use inspect::{inspect, Header, Mode};
 pub use orientation::OrientationPolicy;
 pub use pixels::Pixels;
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};

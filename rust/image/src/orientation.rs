@@ -51,6 +51,41 @@ pub(crate) fn from_exif(exif: Option<&[u8]>) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
+/// The number that EXIF data give for tag 0x0112 in their first directory; 1 where there is none that is valid.
+pub(crate) fn exif_orientation(exif: Option<&[u8]>) -> u8 {
+    let read = |exif: &[u8]| -> Option<u16> {
+        let little = match exif.get(..2)? {
+            b"II" => true,
+            b"MM" => false,
+            _ => return None,
+        };
+        let short = |at: usize| -> Option<u16> {
+            let bytes = exif.get(at..at.checked_add(2)?)?.try_into().ok()?;
+            Some(if little {
+                u16::from_le_bytes(bytes)
+            } else {
+                u16::from_be_bytes(bytes)
+            })
+        };
+        let long = exif.get(4..8)?.try_into().ok()?;
+        let first = if little {
+            u32::from_le_bytes(long)
+        } else {
+            u32::from_be_bytes(long)
+        } as usize;
+        let entries = usize::from(short(first)?);
+        let at = (0..entries)
+            .map(|i| first + 2 + 12 * i)
+            .find(|&at| short(at) == Some(0x0112))?;
+        // Of type SHORT, stored in the entry itself.
+        (short(at + 2)? == 3).then(|| short(at + 8)).flatten()
+    };
+    match exif.and_then(read) {
+        Some(value @ 1..=8) => value as u8,
+        _ => 1,
+    }
+}
+
 /// Whether to swap the axes, and to mirror x and y of the *stored* image.
 pub(crate) fn parts(orientation: Orientation) -> (bool, bool, bool) {
     match orientation {

@@ -25,7 +25,7 @@ from gantools.metrics.images.memory import Tensors, to_levels
 from gantools.metrics.images.open import Archive, Npz, batches, open_source
 from gantools.metrics.images.reader import Source
 from gantools.metrics.networks.protocols import Input
-from gantools.sampling import Generator
+from gantools.sampling.generator import Generator
 from gantools.training.loop import train
 
 SIZES = [Input("tf1-bilinear", 24), Input("pillow-bicubic-float", 15, "center")]

@@ -18,9 +18,9 @@ from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import Values, to_levels
 from gantools.metrics.images.reader import Source, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
-from gantools.sampling import BATCH, Generator, generate
-from gantools.training.checkpoint import CONFIG, list_checkpoints
-from gantools.training.runs import list_runs
+from gantools.runs.checkpoint import CONFIG, list_checkpoints
+from gantools.runs.folders import list_runs
+from gantools.sampling.generator import BATCH, Generator, generate
 
 
 def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gantools.errors import DataError
+from gantools.levels import Values as Values
+from gantools.levels import to_uint8
 from gantools.metrics.images.reader import Source, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 
-#: What floating point images mean: (0, 1) or (-1, 1).
-Values: TypeAlias = tuple[float, float]
 CHANNELS = (1, 3)
 # Elements looked at or converted at a time.
 _PIECE = 1 << 24
@@ -26,8 +26,7 @@ def to_levels(batch: Any, values: Values | None, where: str) -> NDArray[np.uint8
 
     Args:
         batch: torch tensor or numpy array, (n, c, h, w) or (n, h, w, c) with c 1 or 3, on any device. uint8 is taken
-            as it is. Floating point x becomes floor(255 x + 0.5) of values (0, 1), or floor(127.5 x + 128) of values
-            (-1, 1), computed in float32 and clipped to 0..255: rounded to the nearest level, halves upwards.
+            as it is. Floating point is rounded to the nearest level, by the rule of `levels.to_uint8`.
         values: what floating point images mean; None refuses them.
         where: for errors.
 
@@ -41,9 +40,7 @@ def to_levels(batch: Any, values: Values | None, where: str) -> NDArray[np.uint8
         x = x.permute(0, 2, 3, 1)
     if x.dtype != torch.uint8:
         assert values is not None
-        # A width of 2 (-1..1) has 127.5 levels for 1.
-        scale, offset = (255.0, 0.5) if values[0] == 0 else (127.5, 128.0)
-        x = x.detach().float().mul(scale).add_(offset).clamp_(0.0, 255.0).to(torch.uint8)
+        x = to_uint8(x.detach(), values)
     found: NDArray[np.uint8] = x.detach().cpu().contiguous().numpy()
     return found
 

@@ -8,7 +8,6 @@ an iterator of batches, a function. Decoding and resizing are done in Rust.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -31,16 +30,12 @@ from gantools.metrics.images.reader import Source as Source
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
 from gantools.metrics.networks.protocols import Input
-from gantools.sampling import Generator
+from gantools.sampling.generator import Generator
+from gantools.sampling.write import ARRAY, GRID, samples_manifest
 
 # Files that hold images, but none that are read here as one image: overlooking them would be a silent half.
 OTHER_SUFFIXES = frozenset({".npy", ".npz", ".avif", ".heic", ".jp2"})
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
-SAMPLES_FORMAT = "gantools-samples"
-SAMPLES_VERSION = 1
-# Files that `gantools sample` writes beside the samples.
-GRID = "grid.png"
-SAMPLES_ARRAY = "samples.npy"
 
 #: All that `open_source` takes.
 Images: TypeAlias = (
@@ -376,32 +371,9 @@ def _open_path(path: Path, n: int | None, seed: int, device: str | None) -> Sour
     return _list_folder(path) if manifest is None else _open_samples(path, manifest)
 
 
-def samples_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of a samples folder, or None when `path` is not one.
-
-    Raises:
-        DataError: the manifest of a samples folder is damaged or from a newer version.
-    """
-    file = path / MANIFEST
-    if not file.is_file():
-        return None
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as e:
-        raise DataError(f"{file}: damaged ({e}).", "Make the samples again with: gantools sample") from e
-    if not isinstance(manifest, dict) or manifest.get("format") != SAMPLES_FORMAT:
-        return None
-    if manifest.get("version") != SAMPLES_VERSION:
-        raise DataError(
-            f"{file}: samples format {manifest.get('version')}, this gantools reads {SAMPLES_VERSION}.",
-            "Use the gantools that made them, or make them again.",
-        )
-    return manifest
-
-
 def _open_samples(path: Path, manifest: dict[str, Any]) -> Source:
     source: Source = (
-        _open_file(path / SAMPLES_ARRAY) if manifest.get("format_images") == "npy" else _list_folder(path, skip={GRID})
+        _open_file(path / ARRAY) if manifest.get("format_images") == "npy" else _list_folder(path, skip={GRID})
     )
     if len(source) != manifest.get("count"):
         raise DataError(

@@ -1,0 +1,254 @@
+"""What is to be prepared, decided in every respect before the first image is read."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.data import filters
+from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
+from gantools.data.prepared import FORMAT, FORMAT_VERSION
+from gantools.data.regions import REGION_CROPS, regions_of
+from gantools.data.sources import SOURCES, Source, recognise
+from gantools.errors import ConfigError, unknown_name
+
+# A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
+SHARD_IMAGES = 2048
+SHARD_BYTES = 128 << 20
+STORES = (PIXELS, "encoded")
+#: What `encoded` may hold of each image; the default first.
+ENCODINGS = ("png", "jpeg", "original")
+
+
+@dataclass(frozen=True)
+class PrepOptions:
+    """The arguments of `gantools.prep` that decide a byte of the set, checked; `prep` says what each means."""
+
+    source: str | Path | None = None
+    size: int | tuple[int, int] | None = None
+    crop: str = "center"
+    filter: str | None = None
+    pad_color: str | None = None
+    fast: bool = False
+    channels: int | None = None
+    split: str | None = None
+    where: str | None = None
+    dedupe: bool = False
+    balance: bool = False
+    limit: int | None = None
+    alpha: str = "error"
+    orientation: str = "apply"
+    store: str = "pixels"
+    encoding: str | None = None
+    out: str | Path | None = None
+    shard_size: int | None = None
+
+
+class PrepKeywords(TypedDict, total=False):
+    """The fields of `PrepOptions` as named arguments."""
+
+    source: str | Path | None
+    size: int | tuple[int, int] | None
+    crop: str
+    filter: str | None
+    pad_color: str | None
+    fast: bool
+    channels: int | None
+    split: str | None
+    where: str | None
+    dedupe: bool
+    balance: bool
+    limit: int | None
+    alpha: str
+    orientation: str
+    store: str
+    encoding: str | None
+    out: str | Path | None
+    shard_size: int | None
+
+
+@dataclass(frozen=True)
+class PrepPlan:
+    """A preparation that is decided in every respect and not begun.
+
+    Attributes:
+        kind: the source's name in `SOURCES`.
+        options: what it was made of, `source` being the path that was found.
+        images: the images, in the order of the set.
+        regions: float64 (n, 8), what is kept of each, for the crops that need it.
+        policy: how they become pixels, and what is stored of each.
+        per_shard: images in a shard.
+        document: everything that decides the bytes of the set; two with the same plan make the same set.
+        target: the folder to make.
+    """
+
+    kind: str
+    options: PrepOptions
+    images: Source
+    regions: NDArray[np.float64] | None
+    policy: Policy
+    per_shard: int
+    document: dict[str, Any]
+    target: Path
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return math.ceil(len(self.images) / self.per_shard)
+
+    def rows(self, shard: int) -> slice:
+        """The images of a shard."""
+        start = shard * self.per_shard
+        return slice(start, min(start + self.per_shard, len(self.images)))
+
+
+def say(text: str, show: bool) -> None:
+    """A line for the user, on stderr."""
+    if show:
+        print(text, file=sys.stderr)
+
+
+def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPlan:
+    """Checks the options, opens the source and decides everything that decides a byte.
+
+    Raises:
+        ConfigError: an option is wrong. DataError: the source is missing or empty.
+    """
+    o, source = options, options.source
+    if kind not in SOURCES:
+        # A word that is neither a source nor a path is a misspelt source.
+        if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
+            raise unknown_name("source", kind, SOURCES)
+        source = kind
+        kind, words = recognise(Path(source))
+        say(f"{source} is taken for {words} (source {kind}).", progress)
+    width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
+    _check(o, width, height)
+    images, filtered = filters.apply(
+        SOURCES[kind](None if source is None else Path(source), o.split),
+        expression=o.where,
+        unique=o.dedupe,
+        equal=o.balance,
+        progress=progress,
+    )
+    side = width or images.size
+    if side is None:
+        raise ConfigError(f"prep {kind}: which size?", f"Type: gantools prep {kind} --source {source} --size 64")
+    channels = o.channels or images.channels
+    if o.limit is not None and o.limit < len(images):
+        images = images.select(np.arange(o.limit, dtype=np.int64))
+    policy = Policy(
+        width=side,
+        height=side,
+        channels=channels,
+        crop=o.crop,
+        filter=DHARIWAL_FILTERS if o.crop == "dhariwal" else o.filter or "lanczos",
+        fast=o.fast,
+        alpha=o.alpha,
+        orientation=o.orientation,
+        pad_color=_color(o.pad_color or "black") if o.crop in ("pad", "box") else None,
+        band=height if o.crop == "center-wide" else None,
+        store=o.encoding or ENCODINGS[0] if o.store == "encoded" else PIXELS,
+    )
+    target = Path(o.out) if o.out is not None else Path("data") / _name(images, side)
+    per_shard = o.shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
+    return PrepPlan(
+        kind=kind,
+        options=replace(o, source=source),
+        images=images,
+        regions=regions_of(images, o.crop),
+        policy=policy,
+        per_shard=per_shard,
+        document=_document(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}),
+        target=target,
+    )
+
+
+def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
+    """What is wrong with the options whatever the source is."""
+    for name, value, known in (
+        ("crop", o.crop, _native.CROPS),
+        ("filter", o.filter or "lanczos", _native.FILTERS),
+        ("alpha", o.alpha, _native.ALPHA_POLICIES),
+        ("orientation", o.orientation, _native.ORIENTATION_POLICIES),
+        ("store", o.store, STORES),
+        ("encoding", o.encoding or ENCODINGS[0], ENCODINGS),
+    ):
+        if value not in known:
+            raise unknown_name(name, value, known)
+    for name, number in (("size", width), ("size", height), ("limit", o.limit), ("shard_size", o.shard_size)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if o.crop == "center-wide":
+        if not isinstance(o.size, tuple) or o.size[1] > o.size[0]:
+            raise ConfigError(
+                "center-wide needs the size of a picture that is not tall.", "For example --size 512x384."
+            )
+    elif width != height:
+        raise ConfigError(
+            f"the crop {o.crop} makes squares, not {width}x{height}.", "Only center-wide takes two numbers."
+        )
+    if o.crop == "dhariwal" and o.filter is not None:
+        raise ConfigError("dhariwal has its own filters, box and bicubic.", "Leave --filter out.")
+    if o.fast and o.crop in ("dhariwal", *REGION_CROPS):
+        raise ConfigError(f"the crop {o.crop} has no fast way.", "Leave --fast out, or choose another crop.")
+    if o.pad_color is not None and o.crop not in ("pad", "box"):
+        raise ConfigError(f"the crop {o.crop} has no background.", "--pad-color goes with --crop pad and box.")
+    if o.encoding is not None and o.store != "encoded":
+        raise ConfigError("the encoding is that of an encoded store.", "Add --store encoded, or leave --encoding out.")
+    if o.encoding == "original" and o.crop in REGION_CROPS:
+        raise ConfigError(
+            f"original bytes are cropped when they are read, which the crop {o.crop} cannot be.",
+            "Choose --encoding png or jpeg.",
+        )
+
+
+def _color(text: str) -> str:
+    """A colour as `#rrggbb`."""
+    named = {"black": BLACK, "white": "#ffffff"}
+    if text.lower() in named:
+        return named[text.lower()]
+    if not re.fullmatch("#[0-9a-fA-F]{6}", text):
+        raise ConfigError(f"{text!r} is no colour.", "Write black, white or #rrggbb.")
+    return text.lower()
+
+
+def _name(images: Source, side: int) -> str:
+    # The split that a source gives without being asked is not part of the name.
+    split = "" if images.split in (None, images.usual_split) else f"-{images.split}"
+    return f"{images.name}-{side}{split}"
+
+
+def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Everything that decides the bytes of the set; two runs with the same plan make the same set."""
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "name": name,
+        "source": {
+            "kind": images.kind,
+            **({"in_the_wild": True} if images.in_the_wild else {}),
+            "split": images.split,
+            **chosen,
+            "items": len(images),
+            "fingerprint": images.reader.fingerprint(),
+            "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
+            "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
+        },
+        "policy": policy.to_manifest(),
+        "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
+        "shard_size": per_shard,
+    }
+
+
+def _array_digest(values: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:32]

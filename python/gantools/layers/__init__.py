@@ -1,0 +1,1 @@
+"""Pieces that networks are made of: layers that torch has not, and initialisations."""

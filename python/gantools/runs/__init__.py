@@ -1,0 +1,1 @@
+"""Runs on disk: their numbered folders, their checkpoints, their lines of numbers."""

@@ -1,0 +1,1 @@
+"""Images from trained generators: latents (`latents.py`), images (`generator.py`), folders of them (`write.py`)."""

@@ -1,0 +1,168 @@
+"""Folders of generated images: the only place that knows what is in one.
+
+samples/
+  manifest.json           format, how many, of which run, checkpoint, seed and data
+  000000.png, ...         the images; or, with format "npy",
+  samples.npy             all of them, uint8 (n, h, w, c)
+  grid.png                the first 64 in one, where asked for
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gantools import _native
+from gantools.errors import ConfigError, DataError
+from gantools.files import whole_folder, write_json
+from gantools.grid import write_grid
+from gantools.runs.checkpoint import versions
+from gantools.sampling.generator import BATCH, Generator
+
+FORMAT = "gantools-samples"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+ARRAY = "samples.npy"
+GRID = "grid.png"
+# Images in the grid: more are too small to judge.
+GRID_IMAGES = 64
+
+
+def sample(
+    run: str | Path | None = None,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    out: str | Path = "samples",
+    format: Literal["png", "npy"] = "png",
+    grid: bool = False,
+    batch: int = BATCH,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Generate images into a folder, with a `manifest.json` that says from what. The same call writes the same bytes.
+
+    Args:
+        run: as in `Generator.load`.
+        n: how many images.
+        seed: in [0, 2**63); image i does not depend on `n`.
+        out: the folder to make.
+        format: "png": `000000.png`, ...; "npy": one `samples.npy`, uint8 (n, h, w, c).
+        grid: also write `grid.png`, the first 64 images in one.
+        batch: images computed at once.
+        device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
+        overwrite: replace `out` when it holds samples of gantools.
+
+    Returns:
+        The path of the folder.
+
+    Raises:
+        CheckpointError: no such run, or its checkpoint is damaged.
+        DataError: `out` exists.
+    """
+    if format not in ("png", "npy"):
+        raise ConfigError(f"format: expected png or npy, found {format!r}.")
+    target = Path(out)
+    _check_target(target, overwrite)
+    generator = Generator.load(run, device=device)
+    checkpoint = generator.checkpoint.absolute()
+    manifest = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "count": n,
+        "shape": list(generator.image_shape),
+        "format_images": format,
+        "run": str(checkpoint.parent.parent),
+        "checkpoint": checkpoint.name,
+        "recipe": generator.recipe.name,
+        "seed": seed,
+        "data": {key: generator.data[key] for key in ("path", "name", "fingerprint")},
+        "versions": versions(),
+    }
+    with whole_folder(target, overwrite=target.exists()) as folder:
+        batches = generator.batches(n, seed, batch=batch)
+        first = (
+            _write_png(folder, batches) if format == "png" else _write_npy(folder, batches, n, generator.image_shape)
+        )
+        if grid:
+            write_grid(folder / GRID, first)
+        write_json(folder / MANIFEST, manifest)
+    return target
+
+
+def samples_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of a samples folder, or None when `path` is not one.
+
+    Raises:
+        DataError: the manifest of a samples folder is damaged or from a newer version.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as e:
+        raise DataError(f"{file}: damaged ({e}).", "Make the samples again with: gantools sample") from e
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        return None
+    if manifest.get("version") != FORMAT_VERSION:
+        raise DataError(
+            f"{file}: samples format {manifest.get('version')}, this gantools reads {FORMAT_VERSION}.",
+            "Use the gantools that made them, or make them again.",
+        )
+    return manifest
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not overwrite:
+        raise DataError(
+            f"{target}: exists already.", "Replace it with --overwrite, or choose another place with --out."
+        )
+    try:
+        ours = json.loads((target / MANIFEST).read_bytes())["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise DataError(
+            f"{target}: holds other things than samples of gantools; not replacing it.",
+            "Choose another place with --out.",
+        )
+
+
+def _write_png(folder: Path, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Write each image as a PNG; returns the first images, for the grid."""
+    first: list[NDArray[np.uint8]] = []
+    done = 0
+
+    def write(index: int, image: NDArray[np.uint8]) -> None:
+        (folder / f"{index:06d}.png").write_bytes(_native.encode_png(image))
+
+    with ThreadPoolExecutor() as pool:
+        for images in batches:
+            first.extend(images[: GRID_IMAGES - len(first)])
+            list(pool.map(write, range(done, done + len(images)), images))
+            done += len(images)
+    return np.stack(first)
+
+
+def _write_npy(
+    folder: Path, batches: Iterator[NDArray[np.uint8]], n: int, shape: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Write all images as one array; returns the first images, for the grid."""
+    first: list[NDArray[np.uint8]] = []
+    # Not through a memory map: on a full disk writing to one kills the process.
+    with (folder / ARRAY).open("wb") as f:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
+        np.lib.format.write_array_header_1_0(f, header)
+        for images in batches:
+            first.extend(images[: GRID_IMAGES - len(first)])
+            f.write(np.ascontiguousarray(images).data)
+    return np.stack(first)

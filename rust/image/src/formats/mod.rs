@@ -1,0 +1,143 @@
+//! One file a format: what its header declares, and its pixels.
+
+mod bmp;
+mod gif;
+pub(crate) mod jpeg;
+mod png;
+mod tiff;
+mod webp;
+
+use image::metadata::Orientation;
+
+use crate::{Header, ImageError, Pixels};
+
+/// Memory kept from one image to the next, at most; larger images are rare and pay for their own.
+const KEPT_MEMORY: usize = 128 << 20;
+
+/// The file formats that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP, lossy or not.
+    WebP,
+    /// Windows BMP.
+    Bmp,
+    /// GIF.
+    Gif,
+    /// TIFF.
+    Tiff,
+}
+
+impl Format {
+    /// All formats with their names.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("JPEG", Self::Jpeg),
+        ("PNG", Self::Png),
+        ("WebP", Self::WebP),
+        ("BMP", Self::Bmp),
+        ("GIF", Self::Gif),
+        ("TIFF", Self::Tiff),
+    ];
+
+    /// The format of the file `data`, told by how it begins.
+    pub fn of(data: &[u8]) -> Option<Self> {
+        match data {
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            [b'B', b'M', ..] => Some(Self::Bmp),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
+            // With 42, or 43 for files beyond 4 GB (BigTIFF).
+            [b'I', b'I', 0x2a | 0x2b, 0, ..] | [b'M', b'M', 0, 0x2a | 0x2b, ..] => Some(Self::Tiff),
+            _ => None,
+        }
+    }
+
+    /// What the head of a file of this format declares.
+    pub(crate) fn header(self, data: &[u8]) -> Result<Header, ImageError> {
+        match self {
+            Self::Jpeg => jpeg::header(data),
+            Self::Png => png::header(data),
+            Self::WebP => webp::header(data),
+            Self::Bmp => bmp::header(data),
+            Self::Gif => gif::header(data),
+            Self::Tiff => tiff::header(data),
+        }
+    }
+
+    /// The pixels of a file of this format.
+    pub(crate) fn decode(self, data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
+        match self {
+            Self::Jpeg => jpeg::decode(data, limit),
+            Self::Png => png::decode(data, limit),
+            Self::WebP => webp::decode(data, limit),
+            Self::Bmp => bmp::decode(data, limit),
+            Self::Gif => gif::decode(data, limit),
+            Self::Tiff => tiff::decode(data, limit),
+        }
+    }
+}
+
+/// The error for bytes that are of no format that is read.
+pub(crate) fn not_an_image(data: &[u8]) -> ImageError {
+    ImageError::NotAnImage(match data {
+        [] => "it is empty".into(),
+        _ => describe_start(data),
+    })
+}
+
+/// What a format's decoder returns: 1 to 4 channels as stored, and how they have to be turned.
+pub(crate) struct Raw {
+    pub(crate) pixels: Pixels,
+    pub(crate) orientation: Orientation,
+}
+
+/// The limit on declared pixels.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit(pub(crate) u64);
+
+impl Limit {
+    /// Width and height as sizes in memory, or the error for an image that is empty or too large.
+    pub(crate) fn check(self, width: u64, height: u64) -> Result<(usize, usize), ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::Geometry(format!(
+                "declares a size of {width}x{height}"
+            )));
+        }
+        match width.checked_mul(height) {
+            Some(n) if n <= self.0 => Ok((width as usize, height as usize)),
+            _ => Err(ImageError::TooLarge {
+                width,
+                height,
+                limit: self.0,
+            }),
+        }
+    }
+}
+
+pub(crate) fn damaged(format: &'static str, reason: impl std::fmt::Display) -> ImageError {
+    ImageError::Damaged {
+        format,
+        reason: reason.to_string(),
+    }
+}
+
+/// The first bytes of a file that is no image, in words a person can use.
+fn describe_start(data: &[u8]) -> String {
+    let head = &data[..data.len().min(12)];
+    if head
+        .iter()
+        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+    {
+        format!(
+            "it begins with the text {:?}",
+            String::from_utf8_lossy(head)
+        )
+    } else {
+        let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
+        format!("it begins with the bytes {}", hex.join(" "))
+    }
+}
