@@ -48,6 +48,15 @@ def test_text_goes_to_stdout_and_all_else_to_stderr(folders: tuple[Path, Path], 
     assert "warning: 12 samples" in done.stderr and "warning" not in done.stdout
 
 
+def test_help_imports_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys; from gantools.cli import cli; cli.main(['score', '--help'], standalone_mode=False);"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0 and "--lpips-diversity" in done.stdout, done.stderr
+
+
 def test_json_is_one_object_with_the_same_number(folders: tuple[Path, Path], tmp_path: Path) -> None:
     args = (folders[0], "--ref", folders[1], "--extractor", "fashion-mnist")
     text, js = gantools(*args, cwd=tmp_path), gantools(*args, "--json", cwd=tmp_path)

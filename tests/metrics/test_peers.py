@@ -168,7 +168,7 @@ def case(
     name = request.param
     files = make_images(tmp_path_factory.mktemp("case"), Path(name).suffix, *CASES[name], n=2)
     made = extractors.make_several("inception", ("2048",), weights, "cpu", protocol=tuple(PROTOCOLS))
-    (found,) = features(made, Files(files[0].parent, files), 2, 2)
+    (found,) = features(made, Files(files[0].parent, files), (0, 2), 2)
     return files, {e.protocol: f["2048"] for e, f in zip(made, found, strict=True)}
 
 

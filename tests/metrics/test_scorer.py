@@ -126,7 +126,7 @@ def fd(samples: Any, **kwargs: Any) -> Scores:
 def test_samples_are_scored_against_what_their_manifest_names(trained: Path) -> None:
     s = fd(trained)
     assert s.value > 0 and (s.n_samples, s.n_reference) == (150, 200)
-    assert (s.name, s.key) == ("Frechet distance (fashion-mnist features)", "fd-fashion-mnist")
+    assert (s.only.name, s.only.key) == ("Frechet distance (fashion-mnist features)", "fd-fashion-mnist")
     assert s.reference.endswith("blobs") and s.reference_id.startswith("set:blobs@")
     assert float(s) == s.value
 
@@ -157,7 +157,7 @@ def test_a_set_against_itself_is_zero_and_a_shift_is_not(pictures: Pictures) -> 
 def test_constant_images_give_a_number(pictures: Pictures) -> None:
     black, white = (np.full((5, 28, 28, 1), v, np.uint8) for v in (0, 255))
     s = fd(black, ref=white)
-    assert np.isfinite(s.value) and s.value == pytest.approx(s.details["mean_term"], rel=1e-5)
+    assert np.isfinite(s.value) and s.value == pytest.approx(s.only.details["mean_term"], rel=1e-5)
 
 
 def test_the_first_n_images_are_scored(pictures: Pictures) -> None:
@@ -176,19 +176,19 @@ def test_a_single_image_is_a_named_error(pictures: Pictures) -> None:
 
 
 def test_the_word_fid_is_kept_for_what_it_means(
-    pictures: Pictures, inception_file: Path, capsys: pytest.CaptureFixture[str]
+    pictures: Pictures, inception_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     x = pictures(4, 32)
     with pytest.raises(ConfigError, match="FID is defined with the Inception network"):
         score(x, metrics=("fid",), ref=x, extractor="fashion-mnist")
     full = score(x, ref=x[:3], weights=inception_file, device="cpu")
-    assert (full.name, full.key, full.protocol.layer) == ("FID", "fid", "pool3")
-    assert score(x[..., :1], ref=x[..., :1], extractor="fashion-mnist", device="cpu").key == "fd-fashion-mnist"
+    assert (full.only.name, full.only.key, full.only.protocol.layer) == ("FID", "fid", "pool3")
+    assert score(x[..., :1], ref=x[..., :1], extractor="fashion-mnist", device="cpu").only.key == "fd-fashion-mnist"
     small = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu")
-    assert (small.name, small.key) == ("FID (64 features)", "fid-64")
-    assert "warning: 4 samples for 2048 features" in capsys.readouterr().err
+    assert (small.only.name, small.only.key) == ("FID (64 features)", "fid-64")
+    assert "4 samples for 2048 features" in caplog.text
     clean = score(x, ref=x[:3], dims=64, weights=inception_file, device="cpu", protocol="clean")
-    assert (clean.name, clean.key) == ("FID (64 features, clean)", "fid-64-clean")
+    assert (clean.only.name, clean.only.key) == ("FID (64 features, clean)", "fid-64-clean")
     assert "protocol   clean: Pillow bicubic" in str(clean)
 
 
@@ -211,26 +211,31 @@ def test_it_says_how_it_was_made(trained: Path) -> None:
     s = fd(trained)
     text = str(s)
     assert text.splitlines()[0].split("  ")[0] == f"Frechet distance (fashion-mnist features): {s.value:.4f}"
-    said = ("150 images", "200 images", "tf1-28-grey", s.protocol.weights_sha256[:16], s.details["route"])
+    said = ("150 images", "200 images", "tf1-28-grey", s.only.protocol.weights_sha256[:16], s.only.details["route"])
     for part in (*said, s.reference_id):
         assert part in text
     d = json.loads(s.to_json())
     assert (d["format"], d["version"]) == ("gantools-scores", 1)
     assert set(d) == {f.name for f in dataclasses.fields(Scores)} | {"format", "version"}
     (one,) = d["scores"]
-    assert one["value"] == s.value and one["protocol"]["weights_sha256"] == s.protocol.weights_sha256
+    assert one["value"] == s.value and one["protocol"]["weights_sha256"] == s.only.protocol.weights_sha256
     assert set(d["versions"]) == {"gantools", "torch", "numpy", "python"}
 
 
-def test_few_images_and_other_sizes_are_warned_of(pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_images_and_other_sizes_are_warned_of(
+    pictures: Pictures, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     x, ref = pictures(200, 28, 1), pictures(100, 32, 1)
     s = fd(x, ref=ref)
     said = " ".join(s.warnings)
     assert "only 200 samples" in said
     assert "100 reference images for 128 features" in said
     assert "samples are 28x28 and reference images 32x32" in said
-    shown = capsys.readouterr()
-    assert all(w in shown.err for w in s.warnings) and shown.out == ""
+    # A program that uses the library decides what becomes of them.
+    assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("gantools", "WARNING", text) for text in s.warnings
+    ]
+    assert capfd.readouterr() == ("", "")
     assert "resized by different factors" not in " ".join(fd(x, ref=x).warnings)
 
 

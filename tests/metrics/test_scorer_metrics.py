@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from gantools.metrics import registry
 from gantools.metrics.features import passes
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks import registry as extractors
+from gantools.metrics.parts import score_part, score_parts
 from gantools.metrics.registry import METRICS, Options
+from gantools.metrics.request import Request
 from gantools.metrics.results.html import write_report
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.results.words import explain, explain_difference, read_result
-from gantools.metrics.scorer import score, score_part, score_parts
+from gantools.metrics.scorer import score
 from gantools.pretrained.fashion import weights_path
 
 Pictures = Callable[..., NDArray[np.uint8]]
@@ -48,7 +51,7 @@ def sides() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the bundled classifier sees in them."""
     (network,) = extractors.make_several("fashion-mnist", device="cpu")
-    batches = passes.features([network], open_source(images), len(images), 32)
+    batches = passes.features([network], open_source(images), (0, len(images)), 32)
     return np.concatenate([found[0]["features"] for found in batches])
 
 
@@ -159,9 +162,8 @@ def test_switches_and_names_are_checked(sides: Any) -> None:
 def test_every_metric_is_documented() -> None:
     documented = (Path(__file__).parents[2] / "docs/scores.md").read_text()
     from gantools.cli.score import FLAGS
-    from gantools.metrics.pixels.scores import PIXEL_METRICS
 
-    assert set(FLAGS) == {*METRICS, *PIXEL_METRICS}
+    assert set(FLAGS) == set(METRICS)
     for key in FLAGS:
         assert f"`{key}`" in documented, key
     assert {f.name for f in dataclasses.fields(registry.Metric)} >= {"source", "words", "better"}
@@ -178,17 +180,19 @@ def test_pairs_are_scored_beside_the_rest(sides: Any) -> None:
     json.loads(same.to_json())
     with pytest.raises(DataError, match="one by one"):
         score(x, metrics=("psnr",))
+    with pytest.raises(ConfigError, match="parts hold features"):
+        score_part(x, "1/2", Path("part.npz"), Request(("fd", "psnr"), "fashion-mnist"))
 
 
 def test_parts_make_the_same_scores(scored: Scores, sides: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", sides[0])
-    options: dict[str, Any] = {"metrics": FREE, "extractor": "fashion-mnist", "device": "cpu"}
-    files = [score_part(tmp_path / "x.npy", f"{i}/3", tmp_path / f"part-{i}.npz", **options) for i in (1, 2, 3)]
-    together = score_parts([files[2], files[0], files[1]], ref=sides[1], cache=False, **options)
+    request = Request(FREE, "fashion-mnist", device="cpu")
+    files = [score_part(tmp_path / "x.npy", f"{i}/3", tmp_path / f"part-{i}.npz", request) for i in (1, 2, 3)]
+    together = score_parts([files[2], files[0], files[1]], request, ref=sides[1], cache=False)
     assert together.n_samples == 150
     for s in scored:
         assert together[s.key].value == pytest.approx(s.value, rel=2e-4, abs=1e-6), s.key
-    assert score_parts([tmp_path / "part-*.npz"], ref=sides[1], **options).scores == together.scores
+    assert score_parts([tmp_path / "part-*.npz"], request, ref=sides[1]).scores == together.scores
     for wrong, words in (
         (files[:2], r"\[3\] are missing"),
         ([*files, tmp_path / "none.npz"], "no such file"),
@@ -196,28 +200,29 @@ def test_parts_make_the_same_scores(scored: Scores, sides: Any, tmp_path: Path) 
         ([*files[:2], tmp_path / "x.npy"], "no part of a score"),
     ):
         with pytest.raises(DataError, match=words):
-            score_parts(wrong, ref=sides[1], **options)
+            score_parts(wrong, request, ref=sides[1])
     # Fewer metrics of the same features are there as well; other weights are not.
-    alone = score_parts(files, ref=sides[1], metrics=("fd",), extractor="fashion-mnist", device="cpu")
+    alone = score_parts(files, Request("fd", "fashion-mnist", device="cpu"), ref=sides[1])
     assert alone.value == together["fd-fashion-mnist"].value
     other = tmp_path / "other.safetensors"
     save_file(load_file(weights_path()), other, metadata={"note": "another file"})
     with pytest.raises(DataError, match="other metrics, protocols or weights"):
-        score_parts(files, ref=sides[1], weights=other, **options)
-    few = score_part(tmp_path / "x.npy", "1/1", tmp_path / "few.npz", **{**options, "metrics": ("fd",)}, interval=False)
+        score_parts(files, replace(request, weights=other), ref=sides[1])
+    less = replace(request, metrics="fd", options=Options(interval=False))
+    few = score_part(tmp_path / "x.npy", "1/1", tmp_path / "few.npz", less)
     with pytest.raises(DataError, match="does not hold all features"):
-        score_parts([few], ref=sides[1], **options)
+        score_parts([few], request, ref=sides[1])
     data = bytearray(files[0].read_bytes())
     for end in (0, 10, len(data) // 2):
         files[0].write_bytes(data[:end])
         with pytest.raises(DataError, match=r"part-1.npz: damaged"):
-            score_parts(files, ref=sides[1], **options)
+            score_parts(files, request, ref=sides[1])
 
 
 def test_a_part_is_i_of_n(sides: Any, tmp_path: Path) -> None:
     for text in ("0/2", "3/2", "1", "a/b", "1/0"):
         with pytest.raises(ConfigError, match="not a part"):
-            score_part(sides[0], text, tmp_path / "p.npz", extractor="fashion-mnist")
+            score_part(sides[0], text, tmp_path / "p.npz", Request(extractor="fashion-mnist"))
 
 
 def test_torchrun_gives_the_same_scores(scored: Scores, sides: Any, tmp_path: Path) -> None:

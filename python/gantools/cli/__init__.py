@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,14 @@ def _die(message: str, hint: str | None, code: int) -> NoReturn:
     sys.exit(code)
 
 
+class _Warnings(logging.Handler):
+    """Prints what the library warns of, a line each, on the stderr of the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """`warning: ` and the message."""
+        click.echo(f"warning: {record.getMessage()}", err=True)
+
+
 def main(argv: Sequence[str] | None = None) -> Any:
     """Run the command line; a user's mistake ends in a message and an exit code, never in a traceback.
 
@@ -100,6 +109,9 @@ def main(argv: Sequence[str] | None = None) -> Any:
     # torch's threads spin while they wait for each other. On cores shared with other programs that slows small networks
     # down tenfold and more; sleeping instead costs about a quarter on idle cores. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings, log = _Warnings(logging.WARNING), logging.getLogger("gantools")
+    log.addHandler(warnings)
+    log.propagate = False
     try:
         cli.main(args=None if argv is None else list(argv), prog_name="gantools", standalone_mode=False)
     except click.exceptions.Exit as e:
@@ -127,4 +139,7 @@ def main(argv: Sequence[str] | None = None) -> Any:
         elif e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             hint = "Check the permissions, or choose another place with --out."
         _die(f"{(e.strerror or str(e)).lower()}{where}", hint, 1)
+    finally:
+        log.removeHandler(warnings)
+        log.propagate = True
     sys.exit(0)

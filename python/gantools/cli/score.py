@@ -9,37 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gantools.metrics.registry import ALL, METRICS
+
 if TYPE_CHECKING:
+    from gantools.metrics.request import Request
     from gantools.metrics.results.scores import Scores
 
-#: The flags, each a metric of its name; those of a set, then those of pixels.
-FLAGS: dict[str, str] = {
-    "fid": "FID: the Frechet distance of Inception features.",
-    "fd": "The Frechet distance of any extractor's features.",
-    "sfid": "sFID (ADM).",
-    "fid-inf": "FID extrapolated to infinitely many samples.",
-    "kid": "KID.",
-    "is": "Inception score; needs no reference.",
-    "prc": "Precision and recall.",
-    "dc": "Density and coverage.",
-    "mifid": "MiFID: FID with a penalty for copies.",
-    "memorisation": "Share of samples that are no near copies (AuthPct), and the nearest reference images.",
-    "vendi": "Vendi score; needs no reference.",
-    "per-class": "FID class by class, worst first.",
-    "cmmd": "CMMD (CLIP ViT-L/14 at 336).",
-    "fd-dinov2": "Frechet distance of DINOv2 ViT-L/14 features.",
-    "fd-clip": "Frechet distance of CLIP ViT-B/32 embeddings.",
-    "psnr": "PSNR of pairs, matched by name.",
-    "ssim": "SSIM of pairs.",
-    "ms-ssim": "MS-SSIM of pairs.",
-    "lpips": "LPIPS of pairs.",
-    "niqe": "NIQE of single images; needs no reference.",
-    "lpips-diversity": "Mean LPIPS of random pairs of samples; needs no reference.",
-}
-#: What --all means: everything one forward pass of Inception gives.
-ALL = ("fid", "sfid", "kid", "is", "prc", "dc", "fid-inf", "mifid", "vendi")
 #: How a score beyond a --fail limit ends.
 FAILED = 3
+
+#: key -> help, each a flag of that name.
+FLAGS = {key: f"{metric.name}: {metric.words}." for key, metric in METRICS.items()}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -182,23 +162,13 @@ def command(samples: Path, **o: Any) -> None:
     metrics = [key for key in FLAGS if o[f"flag_{key.replace('-', '_')}"]]
     metrics += [key for key in ALL if o["everything"]]
     metrics += [key.strip() for key in (o["metrics"] or "").split(",") if key.strip()]
-    options: dict[str, Any] = {
-        "metrics": list(dict.fromkeys(metrics)) or None,
-        "protocol": _protocols(o["protocol"]),
-        "extractor": _extractor(o["extractor"], o["extractor_size"]),
-        "dims": o["dims"],
-        "weights": o["weights"],
-        "batch": o["batch"],
-        "device": o["device"],
-        "interval": o["interval"],
-        "progress": True,
-    }
+    request = _request(tuple(dict.fromkeys(metrics)) or None, o)
     if o["shard"] is not None:
-        from gantools.metrics.scorer import score_part
+        from gantools.metrics.parts import score_part
 
-        click.echo(score_part(samples, o["shard"], o["part"], n=o["n"], **options))
+        click.echo(score_part(samples, o["shard"], o["part"], request, n=o["n"], progress=True))
         return
-    result = _score(samples, options, o)
+    result = _score(samples, request, o)
     if not Processes().first:
         return
     if o["html"] is not None:
@@ -245,28 +215,43 @@ def _extractor(name: str | None, size: int | None) -> str | None:
     return name
 
 
-def _score(samples: Path, options: dict[str, Any], o: dict[str, Any]) -> Scores:
-    from gantools.metrics.pixels.scores import PixelOptions
+def _request(metrics: tuple[str, ...] | None, o: dict[str, Any]) -> Request:
     from gantools.metrics.registry import Options
-    from gantools.metrics.scorer import score, score_parts
+    from gantools.metrics.request import Request
 
-    switches = Options(
+    options = Options(
+        seed=o["seed"],
+        interval=o["interval"],
         kid_subset_size=o["kid_subset_size"],
         kid_subsets=o["kid_subsets"],
         k=o["k"],
         prc_convention=o["prc_convention"],
         is_convention=o["is_convention"],
-    )
-    options = {**options, "ref": o["ref"], "seed": o["seed"], "cache": not o["no_cache"], "options": switches}
-    if o["merge"]:
-        return score_parts(o["merge"], **options)
-    pixels = PixelOptions(
         channel=o["channel"],
         crop=o["crop_border"],
         lpips=o["lpips_net"],
         niqe_model=None if o["niqe_model"] is None else str(o["niqe_model"]),
     )
-    return score(samples, n=o["n"], pixel_options=pixels, **options)
+    return Request(
+        metrics=metrics,
+        extractor=_extractor(o["extractor"], o["extractor_size"]),
+        protocol=_protocols(o["protocol"]),
+        dims=o["dims"],
+        weights=o["weights"],
+        batch=o["batch"],
+        device=o["device"],
+        options=options,
+    )
+
+
+def _score(samples: Path, request: Request, o: dict[str, Any]) -> Scores:
+    if o["merge"]:
+        from gantools.metrics.parts import score_parts
+
+        return score_parts(o["merge"], request, ref=o["ref"], cache=not o["no_cache"], progress=True)
+    from gantools.metrics.scorer import score_request
+
+    return score_request(samples, request, ref=o["ref"], n=o["n"], cache=not o["no_cache"], progress=True)
 
 
 def _explain(result: Scores, o: dict[str, Any]) -> None:

@@ -44,6 +44,11 @@ class Options:
         is_convention: `torch-fidelity`, `original`, `adm`, `torchmetrics` or `dgm`.
         class_least: images below which a class has no distance of its own.
         vendi_q: order of the Vendi score.
+        channel: what PSNR, SSIM and MS-SSIM compare: `rgb`, or `y`, the luma of BT.601.
+        crop: pixels cut off every border before pairs are compared, and for NIQE.
+        lpips: network of LPIPS: `alex`, `vgg` or `squeeze`.
+        niqe_model: file of NIQE's model of natural images; None: as `niqe.PristineModel.load` looks for it.
+        pairs: of LPIPS diversity.
     """
 
     seed: int | None = None
@@ -58,6 +63,11 @@ class Options:
     is_convention: str = "torch-fidelity"
     class_least: int = 2
     vendi_q: float = 1.0
+    channel: str = "rgb"
+    crop: int = 0
+    lpips: str = "alex"
+    niqe_model: str | None = None
+    pairs: int = 2000
 
     def seed_or(self, usual: int) -> int:
         """The seed, or a metric's own."""
@@ -117,9 +127,12 @@ class Metric:
         extractor: whose features it takes where none is named.
         layer: which of them; None for the extractor's default.
         any_extractor: whether it keeps its meaning with another extractor.
-        reference: whether it compares with one: `no`, `statistics` (a file of them is enough) or `features`.
+        reference: whether it compares with one: `no`, `statistics` (a file of them is enough), `features`, or `images`,
+            a target for each sample.
         labels: whether it needs classes on both sides.
-        compute: numbers from the features of samples and reference.
+        takes: what it is computed from: `features` of all images, `pairs` of images, or single `images`.
+        compute: numbers from the features of samples and reference; None for what is computed from pixels, by
+            `gantools.metrics.pixels.scores`.
     """
 
     key: str
@@ -127,12 +140,13 @@ class Metric:
     words: str
     source: str
     better: str
-    compute: Compute
+    compute: Compute | None = None
     extractor: str = "inception"
     layer: str | None = None
     any_extractor: bool = True
     reference: str = "features"
     labels: bool = False
+    takes: str = "features"
 
 
 def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
@@ -311,7 +325,7 @@ def _per_class(samples: Side, reference: Side | None, options: Options) -> list[
     return [Value(found.mean, None, details)]
 
 
-_ALL = (
+_OF_FEATURES = (
     Metric(
         "fid",
         "FID",
@@ -453,8 +467,68 @@ _ALL = (
     ),
 )
 
+_OF_PIXELS = (
+    Metric(
+        "psnr",
+        "PSNR",
+        "signal to noise of pairs, dB",
+        "10 log10(255^2 / MSE); scikit-image",
+        "higher",
+        reference="images",
+        takes="pairs",
+    ),
+    Metric(
+        "ssim",
+        "SSIM",
+        "structural similarity of pairs",
+        "Wang et al. 2004; scikit-image, BasicSR",
+        "higher",
+        reference="images",
+        takes="pairs",
+    ),
+    Metric(
+        "ms-ssim",
+        "MS-SSIM",
+        "SSIM on five scales",
+        "Wang et al. 2003; piq",
+        "higher",
+        reference="images",
+        takes="pairs",
+    ),
+    Metric(
+        "lpips",
+        "LPIPS",
+        "perceptual distance of pairs",
+        "Zhang et al., arXiv:1801.03924, version 0.1; lpips",
+        "lower",
+        reference="images",
+        takes="pairs",
+    ),
+    Metric(
+        "niqe",
+        "NIQE",
+        "how unnatural single images look; without a reference",
+        "Mittal et al. 2013; BasicSR in double precision",
+        "lower",
+        reference="no",
+        takes="images",
+    ),
+    Metric(
+        "lpips-diversity",
+        "LPIPS diversity",
+        "mean perceptual distance of random pairs of samples; without a reference",
+        "lpips",
+        "higher",
+        reference="no",
+        takes="images",
+    ),
+)
+
+#: What `gantools score --all` means: everything that one forward pass of Inception gives.
+ALL = ("fid", "sfid", "kid", "is", "prc", "dc", "fid-inf", "mifid", "vendi")
+
 #: key -> metric.
-METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}
+METRICS: dict[str, Metric] = {metric.key: metric for metric in (*_OF_FEATURES, *_OF_PIXELS)}
 
 
 def find(key: str) -> Metric:

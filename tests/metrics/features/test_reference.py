@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, MetricError
 from gantools.metrics.features import reference as references
-from gantools.metrics.features.reference import Reference, Wanted, load_statistics, open_reference, save_statistics
+from gantools.metrics.features.files import read_statistics, write_statistics
+from gantools.metrics.features.reference import Layer, Reference, entry_of, open_reference
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.networks.extractor import Extractor
 from gantools.metrics.networks.protocols import PROTOCOLS
@@ -26,7 +27,7 @@ Pictures = Callable[..., NDArray[np.uint8]]
 def statistics_of(reference: Reference, network: Extractor, batch: int, **kwargs: Any) -> Statistics:
     """The statistics of the extractor's only layer."""
     (layer,) = network.layers
-    (found,) = references.statistics_of(reference, [Wanted(network, layer)], batch, **kwargs)
+    (found,) = references.statistics_of(reference, [Layer(network, layer)], batch, **kwargs)
     return found
 
 
@@ -96,15 +97,15 @@ def test_equal_images_elsewhere_hit_and_a_changed_image_misses(
 
 def test_other_weights_are_another_key(network: Extractor, grey: Path) -> None:
     reference = open_reference(grey)
-    before = references.cache_key(reference, Wanted(network, "features"))
+    before = references.cache_key(reference, Layer(network, "features"))
     network.weights_sha256 = "0" * 64
-    assert references.cache_key(reference, Wanted(network, "features")) != before
+    assert references.cache_key(reference, Layer(network, "features")) != before
 
 
 def test_other_protocols_and_layers_are_other_keys(inception_file: Path, grey: Path) -> None:
     reference = open_reference(grey)
     made = extractors.make_several("inception", ("64", "2048"), inception_file, "cpu", protocol=tuple(PROTOCOLS))
-    keys = {references.cache_key(reference, Wanted(e, layer)) for e in made for layer in e.layers}
+    keys = {references.cache_key(reference, Layer(e, layer)) for e in made for layer in e.layers}
     assert len(keys) == 2 * len(PROTOCOLS)
 
 
@@ -113,16 +114,16 @@ def test_only_what_the_cache_lacks_is_computed(
 ) -> None:
     reference = open_reference(grey)
     tf, clean = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=("tf", "clean"))
-    alone = references.statistics_of(reference, [Wanted(tf, "64")], 8)[0]
+    alone = references.statistics_of(reference, [Layer(tf, "64")], 8)[0]
     ran: list[str] = []
     for e in (tf, clean):
         plain = type(e).__call__
         monkeypatch.setattr(type(e), "__call__", lambda self, x, run=plain: ran.append(self.protocol) or run(self, x))
-    both = references.statistics_of(reference, [Wanted(clean, "64"), Wanted(tf, "64")], 8)
+    both = references.statistics_of(reference, [Layer(clean, "64"), Layer(tf, "64")], 8)
     assert len(computed) == 2 and set(ran) == {"clean"}
     np.testing.assert_array_equal(both[1].covariance, alone.covariance)
     assert abs(both[0].mean - alone.mean).max() > 1e-4
-    references.statistics_of(reference, [Wanted(clean, "64"), Wanted(tf, "64")], 8)
+    references.statistics_of(reference, [Layer(clean, "64"), Layer(tf, "64")], 8)
     assert len(computed) == 2
 
 
@@ -131,12 +132,12 @@ def test_a_file_of_statistics_stands_for_one_protocol(inception_file: Path, tmp_
     np.savez(file, mu=np.zeros(64), sigma=np.eye(64))
     both = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=("tf", "clean"))
     with pytest.raises(MetricError, match="one protocol and layer, 2 were asked for"):
-        references.statistics_of(open_reference(file), [Wanted(e, "64") for e in both], 8)
+        references.statistics_of(open_reference(file), [Layer(e, "64") for e in both], 8)
 
 
 def test_a_layer_that_is_not_given_is_refused(network: Extractor) -> None:
     with pytest.raises(ValueError, match="the extractor gives features, not 2048"):
-        Wanted(network, "2048")
+        Layer(network, "2048")
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "other-width", "wrong-count", "nan"])
@@ -188,8 +189,9 @@ def test_our_own_statistics_are_read_back_to_the_last_bit(tmp_path: Path, networ
     reference = open_reference(grey)
     computed = statistics_of(reference, network, batch=8)
     file = tmp_path / "deep" / "grey.npz"
-    save_statistics(file, computed, references.describe(reference, Wanted(network, "features")))
-    back = load_statistics(file)
+    write_statistics(file, [entry_of(Layer(network, "features"), computed)], None, reference.id)
+    back = read_statistics(file).entries[0].statistics
+    assert back is not None
     assert back.n == 40
     np.testing.assert_array_equal(back.mean, computed.mean)
     np.testing.assert_array_equal(back.covariance, computed.covariance)

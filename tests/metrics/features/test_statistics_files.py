@@ -20,13 +20,13 @@ from gantools.metrics.features import reference as references
 from gantools.metrics.features.convert import convert_statistics, show_statistics
 from gantools.metrics.features.files import read_statistics
 from gantools.metrics.features.reference import (
-    Wanted,
+    Layer,
     default_reference,
     features_of,
+    fetch,
     make_statistics,
     open_reference,
     statistics_of,
-    take,
 )
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks import registry as extractors
@@ -88,22 +88,22 @@ def test_adm_serves_pool3_and_spatial(adm: Path) -> None:
     reference = open_reference(adm)
     assert reference.stored is not None and reference.stored.kind == "adm" and reference.stored.images == 20
     network = fake(layers={"2048": 2048, "spatial": 2023, "768": 768})
-    pool3, spatial = statistics_of(reference, [Wanted(network, "2048"), Wanted(network, "spatial")], 8)
+    pool3, spatial = statistics_of(reference, [Layer(network, "2048"), Layer(network, "spatial")], 8)
     with np.load(adm) as z:
         np.testing.assert_array_equal(pool3.covariance, z["sigma"])
         np.testing.assert_array_equal(spatial.mean, z["mu_s"])
     assert network.ran == 0
     with pytest.raises(MetricError, match=r"layer \(file: 2048, asked for: 768\), width"):
-        statistics_of(reference, [Wanted(network, "768")], 8)
+        statistics_of(reference, [Layer(network, "768")], 8)
     with pytest.raises(MetricError, match=r"protocol \(file: tf, asked for: clean\)"):
-        statistics_of(reference, [Wanted(fake(protocol="clean"), "2048")], 8)
+        statistics_of(reference, [Layer(fake(protocol="clean"), "2048")], 8)
     with pytest.raises(MetricError, match=r"extractor \(file: inception, asked for: dinov2-b\)"):
-        statistics_of(reference, [Wanted(fake("dinov2-b"), "2048")], 8)
+        statistics_of(reference, [Layer(fake("dinov2-b"), "2048")], 8)
 
 
 def test_the_images_in_an_adm_file_give_features(adm: Path) -> None:
     network = fake(layers={"2048": 2048})
-    (found,) = features_of(open_reference(adm), [Wanted(network, "2048")], 8)
+    (found,) = features_of(open_reference(adm), [Layer(network, "2048")], 8)
     source = open_source(adm)
     expected = network(source.read(0, 20, [network.input])[0])["2048"]
     np.testing.assert_array_equal(found, expected)
@@ -182,20 +182,20 @@ def test_clean_fid_features_serve_both(tmp_path: Path) -> None:
     np.savez(tmp_path / "kid.npz", feats=feats)
     network = fake("any", {"x": 16})
     reference = open_reference(tmp_path / "kid.npz")
-    ((stats,), (back,)) = take(reference, [Wanted(network, "x")], [Wanted(network, "x")], 8)
+    ((stats,), (back,)) = fetch(reference, [Layer(network, "x")], [Layer(network, "x")], 8)
     np.testing.assert_array_equal(back, feats)
     np.testing.assert_allclose(stats.covariance, np.cov(feats.astype(np.float64), rowvar=False), atol=1e-12)
     assert stats.n == 50 and reference.stored is not None and reference.stored.kind == "clean-fid"
     np.savez(tmp_path / "kid.npz", feats=np.full((5, 3), np.nan, np.float32))
     with pytest.raises(DataError, match="feats is not finite"):
-        features_of(open_reference(tmp_path / "kid.npz"), [Wanted(fake("any", {"x": 3}), "x")], 8)
+        features_of(open_reference(tmp_path / "kid.npz"), [Layer(fake("any", {"x": 3}), "x")], 8)
 
 
 def test_statistics_alone_give_no_features_and_say_for_what(tmp_path: Path) -> None:
     mu, sigma = gaussian(16)
     np.savez(tmp_path / "s.npz", mu=mu, sigma=sigma)
     with pytest.raises(MetricError, match=r"s\.npz: holds means and covariances.*; KID needs them") as e:
-        features_of(open_reference(tmp_path / "s.npz"), [Wanted(fake("a", {"x": 16}), "x")], 8, needed_by="KID")
+        features_of(open_reference(tmp_path / "s.npz"), [Layer(fake("a", {"x": 16}), "x")], 8, needed_by="KID")
     assert "ref make" in str(e.value.hint)
 
 
@@ -219,9 +219,9 @@ def test_our_file_has_everything_and_says_so(tmp_path: Path, network: Extractor,
         150,
     )
     assert file.reference == f"images:{open_source(grey).digest(150)}"
-    w = Wanted(network, "features")
-    ((stats,), (feats,)) = take(open_reference(tmp_path / "f.npz"), [w], [w], 8)
-    ((direct,), (expected,)) = take(open_reference(grey), [w], [w], 32, cache=False)
+    w = Layer(network, "features")
+    ((stats,), (feats,)) = fetch(open_reference(tmp_path / "f.npz"), [w], [w], 8)
+    ((direct,), (expected,)) = fetch(open_reference(grey), [w], [w], 32, cache=False)
     np.testing.assert_array_equal(feats, expected)
     np.testing.assert_array_equal(stats.covariance, direct.covariance)
     with np.load(tmp_path / "f.npz") as z:
@@ -255,9 +255,9 @@ def test_a_file_of_several_protocols_and_layers(
     made = extractors.make_several(
         "inception", ("64", "spatial", "2048"), inception_file, "cpu", protocol=("tf", "clean")
     )
-    wanted = [Wanted(e, layer) for e in made for layer in e.layers]
-    stored = take(reference, wanted, wanted, 8)
-    direct = take(open_reference(images), wanted, wanted, 32)
+    wanted = [Layer(e, layer) for e in made for layer in e.layers]
+    stored = fetch(reference, wanted, wanted, 8)
+    direct = fetch(open_reference(images), wanted, wanted, 32)
     for a, b in zip(stored[0], direct[0], strict=True):
         np.testing.assert_array_equal(a.covariance, b.covariance)
         np.testing.assert_array_equal(a.features, b.features)
@@ -267,7 +267,7 @@ def test_a_file_of_several_protocols_and_layers(
         assert z["mu"].shape == (2048,) and z["mu_s"].shape == (2023,)
     other = extractors.make("inception", ("64",), inception_file, "cpu", protocol="studiogan")
     with pytest.raises(MetricError, match=r"protocol \(file: tf, asked for: studiogan\)"):
-        statistics_of(reference, [Wanted(other, "64")], 8)
+        statistics_of(reference, [Layer(other, "64")], 8)
 
     # To ADM's form and back, and one layer to pytorch-fid's.
     adm = convert_statistics(file, "adm", tmp_path / "adm.npz", protocol="tf")
@@ -278,7 +278,7 @@ def test_a_file_of_several_protocols_and_layers(
     plain = convert_statistics(file, "pytorch-fid", tmp_path / "p.npz", layer="64", protocol="clean")
     with np.load(plain) as z:
         assert sorted(z) == ["mu", "sigma"] and z["sigma"].dtype == np.float64
-        np.testing.assert_array_equal(z["mu"], direct[0][wanted.index(Wanted(made[1], "64"))].mean)
+        np.testing.assert_array_equal(z["mu"], direct[0][wanted.index(Layer(made[1], "64"))].mean)
     with pytest.raises(MetricError, match=r"ADM's form needs Inception's 2048"):
         convert_statistics(plain, "adm", tmp_path / "q.npz")
     with pytest.raises(MetricError, match="holds nothing of studiogan"):
@@ -317,17 +317,17 @@ def test_features_and_statistics_come_from_one_pass_and_are_cached(
     private_cache: Path, grey: NDArray[np.uint8]
 ) -> None:
     network = fake("fake", {"a": 20, "b": 30})
-    a, b = Wanted(network, "a"), Wanted(network, "b")
+    a, b = Layer(network, "a"), Layer(network, "b")
     totals: list[int] = []
 
     def started(n: int) -> Callable[[int], None]:
         totals.append(n)
         return lambda k: None
 
-    stats, feats = take(open_reference(grey), [a, b], [b], 50, started=started)
+    stats, feats = fetch(open_reference(grey), [a, b], [b], 50, started=started)
     assert network.ran == 3 and totals == [150]
     np.testing.assert_allclose(stats[1].mean, feats[0].astype(np.float64).mean(0), rtol=1e-12)
-    again = take(open_reference(grey), [b, a], [b], 50, started=started)
+    again = fetch(open_reference(grey), [b, a], [b], 50, started=started)
     assert network.ran == 3
     np.testing.assert_array_equal(again[1][0], feats[0])
     np.testing.assert_array_equal(again[0][1].covariance, stats[0].covariance)
@@ -348,19 +348,19 @@ def test_features_and_statistics_come_from_one_pass_and_are_cached(
 
 
 def test_features_above_the_limit_are_not_cached(private_cache: Path, grey: NDArray[np.uint8]) -> None:
-    w = Wanted(fake("fake", {"a": 20}), "a")
-    take(open_reference(grey), [], [w], 50, cache_features=150 * 20 * 4 - 1)
+    w = Layer(fake("fake", {"a": 20}), "a")
+    fetch(open_reference(grey), [], [w], 50, cache_features=150 * 20 * 4 - 1)
     assert not (private_cache / "features").exists()
-    take(open_reference(grey), [], [w], 50, cache_features=150 * 20 * 4)
+    fetch(open_reference(grey), [], [w], 50, cache_features=150 * 20 * 4)
     assert len(list((private_cache / "features").iterdir())) == 1
 
 
 def test_live_references_are_not_cached(private_cache: Path, grey: NDArray[np.uint8]) -> None:
-    w = Wanted(fake("fake", {"a": 20}), "a")
+    w = Layer(fake("fake", {"a": 20}), "a")
     reference = open_reference(iter([grey[:100], grey[100:]]), 150)
     assert reference.id == "live:iterator"
-    ((stats,), (feats,)) = take(reference, [w], [w], 40)
-    ((expected,), _) = take(open_reference(grey), [w], [w], 40, cache=False)
+    ((stats,), (feats,)) = fetch(reference, [w], [w], 40)
+    ((expected,), _) = fetch(open_reference(grey), [w], [w], 40, cache=False)
     np.testing.assert_allclose(stats.covariance, expected.covariance, rtol=1e-9)
     assert feats.shape == (150, 20) and not private_cache.exists()
 
@@ -373,7 +373,7 @@ def test_a_npz_of_images_alone_is_images(tmp_path: Path, grey: NDArray[np.uint8]
 
 
 def test_the_first_images_are_another_reference(grey: NDArray[np.uint8]) -> None:
-    w = Wanted(fake("fake", {"a": 20}), "a")
+    w = Layer(fake("fake", {"a": 20}), "a")
     few, same = open_reference(grey, 40), open_reference(np.ascontiguousarray(grey[:40]))
     assert few.id == same.id != open_reference(grey).id
     assert statistics_of(few, [w], 16)[0].n == 40
@@ -394,7 +394,7 @@ def test_features_that_are_not_finite_are_refused(grey: NDArray[np.uint8]) -> No
         def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
             return {k: v * np.nan for k, v in super().__call__(batch).items()}
 
-    w = Wanted(Broken("fake", {"a": 20}), "a")  # type: ignore[arg-type]
+    w = Layer(Broken("fake", {"a": 20}), "a")  # type: ignore[arg-type]
     with pytest.raises(MetricError, match="features of layer a are not finite"):
         features_of(open_reference(grey), [w], 50)
 

@@ -23,7 +23,7 @@ from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.live import Call, Items, Run, Stream
 from gantools.metrics.images.memory import Tensors, to_levels
 from gantools.metrics.images.open import Archive, Npz, batches, open_source
-from gantools.metrics.images.reader import Source
+from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks.protocols import Input
 from gantools.sampling.generator import Generator
 from gantools.training.loop import train
@@ -40,7 +40,7 @@ def plain(images: np.ndarray) -> list[np.ndarray]:
     return _native.resize_images(np.ascontiguousarray(images), [(i.resize, i.size, i.crop) for i in SIZES])
 
 
-def same(source: Source, images: np.ndarray, batch: int = 4) -> None:
+def same(source: ImageReader, images: np.ndarray, batch: int = 4) -> None:
     """All images, by the read-ahead and in batches, are those of the array."""
     assert len(source) == len(images)
     got = list(batches(source, len(images), batch, SIZES))
@@ -316,7 +316,7 @@ def test_iterators_come_in_order_whatever_their_batches(rgb: np.ndarray) -> None
     source = open_source(parts(), n=12)
     assert not source.lasting
     with pytest.raises(DataError, match="ended after 11 images, 12 were asked for"):
-        list(batches(source, 12, 4, SIZES))
+        list(batches(source, (0, 12), 4, SIZES))
     source = open_source(parts(), n=11)
     source.read(0, 3, SIZES)
     with pytest.raises(DataError, match="image 0 was asked for, the next is 3"):
@@ -357,7 +357,7 @@ def test_an_error_of_the_program_comes_out_as_it_is(rgb: np.ndarray) -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        list(batches(open_source(broken, n=4), 4, 2, SIZES))
+        list(batches(open_source(broken, n=4), (0, 4), 2, SIZES))
 
 
 @pytest.fixture

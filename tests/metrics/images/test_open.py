@@ -190,7 +190,7 @@ def test_digests_follow_the_content(
 
 
 def test_batches_are_all_images_in_order_and_the_last_is_smaller(rgb: np.ndarray) -> None:
-    got = [b for (b,) in batches(open_source(rgb), 5, 2, tf1(20))]
+    got = [b for (b,) in batches(open_source(rgb), (0, 5), 2, tf1(20))]
     assert [len(b) for b in got] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(got), rgb[:5].astype(np.float32))
 
@@ -206,7 +206,7 @@ def test_the_next_batch_is_read_while_one_is_in_use(monkeypatch: pytest.MonkeyPa
         return plain(self, start, stop, inputs)
 
     monkeypatch.setattr(module.Array, "read", read)
-    stream = batches(source, 6, 2, tf1(20))
+    stream = batches(source, (0, 6), 2, tf1(20))
     next(stream)
     assert second_read.wait(10), "the second batch was not begun while the first was in use"
     stream.close()
@@ -216,4 +216,4 @@ def test_an_error_in_a_later_batch_comes_out(tmp_path: Path, write_pngs: Write, 
     folder = write_pngs(tmp_path / "f", rgb)
     (folder / "000005.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"000005\.png"):
-        list(batches(open_source(folder), 6, 2, tf1(20)))
+        list(batches(open_source(folder), (0, 6), 2, tf1(20)))

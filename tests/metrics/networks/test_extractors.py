@@ -46,9 +46,9 @@ def test_several_protocols_share_one_network(
     made = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=names)
     assert [e.protocol for e in made] == names and len(loads) == 1
     images = open_source(pictures(5))
-    together = list(features(made, images, 5, 2))
+    together = list(features(made, images, (0, 5), 2))
     for i, e in enumerate(made):
-        alone = np.concatenate([f["64"] for (f,) in features([e], images, 5, 2)])
+        alone = np.concatenate([f["64"] for (f,) in features([e], images, (0, 5), 2)])
         np.testing.assert_array_equal(np.concatenate([found[i]["64"] for found in together]), alone)
     a, b, c = (np.concatenate([found[i]["64"] for found in together]) for i in range(3))
     assert min(abs(a - b).max(), abs(b - c).max(), abs(a - c).max()) > 1e-3
@@ -68,7 +68,7 @@ def test_each_image_is_read_once_for_all_protocols(
     names = ["tf", "clean", "torchmetrics"]
     made = extractors.make_several("inception", ("64",), inception_file, "cpu", protocol=names)
     twice = [*made, made[0]]
-    assert len(next(iter(features(twice, open_source(pictures(2)), 2, 2)))) == 4
+    assert len(next(iter(features(twice, open_source(pictures(2)), (0, 2), 2)))) == 4
     assert seen == [(0, 2, tuple(PROTOCOLS[p].input for p in names))]
 
 

@@ -63,7 +63,7 @@ def pictures_of(folder: Path) -> list[Image.Image]:
 def ours(e: Extractor, folder: Path) -> NDArray[np.float32]:
     source = open_source(folder)
     (layer,) = e.layers
-    return np.concatenate([found[layer] for (found,) in features([e], source, len(source), 2)])
+    return np.concatenate([found[layer] for (found,) in features([e], source, (0, len(source)), 2)])
 
 
 def test_vgg16_equals_torch_fidelity(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gantools import _native, metrics
 from gantools.errors import MetricError
-from gantools.metrics.numbers.frechet import Collector, Statistics, frechet_distance
+from gantools.metrics.numbers.frechet import FeatureSums, Statistics, frechet_distance
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> NDArray[np.float64]:
@@ -195,9 +195,9 @@ def test_the_interpreter_runs_on_meanwhile() -> None:
     assert len(during) > 5, f"{len(during)} ticks of another thread in {ended - began:.2f} s"
 
 
-def test_the_collector_keeps_features_only_while_they_are_few() -> None:
+def test_sums_keep_features_only_where_they_are_few() -> None:
     x = features(20, 8, 5).astype(np.float32)
-    few, many = Collector(8), Collector(8)
+    few, many = FeatureSums.empty(8, 8, False), FeatureSums.empty(8, 20, False)
     few.add(x[:3])
     few.add(x[3:8])
     many.add(x[:8])

@@ -18,12 +18,12 @@ from gantools.metrics.features.files import (
     StatisticsFile,
     read_statistics,
     save_arrays,
-    statistics_of_features,
     target_file,
     words,
     write_statistics,
 )
 from gantools.metrics.networks.registry import layer_of_width
+from gantools.metrics.numbers.frechet import FeatureSums
 
 #: What `convert` writes.
 TARGETS = ("gantools", "pytorch-fid", "adm")
@@ -102,7 +102,7 @@ def _with_statistics(entry: Entry, features: NDArray[np.float32] | None) -> Entr
     if entry.statistics is not None:
         return entry
     assert features is not None
-    return replace(entry, statistics=statistics_of_features(features))
+    return replace(entry, statistics=FeatureSums.of(features).statistics())
 
 
 def _adm_arrays(file: StatisticsFile, entries: Sequence[Entry]) -> dict[str, NDArray[Any]]:

@@ -32,7 +32,7 @@ from gantools.data.sources.array import IMAGES
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.files import atomic_write
 from gantools.metrics.networks.extractor import Extractor
-from gantools.metrics.numbers.frechet import Collector, Statistics
+from gantools.metrics.numbers.frechet import FeatureSums, Statistics
 
 FORMAT = "gantools-statistics"
 #: Part of every cache key: raised whenever the same images would give other statistics.
@@ -132,7 +132,7 @@ class StatisticsFile:
         entry = self.find(extractor, layer)
         if entry.statistics is not None:
             return entry.statistics
-        return statistics_of_features(self.features_of(entry))
+        return FeatureSums.of(self.features_of(entry)).statistics()
 
     def features(self, extractor: Extractor, layer: str, needed_by: str) -> NDArray[np.float32]:
         """float32 (n, dims). MetricError: as `find`, or there are none; it says that `needed_by` needs them."""
@@ -161,14 +161,6 @@ def words(entry: Entry) -> str:
     name = " ".join([entry.extractor or "features of a network that is not named", entry.layer or ""]).strip()
     width = "" if entry.layer == str(entry.dims) else f", width {entry.dims}"
     return f"{name}{width}" + (f" by protocol {entry.protocol}" if entry.protocol else "")
-
-
-def statistics_of_features(features: NDArray[np.float32]) -> Statistics:
-    """Mean and covariance of float32 (n, d). MetricError: fewer than 2, or not finite."""
-    collector = Collector(features.shape[1])
-    for start in range(0, len(features), 4096):
-        collector.add(np.ascontiguousarray(features[start : start + 4096]))
-    return collector.statistics()
 
 
 def is_statistics(path: Path) -> bool:
@@ -247,8 +239,6 @@ def _note(file: Path, z: Any) -> dict[str, Any] | None:
             "Make the file again from the images with: gantools ref make",
         )
     entries = note.get("entries")
-    if entries is None:  # an entry of the cache: one kind of features
-        entries = [{**note, "features": "features"}]
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f"{file}: its note is damaged.", HINT)
     return {**note, "entries": entries}
@@ -360,32 +350,6 @@ def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as f:
         np.savez(f, **arrays)  # type: ignore[arg-type]
-
-
-def save_statistics(file: Path, statistics: Statistics, note: dict[str, Any]) -> None:
-    """Write `.npz`: `mu` and `sigma` as pytorch-fid reads them, `n`, `features` where they are few, `note` as JSON.
-
-    Written under a temporary name and renamed, so a reader never sees half a file. OSError: it cannot be written.
-    """
-    arrays: dict[str, NDArray[Any]] = {
-        "mu": statistics.mean,
-        "sigma": statistics.covariance,
-        "n": np.array(-1 if statistics.n is None else statistics.n),
-        "note": np.array(json.dumps(note, sort_keys=True)),
-    }
-    if statistics.features is not None:
-        arrays["features"] = statistics.features
-    save_arrays(file, arrays)
-
-
-def load_statistics(file: Path) -> Statistics:
-    """The first statistics of a `.npz`: of `save_statistics`, pytorch-fid or TTUR. No pickled code is run.
-
-    Raises:
-        DataError: missing, damaged, or without `mu` (d,) and `sigma` (d, d).
-    """
-    with _reading(file), open_npz(file) as z:
-        return _statistics(file, z, "mu", "sigma", "features" if "features" in z else None, "n")
 
 
 def target_file(out: str | Path, overwrite: bool) -> Path:

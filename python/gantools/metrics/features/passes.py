@@ -20,16 +20,15 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.errors import DataError, MetricError
 from gantools.files import atomic_write
-from gantools.metrics.images.reader import Source, batches
+from gantools.metrics.images.reader import ImageReader, batches
 from gantools.metrics.networks.extractor import Extractor, Features
-from gantools.metrics.networks.protocols import Input
-from gantools.metrics.numbers.frechet import Statistics
+from gantools.metrics.numbers.frechet import FeatureSums
 
 PART_FORMAT, PART_VERSION = "gantools-score-part", 1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Layer:
     """Features to take statistics of: one layer of an extractor.
 
     Attributes:
@@ -51,53 +50,16 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Request:
+class LayerRequest:
     """What is wanted of one layer.
 
     Attributes:
-        wanted: the layer.
+        layer: the layer.
         keep: whether all features are kept (4 bytes each), beside mean and covariance.
     """
 
-    wanted: Wanted
+    layer: Layer
     keep: bool
-
-
-@dataclass
-class Taken:
-    """What a pass took of one layer.
-
-    Attributes:
-        moments: count, mean and centred sums.
-        features: float32 (n, d), all of them where they were asked for or where there are no more than columns.
-    """
-
-    moments: _native.Moments
-    features: NDArray[np.float32] | None
-
-    def statistics(self) -> Statistics:
-        """Mean and covariance. MetricError: fewer than 2 images."""
-        few = self.features if self.features is not None and len(self.features) <= self.moments.d else None
-        return Statistics(self.moments.n, self.moments.mean, self.moments.covariance(), few)
-
-
-class Part(Source):
-    """The images start..stop of another source."""
-
-    def __init__(self, whole: Source, start: int, stop: int) -> None:
-        self.label, self.shape = whole.label, whole.shape
-        self.whole, self.start, self.stop = whole, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
-        return self.whole.read(self.start + start, self.start + stop, inputs)
-
-    def digest(self, n: int) -> str:
-        """Of the whole and of where this is in it."""
-        return f"{self.whole.digest(self.start + n)}[{self.start}:{self.start + n}]"
 
 
 def bounds(n: int, part: int, parts: int) -> tuple[int, int]:
@@ -105,81 +67,89 @@ def bounds(n: int, part: int, parts: int) -> tuple[int, int]:
     return n * part // parts, n * (part + 1) // parts
 
 
-def take(
-    requests: Sequence[Request],
-    source: Source,
-    n: int,
-    batch: int,
-    advance: Callable[[int], None] | None = None,
-) -> list[Taken]:
-    """What is wanted of the first `n` images of `source`, each image decoded once.
-
-    Raises:
-        DataError: an image cannot be read. MetricError: features that are not finite.
-    """
-    networks: list[Extractor] = list({id(r.wanted.extractor): r.wanted.extractor for r in requests}.values())
-    place = {id(e): i for i, e in enumerate(networks)}
-    taken = []
-    for request in requests:
-        d = request.wanted.dims
-        few = request.keep or n <= d
-        taken.append(Taken(_native.Moments(d), np.empty((n, d), np.float32) if few else None))
-    if n == 0:
-        return taken
-    done = 0
-    with contextlib.closing(features(networks, source, n, batch)) as stream:
-        for found in stream:
-            count = len(next(iter(found[0].values())))
-            for request, one in zip(requests, taken, strict=True):
-                values = found[place[id(request.wanted.extractor)]][request.wanted.layer]
-                try:
-                    one.moments.update(values)
-                except MetricError as e:  # it knows the row of the batch, not whose it is
-                    w = request.wanted
-                    raise MetricError(
-                        f"{source.label}: {w.extractor.name} features of layer {w.layer} are not finite.", e.hint
-                    ) from e
-                if one.features is not None:
-                    one.features[done : done + count] = values
-            done += count
-            if advance is not None:
-                advance(count)
-    return taken
-
-
 def features(
-    extractors: Sequence[Extractor], source: Source, n: int, batch: int
+    extractors: Sequence[Extractor], source: ImageReader, span: tuple[int, int], batch: int
 ) -> Generator[list[Features], None, None]:
-    """The features of the first `n` images of `source`, `batch` images at a time, for each of `extractors`.
+    """The features of some images, `batch` images at a time, for each of `extractors`.
 
     Each image is decoded once, and resized once for all extractors that take the same input.
+
+    Args:
+        extractors: the networks.
+        source: the images.
+        span: which of them, (start, stop).
+        batch: images at a time.
 
     Raises:
         DataError: an image cannot be read, or is one that an extractor cannot judge.
     """
     inputs = list(dict.fromkeys(e.input for e in extractors))
-    with contextlib.closing(batches(source, n, batch, inputs)) as stream:
+    with contextlib.closing(batches(source, span, batch, inputs)) as stream:
         for arrays in stream:
             by_input = dict(zip(inputs, arrays, strict=True))
             yield [e(by_input[e.input]) for e in extractors]
 
 
-def merge(parts: Sequence[Sequence[Taken]], requests: Sequence[Request]) -> list[Taken]:
+def run(
+    requests: Sequence[LayerRequest],
+    source: ImageReader,
+    span: tuple[int, int],
+    batch: int,
+    advance: Callable[[int], None] | None = None,
+) -> list[FeatureSums]:
+    """What is wanted of some images, each image decoded once.
+
+    Args:
+        requests: what is wanted of each layer.
+        source: the images.
+        span: which of them, (start, stop).
+        batch: images at a time.
+        advance: called with k after every k images.
+
+    Returns:
+        The sums of each of `requests`.
+
+    Raises:
+        DataError: an image cannot be read. MetricError: features that are not finite.
+    """
+    n = span[1] - span[0]
+    sums = [FeatureSums.empty(request.layer.dims, n, request.keep) for request in requests]
+    if n == 0:
+        return sums
+    networks: list[Extractor] = list({id(r.layer.extractor): r.layer.extractor for r in requests}.values())
+    place = {id(e): i for i, e in enumerate(networks)}
+    with contextlib.closing(features(networks, source, span, batch)) as stream:
+        for found in stream:
+            for request, one in zip(requests, sums, strict=True):
+                layer = request.layer
+                try:
+                    one.add(found[place[id(layer.extractor)]][layer.layer])
+                except MetricError as e:  # it knows the row of the batch, not whose it is
+                    raise MetricError(
+                        f"{source.label}: {layer.extractor.name} features of layer {layer.layer} are not finite.",
+                        e.hint,
+                    ) from e
+            if advance is not None:
+                advance(len(next(iter(found[0].values()))))
+    return sums
+
+
+def merge(parts: Sequence[Sequence[FeatureSums]], requests: Sequence[LayerRequest]) -> list[FeatureSums]:
     """The parts of one pass put together, in order."""
     merged = []
     for i, request in enumerate(requests):
         takes = [part[i] for part in parts]
-        moments = _native.Moments(request.wanted.dims)
+        moments = _native.Moments(request.layer.dims)
         for taken in takes:
             moments.merge(taken.moments)
         whole = None
         if all(taken.features is not None for taken in takes) and (request.keep or moments.n <= moments.d):
             whole = np.concatenate([taken.features for taken in takes if taken.features is not None])
-        merged.append(Taken(moments, whole))
+        merged.append(FeatureSums(moments, whole))
     return merged
 
 
-def pack(taken: Sequence[Taken]) -> list[dict[str, Any]]:
+def pack(taken: Sequence[FeatureSums]) -> list[dict[str, Any]]:
     """Plain values to send to another process; `unpack` makes them again."""
     return [
         {"n": t.moments.n, "mean": t.moments.mean, "m2": t.moments.m2(), "features": t.features}
@@ -189,19 +159,19 @@ def pack(taken: Sequence[Taken]) -> list[dict[str, Any]]:
     ]
 
 
-def unpack(packed: Sequence[dict[str, Any]]) -> list[Taken]:
+def unpack(packed: Sequence[dict[str, Any]]) -> list[FeatureSums]:
     """What `pack` packed."""
     found = []
     for p in packed:
         if p["n"]:
             moments = _native.Moments.from_state(p["n"], p["mean"], p["m2"])
-            found.append(Taken(moments, p["features"]))
+            found.append(FeatureSums(moments, p["features"]))
         else:
-            found.append(Taken(_native.Moments(p["d"]), np.zeros((0, p["d"]), np.float32)))
+            found.append(FeatureSums(_native.Moments(p["d"]), np.zeros((0, p["d"]), np.float32)))
     return found
 
 
-def save_part(file: Path, note: dict[str, Any], taken: Sequence[Taken]) -> None:
+def save_part(file: Path, note: dict[str, Any], taken: Sequence[FeatureSums]) -> None:
     """Write a part: `.npz` of the sums, with `note` saying what they are of, whole or not at all."""
     arrays: dict[str, NDArray[Any]] = {}
     for i, packed in enumerate(pack(taken)):
@@ -213,7 +183,7 @@ def save_part(file: Path, note: dict[str, Any], taken: Sequence[Taken]) -> None:
         np.savez(f, **arrays)  # type: ignore[arg-type]
 
 
-def load_part(file: Path) -> tuple[dict[str, Any], list[Taken]]:
+def load_part(file: Path) -> tuple[dict[str, Any], list[FeatureSums]]:
     """What `save_part` wrote: its note and the sums. DataError: missing, damaged, or no such file."""
     hint = "Make it with: gantools score SAMPLES --shard 1/4 --part FILE"
     try:

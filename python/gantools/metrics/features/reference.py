@@ -32,18 +32,15 @@ from gantools.metrics.features.files import (
     open_npz,
     read_statistics,
     save_arrays,
-    statistics_of_features,
     target_file,
     write_statistics,
 )
-from gantools.metrics.features.files import load_statistics as load_statistics
-from gantools.metrics.features.files import save_statistics as save_statistics
-from gantools.metrics.features.passes import Wanted as Wanted
+from gantools.metrics.features.passes import Layer as Layer
 from gantools.metrics.images.memory import Values
-from gantools.metrics.images.open import Images, Npz, Prepared, Source, open_source
-from gantools.metrics.images.reader import First
+from gantools.metrics.images.open import ImageReader, Images, Npz, Prepared, open_source
+from gantools.metrics.images.reader import Slice
 from gantools.metrics.networks import registry as extractors_module
-from gantools.metrics.numbers.frechet import Statistics
+from gantools.metrics.numbers.frechet import FeatureSums, Statistics
 
 #: Features of one layer that take more bytes than this are not cached: 131,072 images of 2048 features are 1 GiB.
 FEATURES_CACHE_BYTES = 1 << 30
@@ -63,7 +60,7 @@ class Reference:
 
     id: str
     path: str
-    source: Source | None
+    source: ImageReader | None
     stored: StatisticsFile | None
 
 
@@ -91,7 +88,7 @@ def open_reference(
         return Reference(f"file:{stored.sha256}", str(path), Npz(path) if stored.images else None, stored)
     source = open_source(ref, n, seed, values=values, device=device)
     if n is not None and n < len(source):
-        source = First(source, n)
+        source = Slice(source, 0, n)
     elif isinstance(source, Prepared):
         return Reference(f"set:{source.set.name}@{source.set.fingerprint}", source.label, source, None)
     if not source.lasting:
@@ -108,7 +105,7 @@ class Made(Protocol):
 
     @property
     def trained_on(self) -> dict[str, Any] | None:
-        """As `Source.trained_on`."""
+        """As `ImageReader.trained_on`."""
 
 
 def default_reference(samples: Made) -> Reference:
@@ -150,9 +147,9 @@ def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
 
 
 def collect(
-    wanted: Sequence[Wanted],
-    kept: Sequence[Wanted],
-    source: Source,
+    wanted: Sequence[Layer],
+    kept: Sequence[Layer],
+    source: ImageReader,
     n: int,
     batch: int,
     advance: Callable[[int], None] | None = None,
@@ -174,41 +171,41 @@ def collect(
         DataError: an image cannot be read. MetricError: fewer than 2 images, or features that are not finite.
     """
     layers = list(dict.fromkeys((*wanted, *kept)))
-    requests = [passes.Request(w, w in kept) for w in layers]
-    taken = dict(zip(layers, passes.take(requests, source, n, batch, advance), strict=True))
+    requests = [passes.LayerRequest(w, w in kept) for w in layers]
+    taken = dict(zip(layers, passes.run(requests, source, (0, n), batch, advance), strict=True))
     arrays = [array for w in kept if (array := taken[w].features) is not None]
     return [taken[w].statistics() for w in wanted], arrays
 
 
 def statistics_of(
     reference: Reference,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Layer],
     batch: int,
     *,
     cache: bool = True,
     started: Callable[[int], Callable[[int], None]] | None = None,
 ) -> list[Statistics]:
-    """The reference's statistics for each of `wanted`; arguments and errors as `take`."""
-    return take(reference, wanted, (), batch, cache=cache, started=started)[0]
+    """The reference's statistics for each of `wanted`; arguments and errors as `fetch`."""
+    return fetch(reference, wanted, (), batch, cache=cache, started=started)[0]
 
 
 def features_of(
     reference: Reference,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Layer],
     batch: int,
     *,
     needed_by: str = "this metric",
     cache: bool = True,
     started: Callable[[int], Callable[[int], None]] | None = None,
 ) -> list[NDArray[np.float32]]:
-    """The reference's features float32 (n, dims) for each of `wanted`; arguments and errors as `take`."""
-    return take(reference, (), wanted, batch, needed_by=needed_by, cache=cache, started=started)[1]
+    """The reference's features float32 (n, dims) for each of `wanted`; arguments and errors as `fetch`."""
+    return fetch(reference, (), wanted, batch, needed_by=needed_by, cache=cache, started=started)[1]
 
 
-def take(
+def fetch(
     reference: Reference,
-    statistics: Sequence[Wanted],
-    kept: Sequence[Wanted],
+    statistics: Sequence[Layer],
+    kept: Sequence[Layer],
     batch: int,
     *,
     needed_by: str = "this metric",
@@ -249,7 +246,7 @@ def take(
     for i, w in enumerate(statistics):
         for k, array in zip(kept, whole, strict=True):
             if found[i] is None and array is not None and k == w:
-                found[i] = statistics_of_features(array)
+                found[i] = FeatureSums.of(array).statistics()
     missing = [i for i, entry in enumerate(found) if entry is None]
     lacking = [i for i, array in enumerate(whole) if array is None]
     if missing or lacking:
@@ -261,7 +258,9 @@ def take(
             if cache:
                 # A full disk or a read-only home must not cost the score.
                 with contextlib.suppress(OSError):
-                    save_statistics(_cache_file(reference, statistics[i]), one, describe(reference, statistics[i]))
+                    write_statistics(
+                        _cache_file(reference, statistics[i]), [entry_of(statistics[i], one)], None, reference.id
+                    )
         for i, array in zip(lacking, arrays, strict=True):
             whole[i] = array
             if cache and array.nbytes <= cache_features:
@@ -270,22 +269,22 @@ def take(
     return [entry for entry in found if entry is not None], [array for array in whole if array is not None]
 
 
-def _cache_file(reference: Reference, wanted: Wanted, folder: str = "statistics") -> Path:
+def _cache_file(reference: Reference, wanted: Layer, folder: str = "statistics") -> Path:
     return cache_folder() / folder / f"{cache_key(reference, wanted)}.npz"
 
 
-def _cached_statistics(reference: Reference, wanted: Wanted, n: int) -> Statistics | None:
+def _cached_statistics(reference: Reference, wanted: Layer, n: int) -> Statistics | None:
     file = _cache_file(reference, wanted)
     # Whatever is wrong with a cache entry, the images are still there.
     with contextlib.suppress(DataError, MetricError):
         if file.is_file():
-            entry = load_statistics(file)
+            entry = read_statistics(file).entries[0]
             if entry.n == n and entry.dims == wanted.dims:
-                return entry
+                return entry.statistics
     return None
 
 
-def _cached_features(reference: Reference, wanted: Wanted, n: int) -> NDArray[np.float32] | None:
+def _cached_features(reference: Reference, wanted: Layer, n: int) -> NDArray[np.float32] | None:
     file = _cache_file(reference, wanted, "features")
     # A zip has a checksum, so what is read is what was written.
     with contextlib.suppress(Exception):
@@ -300,8 +299,8 @@ def _cached_features(reference: Reference, wanted: Wanted, n: int) -> NDArray[np
 def _stored(
     reference: Reference,
     file: StatisticsFile,
-    statistics: Sequence[Wanted],
-    kept: Sequence[Wanted],
+    statistics: Sequence[Layer],
+    kept: Sequence[Layer],
     batch: int,
     needed_by: str,
     started: Callable[[int], Callable[[int], None]] | None,
@@ -323,7 +322,13 @@ def _stored(
     return found, [file.features(w.extractor, w.layer, needed_by) for w in kept]
 
 
-def describe(reference: Reference, wanted: Wanted) -> dict[str, Any]:
+def entry_of(layer: Layer, statistics: Statistics) -> Entry:
+    """The entry of a file for the statistics of a layer."""
+    e = layer.extractor
+    return Entry(layer.dims, statistics.n, e.name, layer.layer, e.protocol, e.weights_sha256, statistics)
+
+
+def describe(reference: Reference, wanted: Layer) -> dict[str, Any]:
     """All that decides the statistics."""
     return {
         "format": FORMAT,
@@ -337,7 +342,7 @@ def describe(reference: Reference, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def cache_key(reference: Reference, wanted: Wanted) -> str:
+def cache_key(reference: Reference, wanted: Layer) -> str:
     """The sha256 of `describe`, by which statistics are cached."""
     return hashlib.sha256(json.dumps(describe(reference, wanted), sort_keys=True).encode()).hexdigest()
 
@@ -394,14 +399,11 @@ def make_statistics(
     if count < 2:
         raise MetricError(f"{reference.path}: a covariance needs at least 2 images, there is {count}.")
     networks = extractors_module.make_several(extractor, layers, weights, device, protocol=protocol)
-    wanted = [Wanted(network, layer) for network in networks for layer in network.layers]
+    wanted = [Layer(network, layer) for network in networks for layer in network.layers]
     # The layer that other tools look for comes first.
     wanted.sort(key=lambda w: w.layer != extractors_module.find(extractor).default)
     networks[0].check(reference.source.shape)
-    found, arrays = take(reference, wanted, wanted if features else (), batch, started=started)
-    entries = [
-        Entry(w.dims, s.n, w.extractor.name, w.layer, w.extractor.protocol, w.extractor.weights_sha256, s)
-        for w, s in zip(wanted, found, strict=True)
-    ]
+    found, arrays = fetch(reference, wanted, wanted if features else (), batch, started=started)
+    entries = [entry_of(layer, statistics) for layer, statistics in zip(wanted, found, strict=True)]
     write_statistics(target, entries, arrays or None, reference.id)
     return read_statistics(target)

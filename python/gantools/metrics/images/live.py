@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gantools.data.sources.labels import labels_of
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import Values, to_levels
-from gantools.metrics.images.reader import Source, pixel_hash, resized
+from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 from gantools.runs.checkpoint import CONFIG, list_checkpoints
 from gantools.runs.folders import list_runs
@@ -53,7 +53,7 @@ def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:
     return image
 
 
-class Items(Source):
+class Items(ImageReader):
     """A Dataset: `len(d)` items `d[i]`, images of any size; read in one thread."""
 
     def __init__(self, items: Any, values: Values | None = None) -> None:
@@ -103,7 +103,7 @@ class Items(Source):
         return [self._image(i) for i in range(start, stop)]
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         images = self.pixels(start, stop)
         if len({image.shape for image in images}) == 1:
             return resized([np.stack(images)], inputs)
@@ -125,7 +125,7 @@ def _label(item: Any) -> Any:
     return item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
 
 
-class Stream(Source):
+class Stream(ImageReader):
     """Batches as an iterator gives them: in order, once.
 
     A batch is as `to_levels` takes it, or a tuple whose first is. The iterator is asked in another thread than the one
@@ -145,7 +145,7 @@ class Stream(Source):
         return self._n
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`, where `start` is what the last call stopped at. DataError: it is not, or the end came."""
+        """As `ImageReader.read`; `start` is what the last call stopped at. DataError: it is not, or the end came."""
         if start != self._next:
             raise DataError(
                 f"{self.label}: gives its images once and in order; image {start} was asked for, the next is "
@@ -204,7 +204,7 @@ def _array(batch: Any, where: str) -> Any:
     return batch
 
 
-class Call(Source):
+class Call(ImageReader):
     """A function f(n, start) that makes images start..start+n-1; it runs in another thread, without gradients."""
 
     lasting = False
@@ -218,7 +218,7 @@ class Call(Source):
         return self._n
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`. DataError: the function gave another number of images than it was asked for."""
+        """As `ImageReader.read`. DataError: the function gave another number of images than it was asked for."""
         with torch.no_grad():
             batch = self._function(stop - start, start)
         images = to_levels(_array(batch, self.label), self._values, self.label)
@@ -231,7 +231,7 @@ class Call(Source):
         raise DataError(f"{self.label}: nothing says that it makes the same images again.")
 
 
-class Run(Source):
+class Run(ImageReader):
     """The images of a trained generator, made when they are read; nothing is written.
 
     They are those of `gantools sample --seed SEED`: image i depends on the weights, the seed and i alone.
@@ -263,7 +263,7 @@ class Run(Source):
         return np.concatenate(parts)
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         return resized([self.pixels(start, stop)], inputs)
 
     def digest(self, n: int) -> str:

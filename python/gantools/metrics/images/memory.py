@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gantools.errors import DataError
 from gantools.levels import Values as Values
 from gantools.levels import to_uint8
-from gantools.metrics.images.reader import Source, pixel_hash, resized
+from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 
 CHANNELS = (1, 3)
@@ -90,7 +90,7 @@ def channels_first(shape: Sequence[int], where: str) -> bool:
     return first
 
 
-class Tensors(Source):
+class Tensors(ImageReader):
     """A torch tensor, or a floating point numpy array, of images; turned into levels batch by batch."""
 
     def __init__(self, images: torch.Tensor | NDArray[Any], values: Values | None = None) -> None:
@@ -111,7 +111,7 @@ class Tensors(Source):
         return to_levels(self._images[start:stop], self._values, self.label)
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         return resized([self.pixels(start, stop)], inputs)
 
     def digest(self, n: int) -> str:

@@ -26,7 +26,7 @@ from gantools.data.sources.labels import Labels, labels_of
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.live import Call, Items, Run, Stream, is_run, one_by_one
 from gantools.metrics.images.memory import Tensors, Values
-from gantools.metrics.images.reader import Source as Source
+from gantools.metrics.images.reader import ImageReader as ImageReader
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
 from gantools.metrics.networks.protocols import Input
@@ -45,14 +45,14 @@ Images: TypeAlias = (
     | torch.Tensor
     | PreparedSet
     | Generator
-    | Source
+    | ImageReader
     | Dataset[Any]
     | Iterable[Any]
     | Callable[[int, int], Any]
 )
 
 
-class Files(Source):
+class Files(ImageReader):
     """Image files of a folder, in the order given; `names` are what they are called in a digest."""
 
     def __init__(self, root: Path, files: list[Path]) -> None:
@@ -78,7 +78,7 @@ class Files(Source):
         return None if self._classes is None else self._classes[1]
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         return _native.read_images(self.native, np.arange(start, stop), triples(inputs))
 
     def digest(self, n: int) -> str:
@@ -94,7 +94,7 @@ class Files(Source):
         return h.hexdigest()
 
 
-class Archive(Source):
+class Archive(ImageReader):
     """The image files `items` of a zip or tar archive, which is not unpacked."""
 
     def __init__(self, path: Path, native: _native.Source, items: NDArray[np.int64], names: list[str]) -> None:
@@ -119,7 +119,7 @@ class Archive(Source):
         return None if self._classes is None else self._classes[1]
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         try:
             return _native.read_images(self.native, self.items[start:stop], triples(inputs))
         except DataError as e:
@@ -137,7 +137,7 @@ class Archive(Source):
         return h.hexdigest()
 
 
-class Npz(Source):
+class Npz(ImageReader):
     """The images and labels of a `.npz` file; stored without compression they are read from it batch by batch."""
 
     def __init__(self, path: Path) -> None:
@@ -165,7 +165,7 @@ class Npz(Source):
         return self._classes
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         try:
             return _native.read_images(self.native, np.arange(start, stop), triples(inputs))
         except DataError as e:
@@ -179,7 +179,7 @@ class Npz(Source):
         return str(h.hexdigest())
 
 
-class Array(Source):
+class Array(ImageReader):
     """uint8 (n, h, w, 1) or (n, h, w, 3), in memory or mapped from a file."""
 
     def __init__(self, images: NDArray[Any], label: str = "array") -> None:
@@ -198,7 +198,7 @@ class Array(Source):
         return len(self.images)
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         return _native.resize_images(np.ascontiguousarray(self.images[start:stop]), triples(inputs))
 
     def digest(self, n: int) -> str:
@@ -209,7 +209,7 @@ class Array(Source):
         return str(h.hexdigest())
 
 
-class Prepared(Source):
+class Prepared(ImageReader):
     """A prepared set."""
 
     def __init__(self, images: PreparedSet) -> None:
@@ -235,7 +235,7 @@ class Prepared(Source):
         return self.set.classes
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
+        """As `ImageReader.read`."""
         return _native.resize_images(self.set.gather(np.arange(start, stop)), triples(inputs))
 
     def digest(self, n: int) -> str:
@@ -243,7 +243,7 @@ class Prepared(Source):
         return hashlib.sha256(f"prepared {self.set.fingerprint} {self.shape} {n}\n".encode()).hexdigest()
 
 
-def read_one(source: Source, index: int) -> NDArray[np.uint8]:
+def read_one(source: ImageReader, index: int) -> NDArray[np.uint8]:
     """Image `index` of a source at its own size, uint8 (h, w, c); files have 3 channels.
 
     Raises:
@@ -273,7 +273,7 @@ def open_source(
     *,
     values: Values | None = None,
     device: str | None = None,
-) -> Source:
+) -> ImageReader:
     """The images that `images` stands for.
 
     Args:
@@ -282,7 +282,7 @@ def open_source(
             Or a `PreparedSet`; a `Generator`; uint8 numpy (n, h, w, c); a torch tensor uint8 or float, (n, c, h, w) or
             (n, h, w, c), c 1 or 3; a torch Dataset whose items are images or (image, label), an image being a PIL
             image, a tensor (c, h, w) or an array (h, w, c); a DataLoader or any iterable of such batches, or of tuples
-            whose first is one; a function f(n, start) -> batch that makes images start..start+n-1. A `Source` is
+            whose first is one; a function f(n, start) -> batch that makes images start..start+n-1. A `ImageReader` is
             given back as it is.
         n: how many images are wanted. A run, a function and an iterator have no end of their own and need it; of any
             other it is the least that must be there.
@@ -308,8 +308,8 @@ def open_source(
     return source
 
 
-def _open(images: Any, n: int | None, seed: int, values: Values | None, device: str | None) -> Source:
-    if isinstance(images, Source):
+def _open(images: Any, n: int | None, seed: int, values: Values | None, device: str | None) -> ImageReader:
+    if isinstance(images, ImageReader):
         return images
     if isinstance(images, PreparedSet):
         return Prepared(images)
@@ -356,7 +356,7 @@ def _endless(n: int | None, what: str) -> int:
     return n
 
 
-def _open_path(path: Path, n: int | None, seed: int, device: str | None) -> Source:
+def _open_path(path: Path, n: int | None, seed: int, device: str | None) -> ImageReader:
     if path.is_file():
         return _open_file(path)
     if not path.is_dir():
@@ -371,8 +371,8 @@ def _open_path(path: Path, n: int | None, seed: int, device: str | None) -> Sour
     return _list_folder(path) if manifest is None else _open_samples(path, manifest)
 
 
-def _open_samples(path: Path, manifest: dict[str, Any]) -> Source:
-    source: Source = (
+def _open_samples(path: Path, manifest: dict[str, Any]) -> ImageReader:
+    source: ImageReader = (
         _open_file(path / ARRAY) if manifest.get("format_images") == "npy" else _list_folder(path, skip={GRID})
     )
     if len(source) != manifest.get("count"):
@@ -385,7 +385,7 @@ def _open_samples(path: Path, manifest: dict[str, Any]) -> Source:
     return source
 
 
-def _open_file(path: Path) -> Source:
+def _open_file(path: Path) -> ImageReader:
     name = path.name.lower()
     if name.endswith(ARCHIVE_SUFFIXES):
         return _open_archive(path)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import DataError
-from gantools.metrics.images.open import Archive, Array, Files, Npz, Source
-from gantools.metrics.images.reader import First
+from gantools.metrics.images.open import Archive, Array, Files, ImageReader, Npz
+from gantools.metrics.images.reader import Slice
 
 #: Below these counts a Frechet distance is dominated by its bias, or still noticeably biased.
 FEW, SOME = 2048, 10_000
@@ -86,7 +86,7 @@ class Preflight:
             )
 
 
-def preflight(source: Source, n: int | None = None) -> Preflight:
+def preflight(source: ImageReader, n: int | None = None) -> Preflight:
     """What the first `n` images of `source` are (all of them when None), without decoding them.
 
     Of images that a program gives nothing is read: only their number, and their size where it is known, is said.
@@ -94,9 +94,9 @@ def preflight(source: Source, n: int | None = None) -> Preflight:
     Raises:
         DataError: fewer than `n` images.
     """
-    if isinstance(source, First):
+    if isinstance(source, Slice) and source.start == 0:
         n = len(source) if n is None else n
-        source = source.source
+        source = source.reader
     count = len(source) if n is None else n
     if count > len(source):
         raise DataError(f"{source.label}: has {len(source):,} images, {count:,} were asked for.")

@@ -16,7 +16,7 @@ from gantools.errors import DataError
 from gantools.metrics.networks.protocols import Input
 
 
-class Source(ABC):
+class ImageReader(ABC):
     """A number of images that can be read resized.
 
     Attributes:
@@ -60,36 +60,37 @@ class Source(ABC):
         """A hash of the content of the first `n` images: equal for equal content, wherever it lies."""
 
 
-class First(Source):
-    """The first `n` images of another source."""
+class Slice(ImageReader):
+    """The images start..stop of another reader."""
 
-    def __init__(self, source: Source, n: int) -> None:
-        if not 1 <= n <= len(source):
-            raise DataError(f"{source.label}: has {len(source):,} images, {n:,} were asked for.")
-        self.source, self._n = source, n
-        self.label, self.shape = source.label, source.shape
-        self.lasting, self.trained_on = source.lasting, source.trained_on
+    def __init__(self, reader: ImageReader, start: int, stop: int) -> None:
+        if not 0 <= start < stop <= len(reader):
+            raise DataError(f"{reader.label}: has {len(reader):,} images, {start:,} to {stop:,} were asked for.")
+        self.reader, self.start, self.stop = reader, start, stop
+        self.label, self.shape = reader.label, reader.shape
+        self.lasting, self.trained_on = reader.lasting, reader.trained_on
 
     def __len__(self) -> int:
-        return self._n
+        return self.stop - self.start
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
-        """Those of the source."""
-        return None if self.source.labels is None else self.source.labels[: self._n]
+        """Those of the images."""
+        return None if self.reader.labels is None else self.reader.labels[self.start : self.stop]
 
     @property
     def classes(self) -> list[str] | None:
-        """All of the source."""
-        return self.source.classes
+        """All of the reader."""
+        return self.reader.classes
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `Source.read`."""
-        return self.source.read(start, stop, inputs)
+        """As `ImageReader.read`."""
+        return self.reader.read(self.start + start, self.start + stop, inputs)
 
     def digest(self, n: int) -> str:
-        """As `Source.digest`."""
-        return self.source.digest(n)
+        """Of the first images that of these alone; else also of where they are among the others."""
+        digest = self.reader.digest(self.start + n)
+        return f"{digest}[{self.start}:{self.start + n}]" if self.start else digest
 
 
 def triples(inputs: Sequence[Input]) -> list[tuple[str, int, str]]:
@@ -111,13 +112,13 @@ def pixel_hash(shape: tuple[int, int, int]) -> Any:
 
 
 def batches(
-    source: Source, n: int, batch: int, inputs: Sequence[Input]
+    source: ImageReader, span: tuple[int, int], batch: int, inputs: Sequence[Input]
 ) -> Generator[list[NDArray[np.float32]], None, None]:
-    """The first `n` images, `batch` at a time: float32 (<= batch, size, size, 3), 0..255, for each of `inputs`.
+    """The images start..stop of `span`, `batch` at a time: float32 (<= batch, size, size, 3) for each of `inputs`.
 
     The next batch is read while one is in use, in one thread and in order.
     """
-    bounds = [(start, min(start + batch, n)) for start in range(0, n, batch)]
+    bounds = [(start, min(start + batch, span[1])) for start in range(*span, batch)]
     with ThreadPoolExecutor(1, thread_name_prefix="gantools-read") as pool:
         ahead = pool.submit(source.read, *bounds[0], inputs)
         for following in [*bounds[1:], None]:

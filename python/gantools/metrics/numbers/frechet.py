@@ -39,25 +39,42 @@ class Statistics:
         return len(self.mean)
 
 
-class Collector:
-    """Takes features batch by batch: moments always, the features themselves while there are no more than columns."""
+@dataclass
+class FeatureSums:
+    """What is kept of features that come batch by batch.
 
-    def __init__(self, dims: int) -> None:
-        self._moments = _native.Moments(dims)
-        self._few: list[NDArray[np.float32]] | None = []
+    Attributes:
+        moments: count, mean and centred sums.
+        features: float32 (n, d), all of them; None where they were not kept.
+    """
+
+    moments: _native.Moments
+    features: NDArray[np.float32] | None
+
+    @classmethod
+    def empty(cls, dims: int, n: int, keep: bool) -> FeatureSums:
+        """With room for `n` features (dims,), which are kept for `keep`, and where there are no more than columns."""
+        return cls(_native.Moments(dims), np.empty((n, dims), np.float32) if keep or n <= dims else None)
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32]) -> FeatureSums:
+        """Those of all features (n, d). MetricError: not finite."""
+        sums = cls(_native.Moments(features.shape[1]), features)
+        for start in range(0, len(features), 4096):
+            sums.moments.update(np.ascontiguousarray(features[start : start + 4096]))
+        return sums
 
     def add(self, features: NDArray[np.float32]) -> None:
-        """Add float32 (n, dims). MetricError: not finite."""
-        self._moments.update(features)
-        if self._few is not None:
-            self._few.append(features)
-            if self._moments.n > self._moments.d:
-                self._few = None
+        """Add float32 (k, dims). MetricError: not finite."""
+        done = self.moments.n
+        self.moments.update(features)
+        if self.features is not None:
+            self.features[done : done + len(features)] = features
 
     def statistics(self) -> Statistics:
-        """All that was added. MetricError: fewer than 2 images."""
-        features = np.concatenate(self._few) if self._few else None
-        return Statistics(self._moments.n, self._moments.mean, self._moments.covariance(), features)
+        """Mean and covariance. MetricError: fewer than 2 images."""
+        few = self.features if self.features is not None and len(self.features) <= self.moments.d else None
+        return Statistics(self.moments.n, self.moments.mean, self.moments.covariance(), few)
 
 
 @overload

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -25,12 +25,9 @@ from torch import Tensor, nn
 
 from gantools.device import find_device, full_precision
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError, unknown_name
-from gantools.metrics.images.open import open_source, read_one
+from gantools.metrics.images.open import Images, open_source, read_one
 from gantools.pretrained import backbones
 from gantools.pretrained.weights import WeightsFile, load_state, read_state, sha256_of
-
-if TYPE_CHECKING:
-    from gantools.data.prepared import PreparedSet
 
 #: The network whose features are compared; papers mean `alex` for distances and `vgg` for losses.
 Net = Literal["alex", "vgg", "squeeze"]
@@ -267,7 +264,7 @@ def choose_pairs(n: int, pairs: int, seed: int) -> NDArray[np.int64]:
 
 
 def lpips_diversity(
-    images: str | Path | NDArray[Any] | PreparedSet,
+    images: Images,
     *,
     pairs: int = 2000,
     seed: int = 0,

@@ -25,18 +25,14 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError
-from gantools.metrics.images.open import Files, open_source, read_one
+from gantools.metrics.images.open import Files, Images, open_source, read_one
 from gantools.metrics.pixels.similarity import planes
 from gantools.pretrained.weights import WeightsFile, sha256_of
-
-if TYPE_CHECKING:
-    from gantools.data.prepared import PreparedSet
 
 #: The authors' model of 125 pristine photographs, as BasicSR publishes it: mean (36,) and covariance (36, 36).
 PRISTINE = WeightsFile(
@@ -108,7 +104,7 @@ class PristineModel:
 
     @staticmethod
     def fit(
-        images: str | Path | NDArray[Any] | PreparedSet,
+        images: Images,
         *,
         block: int = BLOCK,
         advance: Callable[[int], object] | None = None,
@@ -225,7 +221,7 @@ class NiqeScores:
 
 
 def niqe_scores(
-    images: str | Path | NDArray[Any] | PreparedSet,
+    images: Images,
     model: PristineModel | str | Path | None = None,
     *,
     crop: int = 0,

@@ -11,19 +11,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, unknown_name
-from gantools.metrics.images.open import Files, Source, open_source, read_one
+from gantools.metrics.images.open import Files, ImageReader, Images, open_source, read_one
 from gantools.metrics.pixels import similarity
 from gantools.metrics.pixels.similarity import METRICS, Channel, planes
 
 if TYPE_CHECKING:
-    from gantools.data.prepared import PreparedSet
     from gantools.metrics.pixels.lpips import Lpips, Net
 
 # Pixels that a thread takes at a time.
@@ -101,8 +100,8 @@ def _finite(value: float) -> float | None:
 
 
 def paired_scores(
-    samples: str | Path | NDArray[Any] | PreparedSet,
-    targets: str | Path | NDArray[Any] | PreparedSet,
+    samples: Images,
+    targets: Images,
     metrics: Sequence[str] = ("psnr", "ssim"),
     *,
     channel: Channel = "rgb",
@@ -226,8 +225,8 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Pairs:
-    samples: Source
-    targets: Source
+    samples: ImageReader
+    targets: ImageReader
     names: list[str]
     # Numbers of the matching images, of each side.
     order: list[tuple[int, int]]
@@ -264,7 +263,7 @@ def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[0]}x{image.shape[1]} with {image.shape[2]} channels"
 
 
-def _match(samples: Source, targets: Source) -> _Pairs:
+def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
     if isinstance(samples, Files) != isinstance(targets, Files):
         by_name = samples if isinstance(samples, Files) else targets
         raise ConfigError(

@@ -2,108 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
+from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.pixels.lpips import Lpips, lpips_diversity
 from gantools.metrics.pixels.niqe import niqe_scores
 from gantools.metrics.pixels.paired import paired_scores
+from gantools.metrics.registry import METRICS
+from gantools.metrics.request import Request
 from gantools.metrics.results.scores import Score
 
 #: Worst images that are listed.
 SHOWN = 10
 
 
-@dataclass(frozen=True)
-class PixelMetric:
-    """A score of pixels.
-
-    Attributes:
-        name: what it is called in a sentence.
-        words: what it says.
-        source: paper, and the implementation that it equals.
-        better: `lower` or `higher`.
-        paired: whether each sample is compared with a target of its own.
-    """
-
-    name: str
-    words: str
-    source: str
-    better: str
-    paired: bool
-
-
-#: key -> metric.
-PIXEL_METRICS: dict[str, PixelMetric] = {
-    "psnr": PixelMetric("PSNR", "signal to noise of pairs, dB", "10 log10(255^2 / MSE); scikit-image", "higher", True),
-    "ssim": PixelMetric(
-        "SSIM", "structural similarity of pairs", "Wang et al. 2004; scikit-image, BasicSR", "higher", True
-    ),
-    "ms-ssim": PixelMetric("MS-SSIM", "SSIM on five scales", "Wang et al. 2003; piq", "higher", True),
-    "lpips": PixelMetric(
-        "LPIPS", "perceptual distance of pairs", "Zhang et al., arXiv:1801.03924, version 0.1; lpips", "lower", True
-    ),
-    "niqe": PixelMetric(
-        "NIQE", "how unnatural single images look", "Mittal et al. 2013; BasicSR in double precision", "lower", False
-    ),
-    "lpips-diversity": PixelMetric(
-        "LPIPS diversity", "mean perceptual distance of random pairs of samples", "lpips", "higher", False
-    ),
-}
-
-
-@dataclass(frozen=True)
-class PixelOptions:
-    """Switches of the scores of pixels.
-
-    Attributes:
-        channel: what PSNR, SSIM and MS-SSIM compare: `rgb`, or `y`, the luma of BT.601.
-        crop: pixels cut off every border.
-        lpips: network of LPIPS: `alex`, `vgg` or `squeeze`.
-        niqe_model: file of NIQE's model of natural images; None as `niqe.PristineModel.load` looks for it.
-        pairs: of LPIPS diversity.
-    """
-
-    channel: str = "rgb"
-    crop: int = 0
-    lpips: str = "alex"
-    niqe_model: str | None = None
-    pairs: int = 2000
-
-
 def pixel_scores(
-    samples: Any,
-    targets: Any,
-    metrics: Sequence[str],
-    options: PixelOptions,
+    samples: ImageReader,
+    targets: ImageReader | None,
+    request: Request,
     *,
-    device: Any = None,
-    seed: int = 0,
     started: Callable[[str, int], Callable[[int], None]],
     count: int,
 ) -> list[Score]:
-    """The scores `metrics` (keys of `PIXEL_METRICS`) of the images, in that order.
+    """The scores of pixels among those that are asked for, in that order.
 
     Args:
-        samples: as for `gantools.score`.
+        samples: what is judged.
         targets: what each sample should be, matched by name or position; only for the paired ones.
-        metrics: which.
-        options: their switches.
-        device: where LPIPS is computed; None for CUDA where there is any.
-        seed: of the pairs of LPIPS diversity.
-        started: as `Progress` of `gantools.score`.
+        request: what is asked for.
+        started: as `progress` of `gantools.score`.
         count: of the samples.
 
     Raises:
         ConfigError, DataError, MetricError, WeightsError, DownloadError: as the functions of the metrics.
     """
+    metrics = [metric.key for metric in request.of_pixels]
+    options = request.options
     found: dict[str, Score] = {}
     lpips = None
     if {"lpips", "lpips-diversity"} & set(metrics):
-        lpips = Lpips(options.lpips, device=device)  # type: ignore[arg-type]
-    paired = [key for key in metrics if PIXEL_METRICS[key].paired]
+        lpips = Lpips(options.lpips, device=request.device)  # type: ignore[arg-type]
+    paired = [metric.key for metric in request.of("pairs")]
     if paired:
+        assert targets is not None
         result = paired_scores(
             samples,
             targets,
@@ -137,12 +79,12 @@ def pixel_scores(
         found["niqe"] = _score("niqe", natural.mean, details)
     if "lpips-diversity" in metrics:
         assert lpips is not None
-        diversity = lpips_diversity(samples, pairs=options.pairs, seed=seed, lpips=lpips)
+        diversity = lpips_diversity(samples, pairs=options.pairs, seed=options.seed_or(0), lpips=lpips)
         details = {k: v for k, v in diversity.to_dict().items() if k != "value"}
         found["lpips-diversity"] = _score("lpips-diversity", diversity.value, details)
     return [found[key] for key in metrics]
 
 
 def _score(key: str, value: float | None, details: dict[str, Any]) -> Score:
-    metric = PIXEL_METRICS[key]
+    metric = METRICS[key]
     return Score(key, metric.name, value, metric.better, details=details)

@@ -17,7 +17,7 @@ from gantools.errors import GantoolsError
 from gantools.files import atomic_write
 from gantools.grid import make_grid
 from gantools.metrics.images.open import open_source
-from gantools.metrics.images.reader import Source
+from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks import protocols
 from gantools.metrics.networks.protocols import Input
 from gantools.metrics.results.scores import Score, Scores
@@ -93,7 +93,7 @@ def _text(value: object) -> str:
     return html.escape(str(value))
 
 
-def _open(images: Any) -> Source | None:
+def _open(images: Any) -> ImageReader | None:
     """The images, or None where there are none to show."""
     if images is None:
         return None
@@ -131,7 +131,7 @@ def _picture(pixels: NDArray[np.uint8], title: str = "") -> str:
     return f'<img alt="{_text(title)}" src="data:image/png;base64,{data}">'
 
 
-def _thumbnails(source: Source, indices: list[int]) -> list[NDArray[np.uint8]]:
+def _thumbnails(source: ImageReader, indices: list[int]) -> list[NDArray[np.uint8]]:
     found = []
     for i in indices:
         (image,) = source.read(i, i + 1, [THUMBNAIL])
@@ -139,7 +139,7 @@ def _thumbnails(source: Source, indices: list[int]) -> list[NDArray[np.uint8]]:
     return found
 
 
-def _grid(source: Source) -> str:
+def _grid(source: ImageReader) -> str:
     n = min(GRID, len(source))
     try:
         # Spread over the whole set: the first of a folder are often of one class.
@@ -149,7 +149,7 @@ def _grid(source: Source) -> str:
     return _picture(make_grid(np.stack(images), math.ceil(math.sqrt(n))), source.label)
 
 
-def _nearest(score: Score, ours: Source, theirs: Source) -> str:
+def _nearest(score: Score, ours: ImageReader, theirs: ImageReader) -> str:
     figures = []
     for sample, near, distance in score.details["nearest"]:
         try:

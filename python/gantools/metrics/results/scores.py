@@ -70,7 +70,7 @@ class Score:
 class Scores:
     """All scores of one set of samples, and where they came from. `s["fid"].value`, `list(s)`, `len(s)`.
 
-    Where there is one score alone, `s.value`, `s.key`, `s.name`, `s.protocol`, `s.details` and `float(s)` are its.
+    Where there is one score alone it is `s.only`, and `s.value` and `float(s)` are its number.
 
     Attributes:
         scores: in the order asked for.
@@ -112,7 +112,9 @@ class Scores:
                 return score
         raise KeyError(f"no score {key!r}; there are {', '.join(s.key for s in self.scores)}")
 
-    def _only(self) -> Score:
+    @property
+    def only(self) -> Score:
+        """The score, where there is one alone. MetricError: there are several."""
         if len(self.scores) != 1:
             keys = ", ".join(s.key for s in self.scores)
             raise MetricError(f"there are {len(self.scores)} scores.", f"Take one of them by its key: {keys}.")
@@ -121,30 +123,7 @@ class Scores:
     @property
     def value(self) -> float:
         """Of the only score. MetricError: there are several."""
-        return float(self._only())
-
-    @property
-    def key(self) -> str:
-        """Of the only score. MetricError: there are several."""
-        return self._only().key
-
-    @property
-    def name(self) -> str:
-        """Of the only score. MetricError: there are several."""
-        return self._only().name
-
-    @property
-    def protocol(self) -> Protocol:
-        """Of the only score. MetricError: there are several, or it is computed from pixels."""
-        only = self._only()
-        if only.protocol is None:
-            raise MetricError(f"{only.name} is computed from pixels, without a network.")
-        return only.protocol
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """Of the only score. MetricError: there are several."""
-        return self._only().details
+        return float(self.only)
 
     def __float__(self) -> float:
         return self.value

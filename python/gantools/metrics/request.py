@@ -1,0 +1,252 @@
+"""What is asked for of images, checked before the first of them is read, and the networks that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gantools.errors import ConfigError, DataError, MetricError
+from gantools.metrics import registry
+from gantools.metrics.features import passes
+from gantools.metrics.features.passes import Layer
+from gantools.metrics.features.reference import Reference
+from gantools.metrics.images.reader import ImageReader
+from gantools.metrics.networks import registry as extractors
+from gantools.metrics.registry import Metric, Options
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which scores, by which networks, and how; `plan` loads the networks.
+
+    Attributes:
+        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "psnr")`, or one of them;
+            those that take the same features share a forward pass. None: `fid`, or `fd` where another extractor is
+            named.
+        extractor: the network for the metrics that may take any, a key of
+            `gantools.metrics.networks.registry.EXTRACTORS`; None: each metric's own.
+        protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
+            `studiogan` (see `gantools.metrics.networks.protocols`), or several: each image is then decoded once, the
+            network runs once for each.
+        dims: width of the features for `fid` and `fd`: 64, 192, 768 or 2048 for Inception. None: the default.
+        weights: file of the network's weights, or a file for each extractor's name. None: as
+            `gantools.pretrained.weights` looks for them.
+        batch: images a forward pass.
+        device: None for CUDA where there is any, else the CPU.
+        options: the metrics' switches.
+
+    Raises:
+        ConfigError: an unknown metric, extractor, width or switch, or metrics that take no such extractor.
+    """
+
+    metrics: str | Sequence[str] | None = None
+    extractor: str | None = None
+    protocol: str | Sequence[str] | None = None
+    dims: int | None = None
+    weights: str | Path | Mapping[str, str | Path] | None = None
+    batch: int = 32
+    device: str | torch.device | None = None
+    options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ConfigError(f"batch must be at least 1, not {self.batch}.")
+        registry.check_options(self.options)
+        _ = self.layers
+
+    @cached_property
+    def chosen(self) -> tuple[Metric, ...]:
+        """The metrics, each once."""
+        keys = (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+        if keys is None:
+            keys = ("fid",) if self.extractor in (None, extractors.DEFAULT) else ("fd",)
+        if not keys:
+            raise ConfigError("no metric.", f"Known: {', '.join(registry.METRICS)}.")
+        return tuple(registry.find(key) for key in dict.fromkeys(keys))
+
+    def of(self, takes: str) -> tuple[Metric, ...]:
+        """Those of the metrics that take `features`, `pairs` or `images`."""
+        return tuple(metric for metric in self.chosen if metric.takes == takes)
+
+    @property
+    def of_pixels(self) -> tuple[Metric, ...]:
+        """Those of the metrics that are computed from pixels, in the order asked for."""
+        return tuple(metric for metric in self.chosen if metric.takes != "features")
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether any of the metrics compares with something."""
+        return any(metric.reference != "no" for metric in self.chosen)
+
+    @cached_property
+    def layers(self) -> dict[str, list[tuple[Metric, str]]]:
+        """For each extractor that is needed the metrics that take its features, with the layer that each takes."""
+        found: dict[str, list[tuple[Metric, str]]] = {}
+        for metric in self.of("features"):
+            name = metric.extractor
+            if self.extractor is not None and self.extractor != name:
+                if metric.key == "fid":
+                    raise ConfigError(
+                        f"FID is defined with the Inception network; with {self.extractor!r} features the number is a "
+                        "Frechet distance.",
+                        "On the command line: --fd instead of --fid. In Python: metrics=('fd',).",
+                    )
+                name = self.extractor if metric.any_extractor else name
+            layer = metric.layer
+            if layer is None:
+                layer = extractors.layer_of_width(name, self.dims if metric.key in ("fid", "fd") else None)
+            found.setdefault(name, []).append((metric, layer))
+        if found and self.extractor is not None and self.extractor not in found:
+            extractors.find(self.extractor)
+            raise ConfigError(
+                f"none of {', '.join(m.key for m in self.of('features'))} takes another extractor.",
+                "Leave --extractor out, or add fd.",
+            )
+        return found
+
+    def plan(self) -> Plan:
+        """Loads the networks.
+
+        Raises:
+            ConfigError: an unknown protocol or device, or weights that are of no network here.
+            WeightsError, DownloadError: no weights.
+        """
+        tasks: dict[str, list[Task]] = {}
+        for name, uses in self.layers.items():
+            networks = extractors.make_several(
+                name,
+                tuple(dict.fromkeys(layer for _, layer in uses)),
+                self._weights_of(name),
+                self.device,
+                # A protocol is one of the Inception network; other extractors bring their own.
+                protocol=self.protocol if name == extractors.DEFAULT or len(self.layers) == 1 else None,
+            )
+            for metric, layer in uses:
+                other = name != metric.extractor
+                tasks[metric.key] = [Task(metric, Layer(network, layer), other) for network in networks]
+        return Plan(self, tuple(task for metric in self.of("features") for task in tasks[metric.key]))
+
+    def _weights_of(self, name: str) -> str | Path | None:
+        if isinstance(self.weights, Mapping):
+            for given in self.weights:
+                extractors.find(given)
+            return self.weights.get(name)
+        if self.weights is not None and len(self.layers) > 1:
+            raise ConfigError(
+                f"there are {len(self.layers)} networks, and {self.weights} is the file of one.",
+                "Say of which, for example: --weights inception=FILE",
+            )
+        return self.weights
+
+
+@dataclass(frozen=True)
+class Task:
+    """One metric of one network's features.
+
+    Attributes:
+        metric: what is computed.
+        layer: of which features.
+        other: whether the metric was asked for with this extractor, not its own.
+    """
+
+    metric: Metric
+    layer: Layer
+    other: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be computed, with the networks that it takes.
+
+    Attributes:
+        request: what was asked for.
+        tasks: the metrics of features, once for each network and protocol.
+    """
+
+    request: Request
+    tasks: tuple[Task, ...]
+
+    @property
+    def options(self) -> Options:
+        """The metrics' switches."""
+        return self.request.options
+
+    def layers(self, *, reference: bool) -> list[passes.LayerRequest]:
+        """What is wanted of each layer of one side, the samples or the reference; each layer once."""
+        keep: dict[Layer, bool] = {}
+        for task in self.tasks:
+            need = task.metric.reference
+            if reference and need == "no":
+                continue
+            # The samples' own features are also what an interval leaves some of out.
+            all_of_them = need == "features" if reference else True
+            if not reference and need == "statistics" and not self.options.interval:
+                all_of_them = task.metric.key == "fid-inf"
+            keep[task.layer] = keep.get(task.layer, False) or all_of_them
+        return [passes.LayerRequest(layer, kept) for layer, kept in keep.items()]
+
+    def identity(self) -> list[dict[str, Any]]:
+        """All that decides the samples' features, by layer; parts of a score belong together where it is equal."""
+        return [
+            {
+                "extractor": layer.extractor.name,
+                "protocol": layer.extractor.protocol,
+                "layer": layer.layer,
+                "dims": layer.dims,
+                "weights_sha256": layer.extractor.weights_sha256,
+            }
+            for layer in (wanted.layer for wanted in self.layers(reference=False))
+        ]
+
+    def check(self, samples: ImageReader, reference: Reference | None) -> None:
+        """Refuse what would only fail after the samples had been read.
+
+        Raises:
+            DataError: images that a network cannot judge.
+            MetricError: a reference that does not have what a metric needs.
+        """
+        if reference is not None and reference.source is None:
+            for metric in self.request.of("pairs"):
+                raise MetricError(
+                    f"{metric.key} needs the images of the reference, and {reference.path} has statistics only.",
+                    "Give the targets with: --ref PATH",
+                )
+        for task in self.tasks:
+            task.layer.extractor.check(samples.shape)
+            if reference is not None and reference.source is not None:
+                task.layer.extractor.check(reference.source.shape)
+            if reference is not None and reference.stored is not None and task.metric.reference != "no":
+                # What a file holds is known before the samples are looked at.
+                entry = reference.stored.find(task.layer.extractor, task.layer.layer)
+                if task.metric.reference == "features" and entry.features is None and reference.source is None:
+                    raise MetricError(
+                        f"{task.metric.key} needs the images of the reference, and {reference.path} has statistics "
+                        "only.",
+                        "Give the images with --ref, or ask for Frechet distances only.",
+                    )
+        if reference is not None and reference.source is not None and len(reference.source) < 2:
+            raise MetricError(
+                f"{reference.path}: a covariance needs at least 2 images, there is {len(reference.source)}."
+            )
+
+
+def count_of(images: ImageReader, n: int | None) -> int:
+    """How many of the images are scored.
+
+    Raises:
+        DataError: fewer than `n`. MetricError: fewer than 2.
+    """
+    count = len(images) if n is None else n
+    if count > len(images):
+        raise DataError(f"{images.label}: has {len(images):,} images, {count:,} were asked for.")
+    if count < 2:
+        raise MetricError(
+            f"{images.label}: a covariance needs at least 2 images, there is {count}.",
+            "Make more, for example: gantools sample -n 10000",
+        )
+    return count
