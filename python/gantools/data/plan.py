@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data import filters
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
-from gantools.data.prepared import FORMAT, FORMAT_VERSION
+from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Source, recognise, report
 from gantools.data.sources.metadata import with_label_file
@@ -252,12 +252,18 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
+            **({} if images.labels is None else {"labels": _labels_digest(images)}),
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
         "policy": policy.to_manifest(),
         "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
         "shard_size": per_shard,
     }
+
+
+def _labels_digest(images: Source) -> str:
+    assert images.labels is not None
+    return digest([_array_digest(images.labels), images.classes])[:32]
 
 
 def _array_digest(values: NDArray[Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -102,9 +103,6 @@ class Tree:
         self.names = [paths[i] for i in order]
         self._numbers = order
         self._at = {name: at for at, name in enumerate(self.names)}
-        if len(raw) > len(last):
-            counts = Counter(raw)
-            self._trouble[SAME_NAME] = sum(n - 1 for name, n in counts.items() if n > 1 and not is_furniture(name))
         self._images = [at for at, name in enumerate(self.names) if suffix_of(name) in IMAGE_SUFFIXES]
         image_names = [self.names[at] for at in self._images]
         if twice := [name for name, n in Counter(image_names).items() if n > 1]:
@@ -189,7 +187,11 @@ def open_tree(path: Path) -> Tree:
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
     reader = _native.Source.zip(path)
-    return Tree(path, reader.names or [], reader)
+    # The reader has the last entry of each name, so the names are counted apart.
+    with zipfile.ZipFile(path) as archive:
+        counts = Counter(name for name in archive.namelist() if not name.endswith("/"))
+    again = sum(n - 1 for name, n in counts.items() if n > 1 and not is_furniture(path_of(name)))
+    return Tree(path, reader.names or [], reader, Counter({SAME_NAME: again}))
 
 
 def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str]]:
