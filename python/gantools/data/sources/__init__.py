@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gantools.data.sources import array, celeba, cifar, folder, idx, lmdb, parquet, stylegan, tar
-from gantools.data.sources.base import Source
+from gantools.data.sources.base import Source, report
 from gantools.data.sources.recognise import recognise
 
 # name -> opens it; the path is None when the user gave no --source.
@@ -27,4 +27,4 @@ SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
     "array": array.open_source,
 }
 
-__all__ = ["SOURCES", "Source", "recognise"]
+__all__ = ["SOURCES", "Source", "recognise", "report"]

@@ -7,20 +7,23 @@ import json
 import os
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gantools import _native
+from gantools.data.sources import splits
 from gantools.data.sources.base import Source, nearby
 from gantools.data.sources.labels import is_class_names, labels_of
+from gantools.data.sources.tree import path_of
 from gantools.errors import ConfigError, DataError
 
 IMAGE_COLUMNS = ("image", "img", "images", "jpg", "png")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "cls", "class")
-# The hub names files `train-00000-of-00002.parquet`.
-SPLITS = ("train", "validation", "test")
+# How deep files may lie below the folder that is given, itself included.
+DEPTH = 3
 # Threads work on neighbouring rows, which lie in one group or two.
 CACHED_GROUPS = 3
 
@@ -28,26 +31,22 @@ CACHED_GROUPS = 3
 def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images of a `.parquet` file, or of those in a folder (or its `data/`), sorted by name.
 
-    Where the files are named after splits, `train` is the usual one. Class names come from the features that HF
-    datasets keeps in the file.
+    Where the files, or their folders, are named after splits, `train` is the usual one. Class names come from the
+    features that HF datasets keeps in the file.
     """
     if path is None:
         raise ConfigError("prep parquet: which file?", "Type: gantools prep parquet --source data/ --size 64")
     files = find_files(path)
     if not files:
         raise DataError(f"{path}: no .parquet in it.", nearby(path / "x.parquet"))
-    found_splits = {_split_of(file) for file in files} if path.is_dir() else set()
-    usual = chosen = None
-    if found_splits and found_splits <= set(SPLITS):
-        usual = "train" if "train" in found_splits else "all"
-        split = {"val": "validation", None: usual}.get(split, split)
-        if split not in (*found_splits, "all"):
-            raise ConfigError(
-                f"{path} has no split {split!r}.", f"Splits: {', '.join(sorted(filter(None, found_splits)))}, all."
-            )
-        files = [file for file in files if split in ("all", _split_of(file))]
-        chosen = split
-    elif split is not None:
+    choice = None
+    if path.is_dir():
+        places = [path_of(file.relative_to(path).as_posix()) for file in files]
+        _one_configuration(path, places)
+        choice = splits.choose([splits.part_of_file(place) for place in places], split, str(path))
+    if choice is not None:
+        files = [files[i] for i in choice.rows]
+    elif split not in (None, splits.ALL):
         raise ConfigError(
             "prep parquet: these files are not named after splits.", "Give --source the file of the split."
         )
@@ -64,7 +63,10 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     reader = _native.Source.fetched(table.names, table.fingerprint, table.fetch)
     items = np.arange(len(table.names), dtype=np.int64)
     name = path.stem if path.is_file() else path.resolve().name
-    source = Source("parquet", name, reader, items, table.names, 3, None, split=chosen, usual_split=usual)
+    source = Source("parquet", name, reader, items, table.names, 3, None)
+    if choice is not None:
+        left_out = {f"{part} (files)": n for part, n in choice.left_out.items()}
+        source = replace(source, split=choice.split, usual_split=choice.usual, left_out=left_out)
     if table.labels is None:
         return source
     found = labels_of(table.labels, str(path), table.classes)
@@ -72,19 +74,32 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
 
 
 def find_files(path: Path) -> list[Path]:
-    """The parquet files that `path` is or holds, sorted bytewise by name."""
+    """The parquet files that `path` is or holds, also in sub-folders, sorted bytewise by path."""
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.is_file():
         return [path]
     for folder in (path, path / "data"):
         if found := [file for file in folder.glob("*.parquet") if file.is_file()]:
-            return sorted(found, key=lambda file: os.fsencode(file.name))
-    return []
+            break
+    else:
+        # The hub's own conversion lays files into CONFIGURATION/SPLIT.
+        found = [file for depth in range(1, DEPTH) for file in path.glob("*/" * depth + "*.parquet") if file.is_file()]
+    return sorted(found, key=os.fsencode)
 
 
-def _split_of(file: Path) -> str | None:
-    return next((s for s in SPLITS if file.stem == s or file.stem.startswith(s + "-")), None)
+def _one_configuration(path: Path, places: list[str]) -> None:
+    """ConfigError: the folders that are no splits tell several sets apart."""
+    folders = {
+        tuple(part for part in place.split("/")[:-1] if part != "data" and not splits.split_of(part))
+        for place in places
+    }
+    if len(folders) > 1:
+        names = sorted("/".join(parts) for parts in folders)
+        raise ConfigError(
+            f"{path} holds several sets: {', '.join(name or 'files outside of folders' for name in names)}.",
+            f"Point --source at one of them: {path / names[-1]}",
+        )
 
 
 class _Table:

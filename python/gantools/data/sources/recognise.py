@@ -5,11 +5,15 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from gantools.data.sources.base import is_image_name, nearby
+from gantools.data.sources.base import nearby
 from gantools.data.sources.cifar import is_cifar
+from gantools.data.sources.stylegan import DATASET, dataset_in
+from gantools.data.sources.tree import is_furniture, is_image_name, path_of
 from gantools.errors import DataError
 
 ARRAYS = (".npy", ".npz")
+# Outer folders that hold nothing but the next one, as archives are unpacked into.
+OUTER = 4
 
 
 def recognise(path: Path) -> tuple[str, str]:
@@ -42,14 +46,14 @@ def _file(path: Path) -> tuple[str, str]:
         return "lmdb", "an LMDB"
     if name.endswith(".zip") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if "dataset.json" in archive.namelist():
+            if dataset_in(path_of(name) for name in archive.namelist()):
                 return "stylegan", "a StyleGAN archive with dataset.json"
         return "folder", "a zip archive of images"
     return "folder", "images"
 
 
 def _folder(path: Path) -> tuple[str, str]:
-    if (path / "dataset.json").is_file():
+    if (_inner(path) / DATASET).is_file():
         return "stylegan", "a StyleGAN set with dataset.json"
     if (path / "data.mdb").is_file():
         return "lmdb", "an LMDB"
@@ -68,3 +72,13 @@ def _folder(path: Path) -> tuple[str, str]:
     if any(name.endswith(".tar") for name in names) and not any(is_image_name(name) for name in names):
         return "tar", "a folder of tar archives"
     return "folder", "a folder of images"
+
+
+def _inner(path: Path) -> Path:
+    """The folder in which a set begins: below outer folders that hold nothing else."""
+    for _ in range(OUTER):
+        entries = [entry for entry in path.iterdir() if not is_furniture(entry.name)]
+        if len(entries) != 1 or not entries[0].is_dir():
+            break
+        path = entries[0]
+    return path
