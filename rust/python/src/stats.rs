@@ -306,9 +306,11 @@ fn frechet_distance_features_moments(
     let a = centred(py, &features)?;
     let mu = vector(&mu);
     let sigma = square(&sigma, mu.len())?;
-    py.detach(|| gs::frechet_features_moments(&a, gs::Gaussian::new("covariance", &mu, &sigma)?))
-        .map(Frechet)
-        .map_err(|e| stats_error(py, e))
+    detach(py, || {
+        gs::frechet_features_moments(&a, gs::Gaussian::new("covariance", &mu, &sigma)?)
+    })
+    .map(Frechet)
+    .map_err(|e| stats_error(py, e))
 }
 
 #[pyfunction]
