@@ -223,7 +223,7 @@ def placement(policy: PixelPolicy, width: int, height: int) -> tuple[float, floa
         height: its rows.
 
     Raises:
-        DataError: an image of this size cannot be prepared so, or each image has a crop of its own (`box`, `landmarks`).
+        DataError: an image of this size cannot be prepared so, or each image has its own crop (`box`, `landmarks`).
     """
 
 def prepare_shard(
