@@ -88,7 +88,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option("--label-column", metavar="NAME", help="The column of --labels that has them  [where it is certain].")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads [all cores].")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")
 @click.option(
     "--engine",
     type=click.Choice(["threads", "ray"]),
