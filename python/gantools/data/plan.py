@@ -18,7 +18,7 @@ from gantools.data import filters
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
-from gantools.data.sources import SOURCES, Source, recognise, report
+from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
 from gantools.data.sources.metadata import with_label_file
 from gantools.errors import ConfigError, unknown_name
 
@@ -52,6 +52,8 @@ class PrepOptions:
     encoding: str | None = None
     out: str | Path | None = None
     shard_size: int | None = None
+    column: str | None = None
+    key: str | None = None
     labels: str | Path | None = None
     label_column: str | None = None
 
@@ -77,6 +79,8 @@ class PrepKeywords(TypedDict, total=False):
     encoding: str | None
     out: str | Path | None
     shard_size: int | None
+    column: str | None
+    key: str | None
     labels: str | Path | None
     label_column: str | None
 
@@ -138,7 +142,9 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         say(f"{source} is taken for {words} (source {kind}).", progress)
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
-    opened = SOURCES[kind](None if source is None else Path(source), o.split)
+    # With a table of labels it is the table's column.
+    asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
+    opened = open_as(kind, None if source is None else Path(source), o.split, asked)
     if o.labels is not None:
         opened = with_label_file(opened, Path(o.labels), o.label_column)
     for line in report(opened):

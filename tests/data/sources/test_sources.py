@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gantools.data.sources import SOURCES, celeba, folder, idx
+from gantools.data.sources import CHOICES, SOURCES, Asked, celeba, folder, idx, open_as
 from gantools.errors import ConfigError, DataError, DownloadError
 
 
@@ -321,4 +321,13 @@ def test_a_celeba_split_without_its_file_is_an_error(tmp_path):
 
 def test_every_source_has_the_same_signature():
     for kind, open_source in SOURCES.items():
-        assert list(inspect.signature(open_source).parameters) == ["path", "split"], kind
+        further = ["asked"] if kind in CHOICES else []
+        assert list(inspect.signature(open_source).parameters) == ["path", "split", *further], kind
+
+
+def test_what_a_source_cannot_be_asked_is_refused():
+    for kind in SOURCES:
+        for name in vars(Asked()):
+            if name not in CHOICES.get(kind, ()):
+                with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is not for the source {kind}"):
+                    open_as(kind, None, None, Asked(**{name: "x"}))

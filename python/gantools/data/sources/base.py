@@ -19,6 +19,22 @@ IMAGE_SUFFIXES = (
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a user says of a source that may hold several kinds of images or labels; None: it has to be certain.
+
+    Attributes:
+        column: of a parquet file, the column of images.
+        key: of WebDataset samples, what the names of the images end with after the first point (`jpg`, `seg.png`); of a
+            `.npz`, the name of the array of images.
+        label_column: the column of labels, the key of the label in the `.json` of samples, or the array of labels.
+    """
+
+    column: str | None = None
+    key: str | None = None
+    label_column: str | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """Images before preparation.
 

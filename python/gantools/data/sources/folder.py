@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gantools.data.sources import splits
 from gantools.data.sources.base import Source
 from gantools.data.sources.labels import labels_of
@@ -31,7 +34,9 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     return source_of_tree(open_tree(path), "folder", path.stem or "images", split)
 
 
-def source_of_tree(tree: Tree, kind: str, name: str, split: str | None, *, prefixes: int = 0) -> Source:
+def source_of_tree(
+    tree: Tree, kind: str, name: str, split: str | None, *, prefixes: int = 0, rows: NDArray[np.int64] | None = None
+) -> Source:
     """The images of a tree, with labels by metadata files or else by folders, and the part of them that is `split`.
 
     Args:
@@ -40,8 +45,11 @@ def source_of_tree(tree: Tree, kind: str, name: str, split: str | None, *, prefi
         name: of the source.
         split: what the user asked for.
         prefixes: parts of each path that are no folders of the set.
+        rows: which of the images; None for all.
     """
     reader, items, names = tree.images()
+    if rows is not None:
+        items, names = items[rows], [names[i] for i in rows]
     source = Source(kind, name, reader, items, names, 3, None)
     tails = [PurePosixPath(name).parts[prefixes:] for name in names]
     source, tails = _of_split(source, tails, tree.path, split)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gantools import _native
 from gantools.data.sources import splits, stylegan
-from gantools.data.sources.base import Source, nearby
+from gantools.data.sources.base import Asked, Source, counted, nearby
 from gantools.data.sources.folder import source_of_tree
 from gantools.data.sources.labels import Labels, is_class_names, labels_of
 from gantools.data.sources.tables import whole_numbers
 from gantools.data.sources.tree import Tree, is_furniture, path_of
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, unknown_name
 
 SUFFIXES = (".tar",)
 CLASSES = "classes.json"
@@ -29,7 +33,7 @@ JSON_KEYS = ("label", "cls", "class")
 DEPTH = 3
 
 
-def open_source(path: Path | None, split: str | None = None) -> Source:
+def open_source(path: Path | None, split: str | None = None, asked: Asked | None = None) -> Source:
     """The images in a tar archive, in the `*.tar` of a folder, or in those that a pattern such as `train-*.tar` names.
 
     Where the archive holds class folders, these are the classes, as for `folder`; `classes.json` beside WebDataset
@@ -51,30 +55,63 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
         [(archive, f"{name}/" if several else "") for archive, name in zip(archives, names, strict=True)]
     )
     name = path.stem if path.is_file() else path.name if path.is_dir() else root.name
-    source = _open(Tree(path, reader.names or [], reader), name.rstrip("-*?") or "images", archives, names, split)
+    source = _open(
+        Tree(path, reader.names or [], reader), name.rstrip("-*?") or "images", archives, names, split, asked or Asked()
+    )
     if choice is None:
         return source
     left_out = {f"{part} (archives)": n for part, n in choice.left_out.items()}
     return replace(source, split=choice.split, usual_split=choice.usual, left_out={**left_out, **source.left_out})
 
 
-def _open(tree: Tree, name: str, archives: list[Path], prefixes: list[str], split: str | None) -> Source:
-    sides = {n for n in tree.names if n.endswith((".cls", ".json"))}
+def _open(tree: Tree, name: str, archives: list[Path], prefixes: list[str], split: str | None, asked: Asked) -> Source:
+    sides = {n for n in tree.names if n.endswith((".cls", ".json", ".txt"))}
     reader, items, names = tree.images()
+    rows = _images_of_samples(tree.path, names, sides, asked.key)
+    others = {f"other than --key {asked.key}": n} if (n := len(names) - len(rows)) else {}
+    items, names = items[rows], [names[i] for i in rows]
     keys = [_key(name) for name in names]
     if not any(f"{key}.cls" in sides or f"{key}.json" in sides for key in keys):
+        if asked.label_column is not None:
+            raise ConfigError(f"{tree.path}: no sample has a .json with labels.", "Leave --label-column out.")
         depth = prefixes[0].count("/") + 1 if len(archives) > 1 else 0
         found = stylegan.dataset_in(tree.names) if not depth and split in (None, splits.ALL) else None
         if found is None:
-            return source_of_tree(tree, "tar", name, split, prefixes=depth)
+            source = source_of_tree(tree, "tar", name, split, prefixes=depth, rows=rows)
+            return replace(source, left_out={**source.left_out, **others})
         source = Source("tar", name, reader, items, names, 3, None, skipped=tree.skipped([found]))
         return stylegan.labelled(source.with_notes(*tree.notes), tree, found)
     if split not in (None, splits.ALL):
         raise ConfigError("prep tar: WebDataset shards have no splits.", "Give --source the shards of the split.")
     used = {f"{key}{suffix}" for key in keys for suffix in (".cls", ".json")}
-    source = Source("tar", name, reader, items, names, 3, None, skipped=tree.skipped(used)).with_notes(*tree.notes)
-    labels = _sample_labels(tree, keys, sides, _class_names(archives[0].parent))
+    source = Source("tar", name, reader, items, names, 3, None, skipped=tree.skipped(used), left_out=others)
+    source = source.with_notes(*tree.notes)
+    labels = _sample_labels(tree, keys, sides, _class_names(archives[0].parent), asked.label_column)
     return source if labels is None else source.with_labels(*labels)
+
+
+def _images_of_samples(path: Path, names: list[str], sides: set[str], asked: str | None) -> NDArray[np.int64]:
+    """The rows of `names` that are the one image of each sample, by what the names end with after the first point.
+
+    Raises:
+        ConfigError: samples (files of one name, with a text beside) have several images and none was asked for; or no
+            image ends with what was.
+    """
+    ends = [name[len(_key(name)) + 1 :].lower() for name in names]
+    if asked is not None:
+        rows = [i for i, end in enumerate(ends) if end == asked.lower().lstrip(".")]
+        if not rows:
+            raise unknown_name("key", asked, sorted(set(ends)))
+        return np.array(rows, dtype=np.int64)
+    keys = Counter(_key(name) for name in names)
+    several = {key for key, n in keys.items() if n > 1 and any(f"{key}{s}" in sides for s in (".cls", ".json", ".txt"))}
+    if several:
+        found = Counter(end for name, end in zip(names, ends, strict=True) if _key(name) in several)
+        raise ConfigError(
+            f"{path}: which image of each sample? {len(several):,} have several: {counted(dict(found))}.",
+            f"Say it: --key {found.most_common(1)[0][0]}",
+        )
+    return np.arange(len(names), dtype=np.int64)
 
 
 def find_archives(path: Path) -> tuple[Path, list[Path]]:
@@ -118,11 +155,13 @@ def _class_names(folder: Path) -> list[str] | None:
     return list(names)
 
 
-def _sample_labels(tree: Tree, keys: list[str], sides: set[str], classes: list[str] | None) -> Labels | None:
+def _sample_labels(
+    tree: Tree, keys: list[str], sides: set[str], classes: list[str] | None, asked: str | None
+) -> Labels | None:
     values: list[Any] = []
     texts: dict[int, str] = {}
     for i, key in enumerate(keys):
-        if f"{key}.cls" in sides:
+        if f"{key}.cls" in sides and asked is None:
             data = tree.read(f"{key}.cls")
             try:
                 texts[i] = data.decode("utf-8-sig").strip()
@@ -138,7 +177,7 @@ def _sample_labels(tree: Tree, keys: list[str], sides: set[str], classes: list[s
             except (ValueError, RecursionError) as e:
                 raise DataError(f"{tree.path}: {key}.json is damaged ({e}).", "Mend or remove it.") from e
             found = sample if isinstance(sample, dict) else {}
-            values.append(next((found[k] for k in JSON_KEYS if k in found), None))
+            values.append(next((found[k] for k in ((asked,) if asked else JSON_KEYS) if k in found), None))
         else:
             values.append(None)
     for i, value in zip(texts, whole_numbers(list(texts.values())), strict=True):

@@ -181,7 +181,7 @@ def open_tree(path: Path) -> Tree:
     """
     if path.is_dir():
         trouble: Counter[str] = Counter()
-        return Tree(path, list(_walk(path, trouble)), None, trouble)
+        return Tree(path, list(walk(path, trouble)), None, trouble)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.suffix.lower() != ".zip":
@@ -199,8 +199,14 @@ def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str
     return open_tree(path).images()
 
 
-def _walk(root: Path, trouble: Counter[str]) -> Iterator[str]:
-    """The files below a folder, relative to it; through links, but never round in a circle."""
+def walk(root: Path, trouble: Counter[str] | None = None) -> Iterator[str]:
+    """The files below a folder, relative to it, in no order; through links, but never round in a circle.
+
+    Args:
+        root: the folder.
+        trouble: counts what could not be listed, by reason.
+    """
+    trouble = Counter() if trouble is None else trouble
     # A folder below its own parents would go on for ever. With each: the real paths of it and of all above it.
     waiting: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(root),))]
     while waiting:
