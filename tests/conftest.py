@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,25 @@ def blobs(n: int, size: int, channels: int, seed: int = 0) -> NDArray[np.uint8]:
     base = np.exp(-((x[None, ..., None] - cx) ** 2 + (y[None, ..., None] - cy) ** 2) / (0.05 + 0.2 * r**2))
     tint = rng.uniform(0.3, 1.0, (n, 1, 1, channels))
     return np.round(base * tint * 255).astype(np.uint8)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    """Nested plain values and tensors are equal to the bit."""
+    import torch
+
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
 
 
 def run_on_full_disk(largest: int, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -37,6 +37,7 @@ __all__ = [
     "kernel_self_sums",
     "nearest",
     "neighbour_radii",
+    "placement",
     "prepare_shard",
     "read_images",
     "resize",
@@ -209,6 +210,21 @@ class PixelPolicy:
         orientation: str = "apply",
         max_pixels: int = 178956970,
     ) -> PixelPolicy: ...
+
+def placement(policy: PixelPolicy, width: int, height: int) -> tuple[float, float, float, float]:
+    """Left, top, width and height of what a prepared image shows, in the coordinates of the image it was made of.
+
+    The point (x, y) of the image lies at ((x - left) * policy width / width, (y - top) * policy height / height) of the
+    result. With the crop `pad` or `center-wide` the rectangle reaches beyond the image.
+
+    Args:
+        policy: how images are prepared.
+        width: columns of the upright image.
+        height: its rows.
+
+    Raises:
+        DataError: an image of this size cannot be prepared so, or each image has its own crop (`box`, `landmarks`).
+    """
 
 def prepare_shard(
     source: Source,

@@ -234,7 +234,7 @@ def archive(path: Path) -> list[str]:
     entries = {
         "../outside.jpg": jpeg,
         "../../../../../../tmp/outside.jpg": jpeg,
-        "/outside-absolute.jpg": jpeg,
+        "/absolute/outside.jpg": jpeg,
         "a/../../outside.jpg": jpeg,
         "a/C:\\outside.jpg": jpeg,
         "a/control\x01character.jpg": jpeg,

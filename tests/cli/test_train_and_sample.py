@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from tests.conftest import run_on_full_disk
@@ -66,15 +64,6 @@ def test_dry_run_is_printed(call, make_set, tmp_path):
 def test_mistakes_end_in_a_message(call, arguments, code, message):
     found, out, err = call(*arguments)
     assert found == code and out == "" and message in err and "Traceback" not in err
-
-
-@pytest.mark.parametrize("name", ["train", "sample"])
-def test_help_does_not_import_torch(name):
-    program = f"import sys; from gantools.cli import cli; cli(['{name}', '--help'], standalone_mode=False)"
-    program += "; assert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "--device" in done.stdout
 
 
 def test_help_lists_the_recipes(call):

@@ -1,12 +1,13 @@
 import torch
 from torch import nn
 
+from gantools.models import SYSTEMS
 from gantools.models.games import two_player
-from gantools.models.system import Phase
+from gantools.models.system import Phase, System
 from gantools.objectives.losses import LossConfig, non_saturating_discriminator, non_saturating_generator
 from gantools.recipes.recipe import load_recipe
+from gantools.training.loop import train
 from gantools.training.state import TrainingState
-from gantools.training.step import run_phase
 
 
 class Recorder(nn.Module):
@@ -24,27 +25,6 @@ class Recorder(nn.Module):
 def tiny_state(tiny):
     torch.manual_seed(0)
     return TrainingState(load_recipe(tiny), torch.device("cpu"))
-
-
-def weights(network):
-    return [p.detach().clone() for p in network.parameters()]
-
-
-def changed(before, network):
-    return [not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True)]
-
-
-def test_each_phase_updates_its_network_alone(tiny):
-    state, real = tiny_state(tiny), torch.rand(8, 3, 8, 8)
-    for phase in two_player(LossConfig()):
-        before = {name: weights(network) for name, network in state.networks.items()}
-        run_phase(state, phase, phase.loss, real)
-        for name, network in state.networks.items():
-            assert all(changed(before[name], network)) == (name in phase.updates)
-            assert any(changed(before[name], network)) == (name in phase.updates)
-            assert all(p.grad is None for p in network.parameters())
-            # The frozen network's gradients are not even computed.
-            assert all(p.requires_grad == (name in phase.updates) for p in network.parameters())
 
 
 def test_discriminator_sees_real_and_fake_apart(tiny):
@@ -78,9 +58,6 @@ def test_values_are_the_losses_of_the_logits(tiny):
 
 
 def test_a_lazy_phase_runs_every_so_many_steps(tiny, make_set, tmp_path, monkeypatch):
-    from gantools import models
-    from gantools.training.loop import train
-
     steps = []
 
     def phases(loss):
@@ -91,9 +68,9 @@ def test_a_lazy_phase_runs_every_so_many_steps(tiny, make_set, tmp_path, monkeyp
 
         return [*two_player(loss), Phase("lazy", ("discriminator",), lazy, every=4)]
 
-    system = models.SYSTEMS["dcgan"]
-    with_lazy = models.System(system.config, system.build, phases, "test")
-    monkeypatch.setitem(models.SYSTEMS, "dcgan", with_lazy)
+    system = SYSTEMS["dcgan"]
+    with_lazy = System(system.config, system.build, phases, "test")
+    monkeypatch.setitem(SYSTEMS, "dcgan", with_lazy)
     run = train(tiny, data=make_set(n=48, size=8), out=tmp_path / "runs", progress=False, device="cpu")
     assert len(steps) == 3  # of 12 steps
     assert '"penalty"' in (run / "stats.jsonl").read_text()

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gantools.errors import ConfigError
@@ -130,6 +130,8 @@ KEYS = st.sampled_from(["model", "optim", "lr", "network", "batch", "name"]) | s
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 
 
+# On a machine with other work making the values may take long, which says nothing of the recipes.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.recursive(VALUES, lambda x: st.dictionaries(KEYS, x, max_size=5) | st.lists(x, max_size=3)))
 def test_any_values_end_in_a_recipe_or_in_a_config_error(values):
     with pytest.raises(ConfigError):

@@ -7,7 +7,7 @@ from torch import nn
 from gantools.errors import CheckpointError
 from gantools.runs import folders
 from gantools.runs.checkpoint import write_checkpoint
-from gantools.runs.folders import create_run, find_checkpoint, list_runs
+from gantools.runs.folders import create_run, find_checkpoint, is_run, list_runs
 
 
 def _start(root, title):
@@ -44,3 +44,14 @@ def test_what_a_path_means(tmp_path, monkeypatch):
         find_checkpoint(empty)
     with pytest.raises(CheckpointError, match="no such folder"):
         find_checkpoint(root / "00007-c")
+
+
+def test_what_is_a_run(tmp_path):
+    run = create_run(tmp_path / "runs", "a")
+    assert not is_run(run) and not is_run(tmp_path / "runs") and not is_run(tmp_path / "nowhere")
+    path = write_checkpoint(run, 1500, {"net": nn.Linear(2, 2)}, {}, {"nimg": 1500}, keep=3)
+    assert is_run(run) and is_run(tmp_path / "runs") and is_run(path)
+    assert not is_run(tmp_path)
+    for text in ("{", "[]", '{"format": "of another program"}'):
+        (path / "config.json").write_text(text)
+        assert not is_run(path)

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests.conftest import assert_same
 
 from gantools.data.batches import Batches
 from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError, Interrupted
@@ -46,23 +47,6 @@ def stop_after(monkeypatch, nimg):
 def untimed(run):
     lines = read_lines(run / "stats.jsonl")
     return [{k: v for k, v in line.items() if k not in ("seconds", "img_per_s")} for line in lines]
-
-
-def assert_same(a, b):
-    """Nested plain values and tensors are equal to the bit."""
-    assert type(a) is type(b)
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
 
 
 def assert_same_end(run, other):

@@ -11,9 +11,9 @@ from gantools.data.exports import EXPORTS
 
 @click.command("export", short_help="Write a prepared set for other tools.")
 @click.argument("path", metavar="SET", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(list(EXPORTS)), required=True, help="The form.")
+@click.option("--to", type=click.Choice(list(EXPORTS)), required=True, help="The form to write.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File or folder to make.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads [all cores].")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")
 def command(path: Path, to: str, out: Path, threads: int) -> None:
     """Write the prepared set SET in the form of another tool.
 

@@ -36,6 +36,8 @@ def _print(found: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gantools.data.sources.base import counted
+
     console = Console(highlight=False)
 
     def table(title: str, rows: dict[str, Any], total: int | None = None) -> None:
@@ -67,8 +69,9 @@ def _print(found: dict[str, Any]) -> None:
     for example in duplicates["examples"] if duplicates else []:
         console.print(escape("equal: " + ", ".join(example)))
     count = found["count"]
-    skipped = ("annotations", "selection")
-    table("source", {k: v for k, v in found["source"].items() if k not in skipped and v is not None})
+    digests = ("annotations", "labels", "selection")
+    source = {k: v for k, v in found["source"].items() if k not in digests and v is not None}
+    table("source", {k.replace("_", " "): counted(v) if isinstance(v, dict) else v for k, v in source.items()})
     table("pixels", found["policy"])
     sizes = found.get("sizes", {})
     shown = dict(list(sizes.items())[:SIZES_SHOWN])

@@ -40,7 +40,12 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [the source's own].")
-@click.option("--split", "--partition", "split", help="train, val, test or all, where the source has splits.")
+@click.option(
+    "--split",
+    "--partition",
+    "split",
+    help="train, val, test, the name of a folder or all, where the source has splits; none: folders are classes.",
+)
 @click.option(
     "--where", metavar="FILTER", help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)' or 'class!=Bag'."
 )
@@ -74,9 +79,18 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     help="What is stored encoded [png]; original: the source's bytes, resized at each reading.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make [data/SOURCE-SIZE].")
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A table with the label of each image by its name.",
+)
+@click.option("--label-column", metavar="NAME", help="The column of labels, of --labels or of parquet  [if certain].")
+@click.option("--column", metavar="NAME", help="The column of images in parquet files  [if certain].")
+@click.option("--key", metavar="EXT", help="Which file of WebDataset samples is the image: jpg, seg.png  [if certain].")
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads [all cores].")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")
 @click.option(
     "--engine",
     type=click.Choice(["threads", "ray"]),

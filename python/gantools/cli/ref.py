@@ -44,7 +44,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.option("--weights", type=click.Path(path_type=Path), help="File of the extractor's weights.")
 @click.option("--features", is_flag=True, help="Also write the features of the single images.  [default: off]")
 @click.option("-n", "n", type=click.IntRange(min=2), help="Take only the first N images.  [default: all]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the images of a run.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the images of a run.")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Images a forward pass.")
 @click.option("--device", help="Where the network runs: cpu, cuda, cuda:1.  [default: cuda where there is any]")
 @click.option("--overwrite", is_flag=True, help="Replace the file where it exists.  [default: off]")

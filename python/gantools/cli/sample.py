@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("-n", "n", type=int, default=1000, show_default=True, help="How many images.")
+@click.option("-n", "n", type=int, default=1000, show_default=True, help="How many images to generate.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Image i depends on seed and i, not on -n.")
 @click.option("--grid", is_flag=True, help="Also write grid.png, the first 64 images in one.")
 @click.option("--format", type=click.Choice(["png", "npy"]), default="png", show_default=True, help="Files to write.")

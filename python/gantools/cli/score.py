@@ -80,7 +80,9 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     help="The network that gives features: inception, fashion-mnist, vgg16, clip-vit-b-32, dinov2-vit-l-14, ...; or a "
     "TorchScript (.pt) or ONNX file.  [default: each metric's own]",
 )
-@click.option("--extractor-size", type=click.IntRange(min=1), help="Of a network from a file: side of its images.")
+@click.option(
+    "--extractor-size", type=click.IntRange(min=1), help="Side of the images that a network from a file takes."
+)
 @click.option(
     "--dims",
     type=int,
@@ -99,10 +101,18 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.option(
     "--device", help="Where the network runs: cpu, cuda, cuda:1.  [default: cuda where there is any, else cpu]"
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Of everything drawn.  [default: each metric's usual one]")
-@click.option("--interval/--no-interval", default=True, help="Intervals of Frechet distances and KID.  [default: on]")
-@click.option("--kid-subset-size", type=click.IntRange(min=2), help="[default: 1000, or all images where fewer]")
-@click.option("--kid-subsets", type=click.IntRange(min=1), default=100, show_default=True, help="Of KID.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of everything drawn.  [default: each metric's usual one]"
+)
+@click.option(
+    "--interval/--no-interval", default=True, help="Compute intervals of Frechet distances and KID.  [default: on]"
+)
+@click.option(
+    "--kid-subset-size",
+    type=click.IntRange(min=2),
+    help="Images in a subset of KID.  [default: 1000, or all where fewer]",
+)
+@click.option("--kid-subsets", type=click.IntRange(min=1), default=100, show_default=True, help="Subsets of KID.")
 @click.option("-k", "k", type=click.IntRange(min=1), help="Neighbours of --prc and --dc.  [default: 3, and 5]")
 @click.option(
     "--prc-convention",
@@ -118,10 +128,26 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     show_default=True,
     help="Whose splits for --is.",
 )
-@click.option("--channel", type=click.Choice(["rgb", "y"]), default="rgb", show_default=True, help="Of pairs.")
-@click.option("--crop-border", type=click.IntRange(min=0), default=0, show_default=True, help="Of pairs and --niqe.")
 @click.option(
-    "--lpips-net", type=click.Choice(["alex", "vgg", "squeeze"]), default="alex", show_default=True, help="Of LPIPS."
+    "--channel",
+    type=click.Choice(["rgb", "y"]),
+    default="rgb",
+    show_default=True,
+    help="What pairs are compared by: RGB, or y, their luma.",
+)
+@click.option(
+    "--crop-border",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Pixels cut off each side of pairs and for --niqe.",
+)
+@click.option(
+    "--lpips-net",
+    type=click.Choice(["alex", "vgg", "squeeze"]),
+    default="alex",
+    show_default=True,
+    help="The network of LPIPS.",
 )
 @click.option("--niqe-model", type=click.Path(path_type=Path), help="NIQE's model of natural images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.  [default: off]")
@@ -135,7 +161,9 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.option(
     "--fail-above", multiple=True, callback=_limits, metavar="KEY=X", help="Exit with 3 when it is above, e.g. fid=20."
 )
-@click.option("--fail-below", multiple=True, callback=_limits, metavar="KEY=X", help="Likewise when it is below.")
+@click.option(
+    "--fail-below", multiple=True, callback=_limits, metavar="KEY=X", help="Exit with 3 when it is below, e.g. is=8."
+)
 @click.option("--shard", metavar="I/N", help="Only take the I-th of N parts of the samples, into the file --part.")
 @click.option("--part", type=click.Path(path_type=Path), help="The file of a part (.npz).")
 @click.option("--merge", multiple=True, metavar="FILES", help="Score parts that --shard made, e.g. 'part-*.npz'.")

@@ -9,7 +9,7 @@ import click
 
 @click.command("show")
 @click.argument("path", metavar="SET", type=click.Path(path_type=Path))
-@click.option("--grid", "n", type=click.IntRange(min=1), default=64, show_default=True, help="How many images.")
+@click.option("--grid", "n", type=click.IntRange(min=1), default=64, show_default=True, help="How many images to show.")
 @click.option("--seed", type=click.IntRange(min=0), help="Choose them at random.  [default: the first]")
 @click.option("--attribute", metavar="NAME", help="Above images that have this CelebA attribute, below that lack it.")
 @click.option("--landmarks", is_flag=True, help="Mark eyes, nose and corners of the mouth (CelebA).")

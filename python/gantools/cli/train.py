@@ -14,8 +14,10 @@ from gantools.recipes import recipe_names
 @click.option("--kimg", type=float, help="Length in thousands of real images shown.  [default: the recipe's]")
 @click.option("--epochs", type=float, help="Length in passes over the data.  [default: the recipe's]")
 @click.option("--batch", type=int, help="Images a step.  [default: the recipe's]")
-@click.option("--seed", type=int, help="Of initialisation, order and latents.  [default: the recipe's]")
-@click.option("--tick-kimg", type=float, help="kimg between stats, grids and checkpoints.  [default: one epoch]")
+@click.option("--seed", type=int, help="Seed of initialisation, order and latents.  [default: the recipe's]")
+@click.option(
+    "--tick-kimg", type=float, help="Thousands of images between stats, grids and checkpoints.  [default: one epoch]"
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, e.g. optim.lr=0.001.")
 @click.option(
     "--resume",

@@ -7,6 +7,7 @@ file name and the numbers, separated by blanks. `.csv`: one line of column names
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,23 +64,51 @@ WILD_LANDMARKS = replace(TABLES["landmarks"], stem="list_landmarks_celeba")
 PARTITIONS = {"train": 0, "val": 1, "test": 2}
 
 
-def find_annotations(folders: list[Path], names: list[str], *, in_the_wild: bool = False) -> dict[str, Annotation]:
-    """All annotations of CelebA found in `folders` (the first that has a file wins), aligned with `names`.
+def find_annotations(
+    folders: list[Path],
+    names: list[str],
+    *,
+    in_the_wild: bool = False,
+    inside: Mapping[str, Callable[[], bytes]] | None = None,
+) -> dict[str, Annotation]:
+    """All annotations of CelebA that are found, aligned with `names`.
 
-    The landmarks are those of the aligned images, or of the ones `in_the_wild`.
+    Args:
+        folders: where the files may lie; the first that has one wins.
+        names: of the images.
+        in_the_wild: whether the landmarks are those of the in-the-wild images, not of the aligned ones.
+        inside: files of the archive that holds the images: path -> reads it; they come after the folders.
     """
     found = {}
+    archived = {path.rpartition("/")[2]: (path, read) for path, read in (inside or {}).items()}
     tables = {**TABLES, "landmarks": WILD_LANDMARKS} if in_the_wild else TABLES
     for key, table in tables.items():
         candidates = [folder / f"{table.stem}{suffix}" for folder in folders for suffix in (".txt", ".csv")]
         path = next((p for p in candidates if p.is_file()), None)
         if path is not None:
             found[key] = read_table(path, table, names)
+            continue
+        name = next((n for suffix in (".txt", ".csv") if (n := f"{table.stem}{suffix}") in archived), None)
+        if name is not None:
+            path_inside, read = archived[name]
+            found[key] = read_table(Path(path_inside), table, names, read())
     return found
 
 
-def read_table(path: Path, table: Table, names: list[str]) -> Annotation:
-    """The rows of `path` for the images `names` (file names without folders), in that order.
+def is_annotation_file(name: str) -> bool:
+    """Whether a file has the name of one of CelebA's annotation files."""
+    path = Path(name)
+    return path.suffix in (".txt", ".csv") and path.stem in {t.stem for t in (*TABLES.values(), WILD_LANDMARKS)}
+
+
+def read_table(path: Path, table: Table, names: list[str], data: bytes | None = None) -> Annotation:
+    """The rows of `path` for the images `names`, in that order; by file name, else by file name without suffix.
+
+    Args:
+        path: the file, or its name in an archive.
+        table: what its rows are.
+        names: of the images, with or without folders. CelebA's PNG release has annotations that name `.jpg`.
+        data: its content, where it was read already.
 
     Returns:
         An annotation of shape (n,) for a table of one column, else (n, columns).
@@ -88,7 +117,7 @@ def read_table(path: Path, table: Table, names: list[str]) -> Annotation:
         DataError: a malformed line (with its number), a value out of range, or an image without a row.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = (path.read_bytes() if data is None else data).decode("utf-8-sig").splitlines()
     except (UnicodeDecodeError, OSError) as e:
         raise DataError(f"{path}: cannot be read ({e}).") from e
     csv = path.suffix.lower() == ".csv"
@@ -108,14 +137,16 @@ def read_table(path: Path, table: Table, names: list[str]) -> Annotation:
             ) from None
         rows[fields[0]] = at
     # Without a file name that has a row, an image cannot be placed in a split: that is an error, not a guess.
-    missing = [name for name in names if Path(name).name not in rows]
+    stems = {Path(name).stem: at for name, at in rows.items()}
+    places = [rows.get(file, stems.get(Path(file).stem)) for file in (name.rpartition("/")[2] for name in names)]
+    missing = [name for name, at in zip(names, places, strict=True) if at is None]
     if missing:
         more = f" (and {len(missing) - 1:,} more)" if len(missing) > 1 else ""
         raise DataError(
             f"{path}: no row for {Path(missing[0]).name}{more}.",
             "The annotations belong to another set of images; move them away, or fetch the matching file.",
         )
-    wanted: NDArray[np.int64] = numbers[[rows[Path(name).name] for name in names]]
+    wanted: NDArray[np.int64] = numbers[np.array(places, dtype=np.int64)]
     limits = np.iinfo(table.dtype)
     if wanted.size and (wanted.min() < limits.min or wanted.max() > limits.max):
         raise DataError(f"{path}: a value is out of range [{limits.min}, {limits.max}].")

@@ -18,12 +18,17 @@ from gantools.files import atomic_write, write_json
 
 @dataclass(frozen=True)
 class Listing:
-    """Names, labels and annotations of all images of a source, in the order of the set, rejects included."""
+    """Names, labels and annotations of all images of a source, in the order of the set, rejects included.
+
+    `skipped` and `left_out` say what is no image of the set, as in the source.
+    """
 
     names: Sequence[str]
     labels: NDArray[np.int64] | None = None
     classes: list[str] | None = None
     annotations: dict[str, Annotation] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -31,7 +36,7 @@ class Listing:
     @staticmethod
     def of(images: Source) -> Listing:
         """That of a source."""
-        return Listing(images.names, images.labels, images.classes, images.annotations)
+        return Listing(images.names, images.labels, images.classes, images.annotations, images.skipped, images.left_out)
 
     def write(self, folder: Path) -> None:
         """Writes it as files of `folder`, which is made."""
@@ -45,7 +50,15 @@ class Listing:
         columns = {name: annotation.columns for name, annotation in self.annotations.items()}
         with atomic_write(folder / "names.jsonl") as f:
             f.writelines(json_line(name) for name in self.names)
-        write_json(folder / "listing.json", {"classes": self.classes, "annotations": columns})
+        write_json(
+            folder / "listing.json",
+            {
+                "classes": self.classes,
+                "annotations": columns,
+                "skipped": self.skipped,
+                "left_out": self.left_out,
+            },
+        )
 
     @staticmethod
     def read(folder: Path) -> Listing:
@@ -59,13 +72,14 @@ class Listing:
                 for name, columns in head["annotations"].items()
             }
             classes = head["classes"]
+            skipped, left_out = dict(head.get("skipped", {})), dict(head.get("left_out", {}))
             labels = None if classes is None else np.load(folder / "labels.npy", allow_pickle=False)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise DataError(f"{folder}: missing or damaged ({e}).", "Run the same prep --shards again.") from e
         arrays = [a.values for a in annotations.values()] + ([] if labels is None else [labels])
         if any(len(values) != len(names) for values in arrays):
             raise DataError(f"{folder}: its files do not have one row an image.", "Run the same prep --shards again.")
-        return Listing(names, labels, classes, annotations)
+        return Listing(names, labels, classes, annotations, skipped, left_out)
 
 
 def json_line(value: object) -> bytes:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data import filters
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
-from gantools.data.prepared import FORMAT, FORMAT_VERSION
+from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
-from gantools.data.sources import SOURCES, Source, recognise
+from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
+from gantools.data.sources.metadata import with_label_file
 from gantools.errors import ConfigError, unknown_name
 
 # A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
@@ -51,6 +52,10 @@ class PrepOptions:
     encoding: str | None = None
     out: str | Path | None = None
     shard_size: int | None = None
+    column: str | None = None
+    key: str | None = None
+    labels: str | Path | None = None
+    label_column: str | None = None
 
 
 class PrepKeywords(TypedDict, total=False):
@@ -74,6 +79,10 @@ class PrepKeywords(TypedDict, total=False):
     encoding: str | None
     out: str | Path | None
     shard_size: int | None
+    column: str | None
+    key: str | None
+    labels: str | Path | None
+    label_column: str | None
 
 
 @dataclass(frozen=True)
@@ -133,8 +142,15 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         say(f"{source} is taken for {words} (source {kind}).", progress)
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
+    # With a table of labels it is the table's column.
+    asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
+    opened = open_as(kind, None if source is None else Path(source), o.split, asked)
+    if o.labels is not None:
+        opened = with_label_file(opened, Path(o.labels), o.label_column)
+    for line in report(opened):
+        say(line, progress)
     images, filtered = filters.apply(
-        SOURCES[kind](None if source is None else Path(source), o.split),
+        opened,
         expression=o.where,
         unique=o.dedupe,
         equal=o.balance,
@@ -242,12 +258,18 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
+            **({} if images.labels is None else {"labels": _labels_digest(images)}),
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
         "policy": policy.to_manifest(),
         "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
         "shard_size": per_shard,
     }
+
+
+def _labels_digest(images: Source) -> str:
+    assert images.labels is not None
+    return digest([_array_digest(images.labels), images.classes])[:32]
 
 
 def _array_digest(values: NDArray[Any]) -> str:

@@ -84,6 +84,13 @@ def prep(
         encoding: what an encoded store holds: `png` (None; the same pixels), `jpeg` (quality 95, 4:4:4) or `original`
             (the source's own bytes, cropped and resized at each reading).
         out: the folder to make; None for `data/NAME-SIZE`.
+        column: the column of images in parquet files; None where it is certain.
+        key: which file of each WebDataset sample is the image, by what its name ends with after the first point, for
+            example `jpg` or `seg.png`; None where it is certain.
+        labels: a table (.csv, .tsv, .jsonl, .parquet) with a row an image: its name, with or without folder and suffix,
+            and its label. Images without a row are left out.
+        label_column: the column of `labels` that has them; without `labels` the column of labels in parquet files or
+            the key of the label in the `.json` of WebDataset samples; None where it is certain.
         shard_size: images in a shard; None for 2,048, or fewer when they are large.
         threads: 0 for all cores; with `ray` those of a worker, 0 for 1. The result does not depend on it.
         engine: `threads` of this process, or `ray`: shards as tasks of a Ray cluster, or of workers on this machine
@@ -296,7 +303,7 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         "dtype": "uint8",
         "layout": "NHWC",
         "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
-        "source": {**plan["source"], "rejected": len(rejects)},
+        "source": {**plan["source"], **_left(images), "rejected": len(rejects)},
         "policy": policy,
         "versions": plan["versions"],
         "plan": digest(plan),
@@ -317,6 +324,11 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
+
+
+def _left(images: Listing) -> dict[str, Any]:
+    """What the source has beside the images of the set."""
+    return {key: numbers for key in ("skipped", "left_out") if (numbers := getattr(images, key))}
 
 
 def _sizes(records: list[dict[str, Any]]) -> NDArray[np.int32]:

@@ -39,6 +39,11 @@ def is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(is_count(v) and 0 < v < 2**31 for v in value)
 
 
+def is_counts(value: Any) -> bool:
+    """Whether it is an object of numbers of things."""
+    return isinstance(value, dict) and all(map(is_count, value.values()))
+
+
 def is_object(value: Any) -> bool:
     """Whether it is a JSON object."""
     return isinstance(value, dict)
@@ -100,7 +105,10 @@ PREPARED_SET = record(
         "shards": many(record({"file": is_file, "count": is_count, "xxh3": is_text})),
     },
     {
-        "source": record({}, {"rejected": is_count, "kind": is_text}),
+        "source": record(
+            {},
+            {"rejected": is_count, "kind": is_text, "skipped": is_counts, "left_out": is_counts},
+        ),
         "policy": is_object,
         "versions": is_object,
         "plan": is_text,

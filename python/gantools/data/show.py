@@ -13,8 +13,8 @@ from gantools import _native
 from gantools.data.prepared import PreparedSet
 from gantools.data.regions import REGION_CROPS, box_squares, eye_squares, into_region
 from gantools.data.sources import celeba
-from gantools.data.sources.base import find_images
 from gantools.data.sources.celeba import ALIGNED
+from gantools.data.sources.tree import find_images
 from gantools.drawing import COLOURS, cross, rectangle
 from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.files import atomic_write

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 from pathlib import Path
 
 from gantools.errors import CheckpointError
-from gantools.runs.checkpoint import CONFIG, list_checkpoints
+from gantools.runs.checkpoint import CONFIG, FORMAT, list_checkpoints
 
 RUNS = Path("runs")
 _NAME = re.compile(r"(\d{5,})-.+")
@@ -59,6 +60,17 @@ def find_checkpoint(path: str | Path | None = None) -> Path:
     if (place / CONFIG).is_file():
         return place
     return newest_checkpoint(place if (place / "checkpoints").is_dir() else newest_run(place))
+
+
+def is_run(path: Path) -> bool:
+    """Whether folder `path` is a run of `gantools train`, a folder of runs, or a checkpoint of one."""
+    if (path / CONFIG).is_file():
+        try:
+            config = json.loads((path / CONFIG).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(config, dict) and config.get("format") == FORMAT
+    return bool(list_checkpoints(path)) or any(list_checkpoints(run) for run in list_runs(path))
 
 
 def newest_checkpoint(run: Path) -> Path:

@@ -20,6 +20,7 @@ mod pixels;
 mod policy;
 mod region;
 pub mod resize;
+mod shown;
 
 pub use colour::AlphaPolicy;
 pub use crop::{Crop, Placement};

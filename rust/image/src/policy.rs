@@ -3,7 +3,7 @@
 use crate::colour::luma;
 use crate::decode::Reduced;
 use crate::resize::pillow::{Geometry, Resizer};
-use crate::{region, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Region};
+use crate::{region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Region};
 
 /// Everything that decides the pixels of a prepared image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,9 +177,8 @@ impl Preparer {
         let target = (policy.width, policy.height);
         let (mut w, mut h) = (image.width, image.height);
         let mut halved: Option<Pixels> = None;
-        while w.min(h) >= 2 * policy.width {
+        while let Some(size) = shown::halved((w, h), policy.width) {
             let from = halved.as_ref().unwrap_or(image);
-            let size = (w / 2, h / 2);
             let mut data = vec![0; size.0 * size.1 * image.channels];
             let geometry = Geometry::whole((0, 0, w, h), size);
             self.resizer

@@ -1,12 +1,12 @@
-//! Pixels to disk and back: item sources and shards. No Python.
+//! Pixels to disk and back: item sources, shards, batches. No Python.
 
 mod blobs;
 mod hash;
+pub mod inputs;
+pub mod inspect;
 mod mirror;
 mod npy;
-pub mod parallel;
 mod planes;
-mod pool;
 mod reader;
 mod shard;
 mod source;

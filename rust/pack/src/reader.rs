@@ -10,12 +10,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use gantools_image::{AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer};
+use gantools_threads::pool;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::mirror::mirror;
 use crate::planes::{self, float};
-use crate::{blobs, npy, pool, Store};
+use crate::{blobs, npy, Store};
 
 /// Results smaller than this are made on the calling thread: waking others would take longer.
 const PARALLEL_BYTES: usize = 1 << 20;
@@ -306,7 +307,7 @@ impl Reader {
             Some(_) => indices.len() > 1,
             None => std::mem::size_of_val(out) >= PARALLEL_BYTES,
         };
-        match pays.then(pool::pool).flatten() {
+        match pays.then(pool).flatten() {
             // A few images a piece, so that a thread that starts late finds less to do.
             Some(pool) => pool.install(|| {
                 let pieces = pool.current_num_threads() * 4;

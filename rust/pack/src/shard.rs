@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use gantools_image::{encode_jpeg, encode_png, PixelPolicy, Pixels, Preparer, Region};
+use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::source::Item;
-use crate::{blobs, hash, npy, parallel, Source};
+use crate::{blobs, hash, npy, Source};
 
 /// What a shard's file holds of each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

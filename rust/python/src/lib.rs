@@ -3,16 +3,21 @@
 
 use pyo3::prelude::*;
 
+mod convert;
 mod error;
 mod image;
-mod prep;
+mod reader;
+mod shard;
+mod source;
 mod stats;
 
 #[pymodule(gil_used = true)]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     image::register(m)?;
-    prep::register(m)?;
+    source::register(m)?;
+    shard::register(m)?;
+    reader::register(m)?;
     stats::register(m)?;
     Ok(())
 }

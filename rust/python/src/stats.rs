@@ -1,21 +1,21 @@
 //! `gantools-stats` for Python.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use gantools_stats as gs;
+use gantools_threads::{in_pool, parallel};
 use numpy::{
     PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::convert::Signals;
 use crate::error::raise;
 
-/// Without the interpreter lock, on the pool of the statistics.
+/// Without the interpreter lock, on the pool of this process.
 fn detach<R: Send>(py: Python<'_>, f: impl FnOnce() -> R + Send) -> R {
-    py.detach(|| gs::in_pool(f))
+    py.detach(|| in_pool(f))
 }
 
 /// As `detach`, for what can take minutes: Ctrl-C sets the flag that `f` is to look at, and is raised when it ended.
@@ -25,31 +25,9 @@ fn detach_interruptible<R: Send>(
     py: Python<'_>,
     f: impl FnOnce(&AtomicBool) -> Result<R, gs::Error> + Send,
 ) -> PyResult<R> {
-    let stop = AtomicBool::new(false);
-    let mut raised = Ok(());
-    let result = py.detach(|| {
-        std::thread::scope(|scope| {
-            let (alive, ended) = mpsc::channel::<()>();
-            let stop = &stop;
-            let worker = scope.spawn(move || {
-                let _alive = alive; // dropped when the thread ends, by return or by panic
-                gs::in_pool(|| f(stop))
-            });
-            while let Err(mpsc::RecvTimeoutError::Timeout) =
-                ended.recv_timeout(Duration::from_millis(100))
-            {
-                if raised.is_ok() {
-                    raised = Python::attach(|py| py.check_signals());
-                    stop.store(raised.is_err(), Ordering::Relaxed);
-                }
-            }
-            match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })
-    });
-    raised?;
+    let mut signals = Signals::default();
+    let result = py.detach(|| parallel::watched(|stop| in_pool(|| f(stop)), || signals.none()));
+    signals.raise()?;
     result.map_err(|e| stats_error(py, e))
 }
 
@@ -306,9 +284,11 @@ fn frechet_distance_features_moments(
     let a = centred(py, &features)?;
     let mu = vector(&mu);
     let sigma = square(&sigma, mu.len())?;
-    py.detach(|| gs::frechet_features_moments(&a, gs::Gaussian::new("covariance", &mu, &sigma)?))
-        .map(Frechet)
-        .map_err(|e| stats_error(py, e))
+    detach(py, || {
+        gs::frechet_features_moments(&a, gs::Gaussian::new("covariance", &mu, &sigma)?)
+    })
+    .map(Frechet)
+    .map_err(|e| stats_error(py, e))
 }
 
 #[pyfunction]

@@ -8,7 +8,6 @@ mod frechet;
 mod kernels;
 mod moments;
 mod neighbours;
-mod pool;
 mod rows;
 
 pub use error::{Error, Result};
@@ -18,7 +17,6 @@ pub use frechet::{
 pub use kernels::{kernel_cross_sums, kernel_self_sums, Kernel, SelfSums};
 pub use moments::Moments;
 pub use neighbours::{balls, nearest, neighbour_radii, Balls};
-pub use pool::in_pool;
 pub use rows::Rows;
 
 /// What features may be stored as; every one of them is exact in f64.

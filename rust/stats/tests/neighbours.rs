@@ -3,7 +3,8 @@ mod common;
 use std::sync::atomic::AtomicBool;
 
 use common::Rng;
-use gantools_stats::{balls, in_pool, nearest, neighbour_radii, Error, Rows};
+use gantools_stats::{balls, nearest, neighbour_radii, Error, Rows};
+use gantools_threads::in_pool;
 use proptest::prelude::*;
 
 fn squared(x: &[f64], y: &[f64]) -> f64 {

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gantools.data.sources import SOURCES, celeba, folder, idx
+from gantools.data.sources import CHOICES, SOURCES, Asked, celeba, folder, idx, open_as
 from gantools.errors import ConfigError, DataError, DownloadError
 
 
@@ -225,6 +225,12 @@ def write_images(place):
         ("img_align_celeba/img_align_celeba", "."),
         ("celeba/img_align_celeba", "celeba"),
         (".", "."),
+        ("Img/img_align_celeba", "Eval"),
+        ("Img/img_align_celeba", "Anno"),
+        ("CelebA/Img/img_align_celeba", "CelebA/Eval"),
+        ("Img/img_align_celeba_png", "Eval"),
+        ("img_align_celeba_png", "."),
+        ("faces", "."),
     ],
 )
 def test_celeba_is_found_in_every_usual_layout(tmp_path, images, annotations):
@@ -233,6 +239,8 @@ def test_celeba_is_found_in_every_usual_layout(tmp_path, images, annotations):
     source = celeba.open_source(tmp_path)
     assert len(source) == 3
     assert source.annotations["partition"].values.tolist() == [0, 1, 2]
+    assert source.skipped == {}
+    assert any("annotations: partition; not found: attributes, identity" in line for line in source.notes)
     assert celeba.open_source(tmp_path, "val").names == [name for name in source.names if name.endswith("2.jpg")]
     # The folder of the images itself is a source too.
     assert "partition" in celeba.open_source(tmp_path / images).annotations
@@ -247,6 +255,28 @@ def test_celeba_from_a_zip_with_annotations_beside_it(tmp_path):
         source = celeba.open_source(path, "test")
         assert source.names == ["img_align_celeba/000003.jpg"]
         assert source.annotations["partition"].values.tolist() == [2]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".JPG"])
+@pytest.mark.parametrize("outer", ["", "img_align_celeba/img_align_celeba/", "faces/"])
+@pytest.mark.parametrize("form", ["txt", "csv"])
+def test_celeba_as_one_zip_with_its_annotations_in_it(tmp_path, suffix, outer, form):
+    """As Kaggle packs it; the annotations name .jpg, whatever the images are."""
+    rows = [("image_id,partition\n", ",") if form == "csv" else ("", " ")][0]
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as z:
+        for name in NAMES:
+            z.writestr(f"{outer}{name.removesuffix('.jpg')}{suffix}", jpeg())
+        z.writestr(f"list_eval_partition.{form}", rows[0] + "".join(f"{n}{rows[1]}{i}\n" for i, n in enumerate(NAMES)))
+    source = celeba.open_source(tmp_path / "archive.zip", "val")
+    assert source.names == [f"{outer}000002{suffix}"]
+    assert source.skipped == {}
+    assert celeba.open_source(tmp_path / "archive.zip").annotations["partition"].values.tolist() == [0, 1, 2]
+
+
+def test_celeba_without_annotations_says_so(tmp_path):
+    write_images(tmp_path / "img_align_celeba")
+    (line,) = celeba.open_source(tmp_path).notes
+    assert line.startswith("CelebA's annotations: none; not found: attributes, partition")
 
 
 def test_celeba_without_a_source_looks_here_then_at_the_variable(tmp_path, monkeypatch):
@@ -291,4 +321,13 @@ def test_a_celeba_split_without_its_file_is_an_error(tmp_path):
 
 def test_every_source_has_the_same_signature():
     for kind, open_source in SOURCES.items():
-        assert list(inspect.signature(open_source).parameters) == ["path", "split"], kind
+        further = ["asked"] if kind in CHOICES else []
+        assert list(inspect.signature(open_source).parameters) == ["path", "split", *further], kind
+
+
+def test_what_a_source_cannot_be_asked_is_refused():
+    for kind in SOURCES:
+        for name in vars(Asked()):
+            if name not in CHOICES.get(kind, ()):
+                with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is not for the source {kind}"):
+                    open_as(kind, None, None, Asked(**{name: "x"}))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gantools.data.sources import array, celeba, cifar, folder, idx, lmdb, parquet, stylegan, tar
-from gantools.data.sources.base import Source
+from gantools.data.sources.base import Asked, Source, report
 from gantools.data.sources.recognise import recognise
+from gantools.errors import ConfigError
 
 # name -> opens it; the path is None when the user gave no --source.
 SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
@@ -27,4 +28,34 @@ SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
     "array": array.open_source,
 }
 
-__all__ = ["SOURCES", "Source", "recognise"]
+#: The sources that may hold several kinds of images or labels -> what can be said of them.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "tar": ("key", "label_column"),
+    "parquet": ("column", "label_column"),
+}
+_CHOSEN = {"tar": tar.open_source, "parquet": parquet.open_source}
+
+
+def open_as(kind: str, path: Path | None, split: str | None = None, asked: Asked | None = None) -> Source:
+    """The source at `path` as a source of a kind.
+
+    Args:
+        kind: a name in `SOURCES`.
+        path: None looks in the source's usual places, then downloads, where it can.
+        split: the part of it that is wanted.
+        asked: which of several kinds of images or labels in it.
+
+    Raises:
+        ConfigError: `asked` says something that sources of this kind do not have. And what the source raises.
+    """
+    for name, value in vars(asked or Asked()).items():
+        if value is not None and name not in CHOICES.get(kind, ()):
+            takers = ", ".join(kind for kind, names in CHOICES.items() if name in names)
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is not for the source {kind}.", f"It goes with {takers}. Leave it out.")
+    if kind in _CHOSEN:
+        return _CHOSEN[kind](path, split, asked or Asked())
+    return SOURCES[kind](path, split)
+
+
+__all__ = ["CHOICES", "SOURCES", "Asked", "Source", "open_as", "recognise", "report"]

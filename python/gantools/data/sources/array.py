@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data.sources.base import Source, nearby
 from gantools.data.sources.labels import labels_of
+from gantools.data.sources.splits import ALL
 from gantools.errors import ConfigError, DataError
 
 # What the arrays of a .npz are called, the first that is there counts.
@@ -32,7 +33,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     """
     if path is None:
         raise ConfigError("prep array: which file?", "Type: gantools prep array --source images.npy")
-    if split is not None:
+    if split not in (None, ALL):
         raise ConfigError("prep array: an array has no splits.", "Give --source the file of the split instead.")
     if not path.is_file():
         raise DataError(f"{path}: no such file.", nearby(path))
@@ -82,7 +83,9 @@ def _open(path: Path) -> Source:
     )
     if labels is None:
         return source
-    if labels.shape != (n,) or labels.dtype.kind not in "iuU":
+    if labels.shape == (n, 1):  # as keras gives them
+        labels = labels[:, 0]
+    if labels.shape != (n,) or labels.dtype.kind not in "iufU":
         raise DataError(
             f"{path}: the labels are {labels.dtype} {labels.shape} for {n} images.",
             "They are integers (n,). Vectors of zeros and ones: use their argmax.",

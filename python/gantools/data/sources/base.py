@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,9 +10,28 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.annotations import Annotation as Annotation
-from gantools.errors import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+#: How the names of images that are read end; .jpe and .jfif are JPEG.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user says of a source that may hold several kinds of images or labels; None: it has to be certain.
+
+    Attributes:
+        column: of a parquet file, the column of images.
+        key: of WebDataset samples, what the names of the images end with after the first point (`jpg`, `seg.png`); of a
+            `.npz`, the name of the array of images.
+        label_column: the column of labels, the key of the label in the `.json` of samples, or the array of labels.
+    """
+
+    column: str | None = None
+    key: str | None = None
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,9 @@ class Source:
         usual_split: the split that is given without being asked for; it is not put into the set's name.
         pixels: (h, w, c) where the images are pixels already, all of one size; else None.
         in_the_wild: whether these are CelebA's images before they were aligned, which its boxes belong to.
+        skipped: what stands where images stand and is none that is read: suffix or reason -> files.
+        left_out: what was not asked for: name of a split, or reason -> images (or files of images).
+        notes: what the user should know of how the source was read, a line each.
     """
 
     kind: str
@@ -51,6 +72,9 @@ class Source:
     usual_split: str | None = None
     pixels: tuple[int, int, int] | None = None
     in_the_wild: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -70,55 +94,31 @@ class Source:
         """The same images with these labels, int64 (n,), and names of their classes."""
         return replace(self, labels=labels, classes=classes)
 
+    def with_notes(self, *notes: str) -> Source:
+        """The same images with these lines for the user after those that there are."""
+        return replace(self, notes=(*self.notes, *notes))
+
     def with_annotations(self, annotations: dict[str, Annotation]) -> Source:
         """The same images with these annotations in place of their own."""
         return replace(self, annotations=annotations)
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a path has the suffix of an image format that is read, and is no hidden or macOS resource file."""
-    path = Path(name)
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and "__MACOSX" not in path.parts
+def report(source: Source) -> list[str]:
+    """What the user should know of how a source was read, a line each: notes, what was skipped, what was left out."""
+    lines = list(source.notes)
+    if source.skipped:
+        total = sum(source.skipped.values())
+        files = "file" if total == 1 else "files"
+        lines.append(f"{total:,} {files} skipped: {counted(source.skipped)}.")
+    if source.left_out:
+        there = ", ".join(f"{what} ({n:,})" for what, n in source.left_out.items())
+        lines.append(f"{f'Split {source.split}; ' if source.split else ''}left out: {there}.")
+    return lines
 
 
-def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str]]:
-    """The image files of a folder (with its sub-folders) or of a zip archive.
-
-    Returns:
-        A reader, the reader's number of each image, and the images' paths with `/`, sorted bytewise.
-
-    Raises:
-        DataError: no such path, neither folder nor zip, or no image in it.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder.", nearby(path))
-    if path.is_dir():
-        names = []
-        for folder, folders, files in os.walk(path):
-            folders.sort()
-            relative = Path(folder).relative_to(path)
-            names += [(relative / file).as_posix() for file in files]
-        # Bytewise, so that the order is the same on every machine and in every locale.
-        names = sorted(filter(is_image_name, names), key=os.fsencode)
-        reader = _native.Source.files(path, names)
-        items = np.arange(len(names), dtype=np.int64)
-    elif path.suffix.lower() == ".zip":
-        reader = _native.Source.zip(path)
-        everything = reader.names or []
-        kept = [i for i, name in enumerate(everything) if is_image_name(name)]
-        names = [everything[i] for i in kept]
-        items = np.array(kept, dtype=np.int64)
-    else:
-        raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
-    if not names:
-        raise no_image(path)
-    return reader, items, names
-
-
-def no_image(path: Path) -> DataError:
-    """The error for a place without an image."""
-    return DataError(f"{path}: no image in it.", f"Images are recognised by their names: {', '.join(IMAGE_SUFFIXES)}.")
+def counted(numbers: dict[str, int]) -> str:
+    """Numbers of things in words, for example `2 .heic, 1 .txt`."""
+    return ", ".join(f"{n:,} {what}" for what, n in numbers.items())
 
 
 def nearby(path: Path) -> str:

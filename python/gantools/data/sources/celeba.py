@@ -6,18 +6,24 @@ Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015 (arXiv 1411.7
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from gantools import _native
-from gantools.data.annotations import PARTITIONS, find_annotations
-from gantools.data.sources.base import Source, find_images
+from gantools.data.annotations import PARTITIONS, TABLES, Annotation, find_annotations, is_annotation_file
+from gantools.data.sources.base import Source
+from gantools.data.sources.tree import open_tree
 from gantools.errors import ConfigError, DataError, DownloadError
 
 VARIABLE = "GANTOOLS_CELEBA"
 IMAGES = "img_align_celeba"
 IN_THE_WILD = "img_celeba"
+#: Folders that hold the above, and those that hold annotations, in the authors' layout and in that of torchvision.
+CONTAINERS = ("celeba", "CelebA", "Img", "img", "images")
+ANNOTATIONS = ("Anno", "Eval", "anno", "eval", "annotations")
 # Width and height of the aligned images.
 ALIGNED = (178, 218)
 WHERE = (
@@ -28,7 +34,7 @@ WHERE = (
 
 
 def open_source(path: Path | None, split: str | None = None) -> Source:
-    """CelebA from a folder or zip of JPEGs, or from a folder that holds `img_align_celeba` or `img_align_celeba.zip`.
+    """CelebA from a folder or zip of its images, or from a folder that holds these in one of the usual layouts.
 
     Args:
         path: None looks into `./celeba`, then the folder named by `GANTOOLS_CELEBA`, then downloads with torchvision.
@@ -38,14 +44,18 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
         raise ConfigError(f"celeba has no split {split!r}.", "Splits: train, val, test, all.")
     path = _default_place() if path is None else path
     images = images_in(path)
-    reader, items, names = find_images(images)
-    # The annotations lie with the images or in the folder that holds them (one further up in the Kaggle layout).
-    outer = images.parent.parent if images.parent.name in (IMAGES, IN_THE_WILD) else images.parent
-    folders = [folder for folder in dict.fromkeys([path, images, images.parent, outer]) if folder.is_dir()]
-    wild = _in_the_wild(images, reader, int(items[0]))
-    annotations = find_annotations(folders, names, in_the_wild=wild)
+    tree = open_tree(images)
+    reader, items, names = tree.images()
+    wild = _in_the_wild(images, names[0], reader, int(items[0]))
+    inside = {name: partial(tree.read, name) for name in tree.names if is_annotation_file(name)}
+    annotations = find_annotations(_folders(path, images), names, in_the_wild=wild, inside=inside)
     name = "celeba-wild" if wild else "celeba"
-    source = Source("celeba", name, reader, items, names, 3, 64, annotations=annotations, in_the_wild=wild)
+    source = Source(
+        *("celeba", name, reader, items, names, 3, 64),
+        annotations=annotations,
+        in_the_wild=wild,
+        skipped=tree.skipped(inside),
+    ).with_notes(*tree.notes, _found(annotations))
     if split in (None, "all"):
         return source
     if "partition" not in source.annotations:
@@ -60,29 +70,54 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
 
 
 def images_in(path: Path) -> Path:
-    """The folder or archive of JPEGs that `path` is or holds."""
-    if path.is_dir():
-        # torchvision makes a folder `celeba`, the Kaggle copy puts the folder into one of the same name.
-        for candidate in (
-            path / IMAGES / IMAGES,
-            path / IMAGES,
-            path / f"{IMAGES}.zip",
-            path / "celeba" / IMAGES,
-            path / "celeba" / f"{IMAGES}.zip",
-            path / IN_THE_WILD / IN_THE_WILD,
-            path / IN_THE_WILD,
-            path / f"{IN_THE_WILD}.zip",
-        ):
-            if candidate.exists():
-                return candidate
+    """The folder or archive of images that `path` is or holds."""
+    if not path.is_dir():
+        return path
+    # torchvision makes a folder `celeba`, the Kaggle copy puts the folder into one of the same name, the authors' own
+    # layout has `Img`, and the PNG release a name of its own.
+    folders = [path, *_inner(path), *(below for inner in _inner(path) for below in _inner(inner))]
+    for stem in (IMAGES, f"{IMAGES}_png", IN_THE_WILD):
+        for folder in folders:
+            for candidate in (folder / stem / stem, folder / stem, folder / f"{stem}.zip"):
+                if candidate.exists():
+                    return candidate
     return path
 
 
-def _in_the_wild(images: Path, reader: _native.Source, first: int) -> bool:
+def _inner(path: Path) -> list[Path]:
+    """The folders that the parts of CelebA are kept in, of those in a folder."""
+    return [folder for name in CONTAINERS if (folder := path / name).is_dir()]
+
+
+def _folders(path: Path, images: Path) -> list[Path]:
+    """Where annotations may lie: with the images, in the folders that hold these, in the ones for annotations there."""
+    outer = [images, images.parent]
+    # Further up only where the folder is one of CelebA's own: img_align_celeba in another, or in Img.
+    while _is_own(outer[-1].name) and outer[-1].parent != outer[-1]:
+        outer.append(outer[-1].parent)
+    if _is_own(images.stem) and images.is_dir():
+        outer.append(outer[-1].parent)
+    found = [path, *outer]
+    found += [folder / name for folder in found for name in ANNOTATIONS]
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith((IMAGES, IN_THE_WILD)) or name in CONTAINERS
+
+
+def _found(annotations: Mapping[str, Annotation]) -> str:
+    """The line that says which annotations there are."""
+    missing = ", ".join(key for key in TABLES if key not in annotations)
+    there = f"CelebA's annotations: {', '.join(annotations) or 'none'}"
+    return f"{there}; not found: {missing}." if missing else f"{there}."
+
+
+def _in_the_wild(images: Path, name: str, reader: _native.Source, first: int) -> bool:
     """Whether these are the images before alignment: by the name of their folder, else by the size of the first."""
-    for part in (images.stem, images.parent.name):
-        if part in (IMAGES, IN_THE_WILD):
-            return part == IN_THE_WILD
+    for part in (images.stem, images.parent.name, *name.split("/")[:-1]):
+        if part.startswith((IMAGES, IN_THE_WILD)):
+            return part.startswith(IN_THE_WILD)
     try:
         image = _native.decode(reader.read(first), alpha="drop")
     except DataError:

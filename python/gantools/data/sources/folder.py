@@ -2,71 +2,109 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gantools import _native
-from gantools.data.sources.base import Source, find_images
-from gantools.data.sources.labels import MAX_CLASSES, Labels, labels_of
+from gantools.data.sources import splits
+from gantools.data.sources.base import Source
+from gantools.data.sources.labels import labels_of
+from gantools.data.sources.metadata import find_metadata, metadata_labels
+from gantools.data.sources.tree import Tree, open_tree
 from gantools.errors import ConfigError, DataError
 
-# Folders of the first level with these names are splits, not classes, where one of them is `train`.
-SPLITS = ("train", "val", "valid", "validation", "test")
-# HF datasets' imagefolder keeps labels in one of these: a row an image, with file_name and label.
-METADATA = ("metadata.jsonl", "metadata.csv")
-MAX_METADATA_BYTES = 1 << 30
+# Names of splits, for those who list folders themselves.
+SPLITS = tuple(splits.NAMES)
+# Levels of folders at which parts are looked for: set/train/cat/1.jpg and cat/train/1.jpg.
+LEVELS = 3
 
 
 def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images below `path`.
 
     When every image is in a sub-folder, the sub-folders of the first level are the classes, sorted by name. An archive
-    (or folder) whose images all lie in one outer folder is taken to begin below it. Folders `train` and `test` (or
-    `val`) of the first level are splits; `train` is the usual one. Where there is a `metadata.jsonl` or
-    `metadata.csv`, its `label` column has the labels and folders have no meaning.
+    (or folder) whose images all lie in one outer folder is taken to begin below it. Folders named after parts of a set
+    (`train`, `Testing`, `val2017`, ...) are splits, of which training data is the usual one. Where there are files
+    `metadata.jsonl`, `.csv` or `.parquet`, their `label` column has the labels and folders are no classes.
     """
     if path is None:
         raise ConfigError("prep folder: which folder?", "Type: gantools prep folder --source PATH --size 64")
-    reader, items, names = find_images(path)
-    source = Source("folder", path.stem or "images", reader, items, names, 3, None)
-    metadata = _metadata(path, reader)
+    return source_of_tree(open_tree(path), "folder", path.stem or "images", split)
+
+
+def source_of_tree(
+    tree: Tree, kind: str, name: str, split: str | None, *, prefixes: int = 0, rows: NDArray[np.int64] | None = None
+) -> Source:
+    """The images of a tree, with labels by metadata files or else by folders, and the part of them that is `split`.
+
+    Args:
+        tree: the files.
+        kind: of the source.
+        name: of the source.
+        split: what the user asked for.
+        prefixes: parts of each path that are no folders of the set.
+        rows: which of the images; None for all.
+    """
+    reader, items, names = tree.images()
+    if rows is not None:
+        items, names = items[rows], [names[i] for i in rows]
+    source = Source(kind, name, reader, items, names, 3, None)
+    tails = [PurePosixPath(name).parts[prefixes:] for name in names]
+    source, tails = _of_split(source, tails, tree.path, split)
+    metadata = find_metadata(tree)
+    used = () if metadata is None else tuple(metadata.files.values())
+    source = replace(source, skipped=tree.skipped(used)).with_notes(*tree.notes)
     if metadata is None:
-        return classes_of_paths(source, names, path, split)
-    if split is not None:
-        raise ConfigError(f"prep folder: a folder with {metadata[0]} has no splits.", "Give --source its folder.")
-    found = _metadata_labels(f"{path}: {metadata[0]}", metadata, names)
+        return _with_classes(source, tails, tree.path)
+    found = metadata_labels(metadata, tree.path, source.names)
     return source if found is None else source.with_labels(*found)
 
 
-def classes_of_paths(source: Source, paths: list[str], path: Path, split: str | None) -> Source:
-    """`source` with the classes, and the part of it that is `split`, by the folders of its images.
+def _of_split(
+    source: Source, tails: list[tuple[str, ...]], path: Path, split: str | None
+) -> tuple[Source, list[tuple[str, ...]]]:
+    """The images of the split that is asked for, and their paths without the folder that says so."""
+    inner = below_outer_folder(tails)
+    level, parts = _parts(inner)
+    if parts is None:
+        # All of a set that is one part: what its outer folder, or the only one, is called.
+        outer = tails[0][: len(tails[0]) - len(inner[0])]
+        lone = next((folder for folder in outer if splits.split_of(folder)), None)
+        if lone is None:
+            if split not in (None, splits.ALL, splits.NONE):
+                raise ConfigError(
+                    f"prep {source.kind}: {path} has no splits.", "Give --source the folder of the split instead."
+                )
+            return source, inner
+        choice = splits.choose([lone] * len(inner), split, str(path))
+        split = None if choice is None else choice.split
+        return replace(source, split=split, usual_split=split), inner
+    choice = splits.choose(parts, split, str(path))
+    if choice is None:
+        return source, inner
+    # The domains of unpaired translation are classes, the folder of a split is nothing.
+    folders = {name: (choice.domains[name],) if name in choice.domains else () for name in {*parts} - {""}}
+    tails = [
+        inner[i] if not parts[i] else inner[i][:level] + folders[parts[i]] + inner[i][level + 1 :] for i in choice.rows
+    ]
+    source = source.select(choice.rows, choice.split)
+    return replace(source, usual_split=choice.usual, left_out=choice.left_out), tails
 
-    Args:
-        source: without labels.
-        paths: the images' paths that count for the classes, in the order of `source`.
-        path: where the source is, for errors.
-        split: what the user asked for.
-    """
-    tails = [PurePosixPath(name).parts for name in paths]
-    tails = below_outer_folder(tails)
-    first = {parts[0] for parts in tails if len(parts) > 1}
-    if len(first) > 1 and "train" in first and first <= set(SPLITS) and all(len(parts) > 1 for parts in tails):
-        if split not in (None, "all", *first):
-            raise ConfigError(f"{path} has no split {split!r}.", f"Splits: {', '.join(sorted(first))}, all.")
-        chosen = split or "train"
-        rows = np.array([i for i, parts in enumerate(tails) if chosen in ("all", parts[0])], dtype=np.int64)
-        tails = [tails[i][1:] for i in rows]
-        source = replace(source.select(rows, chosen), usual_split="train")
-    elif split is not None:
-        raise ConfigError(
-            f"prep {source.kind}: {path} has no splits.", "Give --source the folder of the split instead."
-        )
+
+def _parts(tails: list[tuple[str, ...]]) -> tuple[int, list[str] | None]:
+    """The level of folders that are parts of the set, and the folder there of each path, None where there is none."""
+    for level in range(LEVELS):
+        parts = [tail[level] if len(tail) > level + 1 else "" for tail in tails]
+        known = splits.known_parts(parts)
+        # Further down a single name says little: a class may be called `test` there.
+        if known and (level == 0 or len(set(known.values())) > 1):
+            return level, parts
+    return 0, None
+
+
+def _with_classes(source: Source, tails: list[tuple[str, ...]], path: Path) -> Source:
     depths = {len(parts) > 1 for parts in tails}
     if depths == {True}:
         found = labels_of([parts[0] for parts in tails], str(path))
@@ -85,77 +123,3 @@ def below_outer_folder(tails: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     while len({parts[0] for parts in tails}) == 1 and all(len(parts) > 2 for parts in tails):
         tails = [parts[1:] for parts in tails]
     return tails
-
-
-def _metadata(path: Path, reader: _native.Source) -> tuple[str, str] | None:
-    """Name and text of the metadata file in the outermost folder; None where there is none."""
-    if path.is_dir():
-        for name in METADATA:
-            if (path / name).is_file():
-                if (path / name).stat().st_size > MAX_METADATA_BYTES:
-                    raise DataError(f"{path / name}: larger than 1 GiB.")
-                return name, _text(path, name, (path / name).read_bytes())
-        return None
-    everything = reader.names or []
-    found = [name for name in everything if PurePosixPath(name).name in METADATA]
-    if not found:
-        return None
-    name = min(found, key=lambda name: (name.count("/"), METADATA.index(PurePosixPath(name).name)))
-    return name, _text(path, name, reader.read(everything.index(name)))
-
-
-def _text(path: Path, name: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise DataError(f"{path}: {name} is no UTF-8 text ({e}).", "Save it as UTF-8.") from e
-
-
-def _metadata_labels(where: str, metadata: tuple[str, str], names: list[str]) -> Labels | None:
-    file, text = metadata
-    try:
-        rows = _rows(file, text)
-    except (ValueError, RecursionError, csv.Error) as e:
-        raise DataError(f"{where} is damaged ({e}).", "Every line is one JSON object.") from e
-    if not rows or any(not isinstance(row.get("file_name"), str) for row in rows):
-        raise DataError(f"{where}: a row has no file_name.", "Each row names its image in the column file_name.")
-    if all(row.get("label") is None for row in rows):
-        return None
-    # Names in the file are relative to it.
-    below = str(PurePosixPath(file).parent)
-    prefix = "" if below == "." else f"{below}/"
-    by_name = {f"{prefix}{row['file_name']}": row for row in rows}
-    missing = next((name for name in names if name not in by_name), None)
-    if missing is not None:
-        raise DataError(f"{where} has no row for {missing}.", "Add one, or remove the image.")
-    chosen = [by_name[name] for name in names]
-    return labels_of([row.get("label") for row in chosen], where, _class_names(where, rows))
-
-
-def _rows(file: str, text: str) -> list[dict[str, Any]]:
-    if file.endswith(".jsonl"):
-        rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-        if not all(isinstance(row, dict) for row in rows):
-            raise ValueError("a line is no object")
-        return rows
-    found: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
-    labels = [row.get("label") or "" for row in found]
-    # In a CSV everything is text; a column of numbers only is class numbers.
-    numbers = all(label.lstrip("-").isdecimal() for label in labels)
-    for row, label in zip(found, labels, strict=True):
-        row["label"] = int(label) if numbers else label or None
-    return found
-
-
-def _class_names(where: str, rows: list[dict[str, Any]]) -> list[str] | None:
-    """The names in the column `class` (as `gantools export` writes it) of the numbers in `label`."""
-    names: dict[int, str] = {}
-    for row in rows:
-        label, name = row.get("label"), row.get("class")
-        if not isinstance(label, int) or not isinstance(name, str):
-            return None
-        if names.setdefault(label, name) != name:
-            raise DataError(f"{where}: class {label} is called {names[label]!r} and {name!r}.")
-    if not names or min(names) < 0 or max(names) >= MAX_CLASSES:
-        return None
-    return [names.get(i, str(i)) for i in range(max(names) + 1)]

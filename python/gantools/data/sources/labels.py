@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ def labels_of(values: Sequence[Any], where: str, classes: list[str] | None = Non
     """Class numbers and names from one value per image: all integers, or all strings.
 
     Args:
-        values: integers are class numbers; strings are class names, numbered in the order of their bytes.
+        values: integers (also as floats, `3.0`) are class numbers; strings are class names, numbered in the order of
+            their bytes. None, not-a-number and a list of one value: as tables and arrays give them.
         where: the file, for the error.
         classes: names for the numbers; None for "0", "1", ...
 
@@ -30,6 +32,7 @@ def labels_of(values: Sequence[Any], where: str, classes: list[str] | None = Non
     Raises:
         DataError: some images have a label and some have none, mixed kinds, numbers out of range.
     """
+    values = [_plain(value) for value in values]
     if all(value is None or (_is_integer(value) and value == -1) for value in values):
         return None
     if all(isinstance(value, str) for value in values):
@@ -49,6 +52,15 @@ def labels_of(values: Sequence[Any], where: str, classes: list[str] | None = Non
     elif count > len(classes):
         raise DataError(f"{where}: a label is {count - 1}, but there are {len(classes)} class names.")
     return labels, classes
+
+
+def _plain(value: Any) -> Any:
+    """A label without the wrapping that other tools give it: (n, 1) arrays, floats for whole numbers, NaN for none."""
+    while isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else int(value) if float(value).is_integer() else value
+    return value
 
 
 def is_class_names(value: Any) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gantools import _native
 from gantools.data.sources.base import Source, nearby
+from gantools.data.sources.splits import ALL
 from gantools.errors import ConfigError, DataError
 
 DATA = "data.mdb"
@@ -21,7 +22,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images of an LMDB, in the order of its keys; every value is an image file."""
     if path is None:
         raise ConfigError("prep lmdb: which folder?", "Type: gantools prep lmdb --source bedroom_train_lmdb --size 64")
-    if split is not None:
+    if split not in (None, ALL):
         raise ConfigError("prep lmdb: an LMDB has no splits.", "Give --source the LMDB of the split instead.")
     folder = path.parent if path.name == DATA else path
     if not (folder / DATA).is_file():

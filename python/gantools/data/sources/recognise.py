@@ -5,11 +5,17 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from gantools.data.sources.base import is_image_name, nearby
+from gantools.data.sources.base import nearby
 from gantools.data.sources.cifar import is_cifar
+from gantools.data.sources.parquet import has_images
+from gantools.data.sources.stylegan import DATASET, dataset_in
+from gantools.data.sources.tar import is_archive_name
+from gantools.data.sources.tree import is_furniture, is_image_name, path_of, walk
 from gantools.errors import DataError
 
 ARRAYS = (".npy", ".npz")
+# Outer folders that hold nothing but the next one, as archives are unpacked into.
+OUTER = 4
 
 
 def recognise(path: Path) -> tuple[str, str]:
@@ -42,20 +48,20 @@ def _file(path: Path) -> tuple[str, str]:
         return "lmdb", "an LMDB"
     if name.endswith(".zip") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if "dataset.json" in archive.namelist():
+            if dataset_in(path_of(name) for name in archive.namelist()):
                 return "stylegan", "a StyleGAN archive with dataset.json"
         return "folder", "a zip archive of images"
     return "folder", "images"
 
 
 def _folder(path: Path) -> tuple[str, str]:
-    if (path / "dataset.json").is_file():
+    if (_inner(path) / DATASET).is_file():
         return "stylegan", "a StyleGAN set with dataset.json"
     if (path / "data.mdb").is_file():
         return "lmdb", "an LMDB"
-    names = [entry.name for entry in path.iterdir()]
-    inner = [entry.name for entry in (path / "data").iterdir()] if (path / "data").is_dir() else []
-    if any(name.endswith(".parquet") for name in (*names, *inner)):
+    files = [file for folder in (path, path / "data") for file in sorted(folder.glob("*.parquet"))]
+    # Tables beside images or archives (img2dataset's, `metadata.parquet`) are not what is meant, unless they have some.
+    if files and has_images(files[0]):
         return "parquet", "a folder of parquet files"
     # torchvision keeps the idx files one or two folders down, in a folder that says which set it is.
     for kind, title in (("fashion-mnist", "FashionMNIST"), ("mnist", "MNIST")):
@@ -64,7 +70,29 @@ def _folder(path: Path) -> tuple[str, str]:
                 fashion = "fashion" in str(folder.absolute()).lower()
                 if fashion == (kind == "fashion-mnist"):
                     return kind, f"the idx files of {title} (by the name of its folder)"
-    # One image is enough to make it a folder of images.
-    if any(name.endswith(".tar") for name in names) and not any(is_image_name(name) for name in names):
+    return _content(path)
+
+
+def _content(path: Path) -> tuple[str, str]:
+    """By the files at any depth; one image is enough to make it a folder of images."""
+    kinds = set()
+    for name in walk(path):
+        if is_image_name(name):
+            return "folder", "a folder of images"
+        if is_archive_name(name) and not is_furniture(name):
+            kinds.add("tar")
+        elif name.endswith(".parquet"):
+            kinds.add("parquet")
+    if "tar" in kinds:
         return "tar", "a folder of tar archives"
-    return "folder", "a folder of images"
+    return ("parquet", "a folder of parquet files") if kinds else ("folder", "a folder of images")
+
+
+def _inner(path: Path) -> Path:
+    """The folder in which a set begins: below outer folders that hold nothing else."""
+    for _ in range(OUTER):
+        entries = [entry for entry in path.iterdir() if not is_furniture(entry.name)]
+        if len(entries) != 1 or not entries[0].is_dir():
+            break
+        path = entries[0]
+    return path

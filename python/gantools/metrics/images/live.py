@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,6 @@ from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import Values, to_levels
 from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
-from gantools.runs.checkpoint import CONFIG, list_checkpoints
-from gantools.runs.folders import list_runs
 from gantools.sampling.generator import BATCH, Generator, generate
 
 
@@ -275,14 +271,3 @@ class Run(ImageReader):
             h.update(name.encode())
             h.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return str(h.hexdigest())
-
-
-def is_run(path: Path) -> bool:
-    """Whether `path` is a run of `gantools train`, a folder of runs, or a checkpoint of one."""
-    if (path / CONFIG).is_file():
-        try:
-            config = json.loads((path / CONFIG).read_bytes())
-        except (OSError, ValueError):
-            return False
-        return isinstance(config, dict) and config.get("format") == "gantools-checkpoint"
-    return bool(list_checkpoints(path)) or any(list_checkpoints(run) for run in list_runs(path))

@@ -24,12 +24,13 @@ from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.data.sources.folder import SPLITS, below_outer_folder
 from gantools.data.sources.labels import Labels, labels_of
 from gantools.errors import ConfigError, DataError
-from gantools.metrics.images.live import Call, Items, Run, Stream, is_run, one_by_one
+from gantools.metrics.images.live import Call, Items, Run, Stream, one_by_one
 from gantools.metrics.images.memory import Tensors, Values
 from gantools.metrics.images.reader import ImageReader as ImageReader
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
 from gantools.metrics.networks.protocols import Input
+from gantools.runs.folders import is_run
 from gantools.sampling.generator import Generator
 from gantools.sampling.write import ARRAY, GRID, samples_manifest
 

@@ -1,6 +1,6 @@
 //! Work over an index range on scoped threads, with a watcher on the calling thread.
 //!
-//! Threads live only as long as the call, so there is no pool that a fork could break.
+//! Threads live only as long as the call, so a fork cannot break them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{mpsc, Mutex};
@@ -58,6 +58,32 @@ pub fn for_each<S>(
         }
     });
     done.load(Ordering::Relaxed) == n
+}
+
+/// Runs `f(&stop)` on a thread of its own; when `watch` (called as by `for_each`) returns false, `stop` is set, which `f`
+/// is to look at. A panic in `f` is passed on.
+pub fn watched<R: Send>(
+    f: impl FnOnce(&AtomicBool) -> R + Send,
+    mut watch: impl FnMut() -> bool,
+) -> R {
+    let stop = AtomicBool::new(false);
+    let (alive, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        let worker = scope.spawn(move || {
+            let _alive = alive; // dropped when the thread ends, by return or by panic
+            f(stop)
+        });
+        while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+            if !stop.load(Ordering::Relaxed) && !watch() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+        match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// As `for_each`, where item `i` fills the `i`-th `length` elements of `out`.
@@ -121,5 +147,22 @@ mod tests {
         );
         assert!(!all);
         assert!(count.into_inner() < 1_000_000);
+    }
+
+    #[test]
+    fn what_is_watched_gives_its_result_or_is_told_to_stop() {
+        assert_eq!(watched(|_| 7, || true), 7);
+        let turns = watched(
+            |stop| {
+                let mut turns = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    turns += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                turns
+            },
+            || false,
+        );
+        assert!(turns > 0);
     }
 }

@@ -1,0 +1,150 @@
+//! Shards of a prepared set and what decides their pixels, for Python.
+
+use std::path::PathBuf;
+
+use gantools_image as gi;
+use gantools_pack as pack;
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::convert::{by_name, decode_options, Signals};
+use crate::error::{data_error, os_error};
+use crate::source::Source;
+
+/// Everything that decides the pixels of a prepared image.
+#[pyclass(frozen, module = "gantools._native")]
+pub struct PixelPolicy(pub(crate) gi::PixelPolicy);
+
+#[pymethods]
+impl PixelPolicy {
+    #[new]
+    #[pyo3(signature = (*, width, height, channels, crop="center", band=None,
+                        background=None, filter="lanczos", fast=false, alpha="error", orientation="apply",
+                        max_pixels=178_956_970))]
+    fn new(
+        width: usize,
+        height: usize,
+        channels: usize,
+        crop: &str,
+        band: Option<usize>,
+        background: Option<(u8, u8, u8)>,
+        filter: &str,
+        fast: bool,
+        alpha: &str,
+        orientation: &str,
+        max_pixels: u64,
+    ) -> PyResult<Self> {
+        if width == 0 || height == 0 {
+            return Err(PyValueError::new_err("width and height are at least 1"));
+        }
+        Ok(Self(gi::PixelPolicy {
+            width,
+            height,
+            crop: by_name("crop", crop, &gi::Crop::NAMES)?,
+            band: band.unwrap_or(height),
+            background: background.map_or([0; 3], Into::into),
+            fast,
+            filter: by_name("filter", filter, &gi::Filter::NAMES)?,
+            decode: decode_options(channels, alpha, orientation, max_pixels)?,
+        }))
+    }
+}
+
+/// Left, top, width and height in the image.
+type Rectangle = (f64, f64, f64, f64);
+
+#[pyfunction]
+fn placement(
+    py: Python<'_>,
+    policy: &PixelPolicy,
+    width: usize,
+    height: usize,
+) -> PyResult<Rectangle> {
+    let shown = policy.0.shown(width, height);
+    shown
+        .map(Into::into)
+        .map_err(|e| data_error(py, format!("{e}.")))
+}
+
+/// Count, hash, (position, reason) of the rejects, and the sizes of the others before.
+type Prepared = (usize, String, Vec<(usize, String)>, Vec<(usize, usize)>);
+
+#[pyfunction]
+#[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None))]
+fn prepare_shard(
+    py: Python<'_>,
+    source: &Source,
+    items: PyReadonlyArray1<'_, i64>,
+    policy: &PixelPolicy,
+    path: PathBuf,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+    store: &str,
+    regions: Option<PyReadonlyArray2<'_, f64>>,
+) -> PyResult<Prepared> {
+    let store = by_name("store", store, &pack::Store::NAMES)?;
+    let regions = regions
+        .map(|regions| {
+            let rows = regions.as_array();
+            if rows.dim() != (items.len(), 8) {
+                return Err(PyValueError::new_err("regions are float64 (n, 8)"));
+            }
+            let corners =
+                |row: numpy::ndarray::ArrayView1<'_, f64>| std::array::from_fn(|i| row[i]);
+            Ok(rows
+                .rows()
+                .into_iter()
+                .map(|r| gi::Region(corners(r)))
+                .collect::<Vec<_>>())
+        })
+        .transpose()?;
+    let items = source.numbers(&items)?;
+    let mut signals = Signals::default();
+    let result = py.detach(|| {
+        let work = pack::Work {
+            policy: &policy.0,
+            regions: regions.as_deref(),
+            store,
+        };
+        pack::prepare_shard(&source.0, &items, work, &path, threads, |done| {
+            signals.after(|py| match &progress {
+                Some(progress) => progress.call1(py, (done,)).map(|_| ()),
+                None => Ok(()),
+            })
+        })
+    });
+    signals.raise()?;
+    match result {
+        Ok(shard) => Ok((shard.count, shard.xxh3, shard.rejects, shard.sizes)),
+        Err(pack::ShardError::Write { path, error }) => Err(os_error(&error, &path)),
+        Err(pack::ShardError::Interrupted) => unreachable!("only a raised error interrupts"),
+    }
+}
+
+#[pyfunction]
+fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    py.detach(|| pack::hash_file(&path))
+        .map_err(|e| os_error(&e, &path))
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PixelPolicy>()?;
+    m.add_function(wrap_pyfunction!(placement, m)?)?;
+    m.add_function(wrap_pyfunction!(prepare_shard, m)?)?;
+    m.add_function(wrap_pyfunction!(hash_file, m)?)?;
+    // The command line offers exactly the names that are known here.
+    m.add("CROPS", gi::Crop::NAMES.map(|(name, _)| name))?;
+    m.add("STORES", pack::Store::NAMES.map(|(name, _)| name))?;
+    m.add("FILTERS", gi::Filter::NAMES.map(|(name, _)| name))?;
+    m.add(
+        "ALPHA_POLICIES",
+        gi::AlphaPolicy::NAMES.map(|(name, _)| name),
+    )?;
+    m.add(
+        "ORIENTATION_POLICIES",
+        gi::OrientationPolicy::NAMES.map(|(name, _)| name),
+    )?;
+    m.add("DECODERS", gi::DECODERS)?;
+    Ok(())
+}
