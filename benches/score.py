@@ -33,7 +33,7 @@ from PIL import Image
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from gantools.metrics.images.open import Files
+from gantools.metrics.images.stored import Stored
 from gantools.metrics.networks.protocols import PROTOCOLS
 from gantools.metrics.scorer import score
 from gantools.pretrained import inception
@@ -61,7 +61,7 @@ def compare(
 
 def preprocessing(folder: Path, n: int) -> dict[str, Callable[[], object]]:
     files = sorted(p for p in folder.iterdir() if p.is_file())[:n]
-    source = Files(folder, files)
+    source = Stored.of_files(folder, [f.relative_to(folder).as_posix() for f in files])
     resizer = build_resizer("clean")
 
     def ours(protocol: str) -> Callable[[], object]:

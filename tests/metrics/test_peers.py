@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import to_tensor
 
 from gantools.metrics.features.passes import features
-from gantools.metrics.images.open import Files
+from gantools.metrics.images.stored import Stored
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.networks.protocols import PROTOCOLS
 from gantools.metrics.scorer import score
@@ -168,7 +168,7 @@ def case(
     name = request.param
     files = make_images(tmp_path_factory.mktemp("case"), Path(name).suffix, *CASES[name], n=2)
     made = extractors.make_several("inception", ("2048",), weights, "cpu", protocol=tuple(PROTOCOLS))
-    (found,) = features(made, Files(files[0].parent, files), (0, 2), 2)
+    (found,) = features(made, Stored.of_files(files[0].parent, [f.name for f in files]), (0, 2), 2)
     return files, {e.protocol: f["2048"] for e, f in zip(made, found, strict=True)}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -182,6 +183,42 @@ def test_pairs_are_scored_beside_the_rest(sides: Any) -> None:
         score(x, metrics=("psnr",))
     with pytest.raises(ConfigError, match="parts hold features"):
         score_part(x, "1/2", Path("part.npz"), Request(("fd", "psnr"), "fashion-mnist"))
+
+
+def as_list(x: NDArray[np.uint8]) -> Any:
+    return [torch.from_numpy(image).permute(2, 0, 1) for image in x]
+
+
+FORMS: dict[str, Any] = {
+    "array": lambda x: x,
+    "tensor": lambda x: torch.from_numpy(x).permute(0, 3, 1, 2),
+    "floats": lambda x: torch.from_numpy(x / 255).float(),
+    "dataset": as_list,
+    "loader": lambda x: torch.utils.data.DataLoader(as_list(x), batch_size=3),
+    "iterator": lambda x: iter([x[:3], x[3:]]),
+    "function": lambda x: lambda n, start: x[start : start + n],
+}
+
+
+@pytest.mark.parametrize("reference", ["array", "dataset", "iterator"])
+@pytest.mark.parametrize("samples", FORMS)
+def test_every_form_of_images_gives_the_same_scores_of_pairs(sides: Any, samples: str, reference: str) -> None:
+    x = sides[0][:8]
+    y = np.clip(x.astype(int) + 9, 0, 255).astype(np.uint8)
+    expected = score(x, metrics=("psnr", "ssim"), ref=y)
+    ref = FORMS[reference](y) if reference != "iterator" else torch.utils.data.DataLoader(as_list(y), batch_size=5)
+    n = 8 if samples in ("iterator", "function") else None
+    found = score(FORMS[samples](x), metrics=("psnr", "ssim"), ref=ref, n=n, values=(0, 1))
+    assert found["psnr"].value == expected["psnr"].value and found["ssim"].value == expected["ssim"].value
+
+
+def test_what_can_be_had_once_is_not_asked_for_twice(sides: Any) -> None:
+    x = sides[0][:8]
+    for metrics, words in ((("fd", "psnr"), "fd and psnr each"), (("niqe", "psnr"), "psnr and niqe each")):
+        with pytest.raises(ConfigError, match=f"once and in order, and {words}"):
+            score(FORMS["iterator"](x), metrics=metrics, ref=x, n=8, extractor="fashion-mnist")
+    with pytest.raises(ConfigError, match="at random"):
+        score(FORMS["iterator"](x), metrics="lpips-diversity", n=8)
 
 
 def test_parts_make_the_same_scores(scored: Scores, sides: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gantools.errors import WeightsError
-from gantools.metrics.images.open import Files
+from gantools.metrics.images.stored import Stored
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import inception
 
@@ -32,7 +32,9 @@ def mixed_images(celeba: tuple[Path, Path], cifar: Path) -> list[Path]:
 
 
 def read(paths: list[Path]) -> Tensor:
-    (images,) = Files(Path("/"), paths).read(0, len(paths), [Input("tf1-bilinear", inception.SIZE)])
+    (images,) = Stored.of_files(Path("/"), [str(p).lstrip("/") for p in paths]).read(
+        0, len(paths), [Input("tf1-bilinear", inception.SIZE)]
+    )
     return torch.from_numpy(images)
 
 

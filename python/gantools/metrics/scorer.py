@@ -15,6 +15,7 @@ from gantools.metrics.features.processes import Processes
 from gantools.metrics.images.memory import Values
 from gantools.metrics.images.open import Images, open_source
 from gantools.metrics.images.preflight import preflight
+from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.pixels.scores import pixel_scores
 from gantools.metrics.registry import Options
 from gantools.metrics.request import Request, count_of
@@ -92,6 +93,9 @@ def score_request(
         keys = ", ".join(metric.key for metric in request.of_pixels)
         raise ConfigError(f"{keys} are of all images.", "Leave -n out.")
     reference = compute.find_reference(request, source, ref, values)
+    _check_passes(request, source, "samples")
+    if reference is not None and reference.source is not None:
+        _check_passes(request, reference.source, "reference")
     looked = preflight(source, count)
     looked.check()
     plan = request.plan()
@@ -118,3 +122,20 @@ def options_with(options: Options | None, seed: int | None, interval: bool) -> O
     if seed is not None:
         found = replace(found, seed=seed)
     return found if interval else replace(found, interval=False)
+
+
+def _check_passes(request: Request, images: ImageReader, side: str) -> None:
+    """ConfigError: images that can be had only once, and more than one pass over them is asked for."""
+    if not images.once:
+        return
+    reading = [request.of("features"), request.of("pairs")]
+    if side == "samples":
+        reading += [(metric,) for metric in request.of("images")]
+    asked = [metrics[0].key for metrics in reading if metrics]
+    random = "lpips-diversity" in asked
+    if len(asked) > 1 or random:
+        why = "lpips-diversity picks images at random" if random else f"{' and '.join(asked)} each read all of them"
+        raise ConfigError(
+            f"{images.label}: gives its images once and in order, and {why}.",
+            "Give an array, a Dataset or a function f(n, start), or ask for one of them at a time.",
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gantools.data.sources import array, celeba, cifar, folder, idx, lmdb, parquet, stylegan, tar
 from gantools.data.sources.base import Asked, Source, report
+from gantools.data.sources.folder import LooseImages
 from gantools.data.sources.recognise import recognise
 from gantools.errors import ConfigError
 
@@ -58,4 +59,23 @@ def open_as(kind: str, path: Path | None, split: str | None = None, asked: Asked
     return SOURCES[kind](path, split)
 
 
-__all__ = ["CHOICES", "SOURCES", "Asked", "Source", "open_as", "recognise", "report"]
+def open_source(path: Path, split: str | None = None, *, loose: bool = False) -> Source:
+    """The images at `path`, of whatever kind they are.
+
+    Args:
+        path: a folder or a file, or a pattern of archives.
+        split: the part of them that is wanted; None for the usual one.
+        loose: where some images lie in sub-folders and some do not, give them without classes; else this is an error.
+
+    Raises:
+        DataError: nothing is there, or no images. ConfigError: there is no such split, or it is not certain which.
+    """
+    try:
+        return open_as(recognise(path)[0], path, split)
+    except LooseImages as e:
+        if not loose:
+            raise
+        return e.source
+
+
+__all__ = ["CHOICES", "SOURCES", "Asked", "Source", "open_as", "open_source", "recognise", "report"]

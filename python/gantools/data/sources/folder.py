@@ -21,6 +21,14 @@ SPLITS = tuple(splits.NAMES)
 LEVELS = 3
 
 
+class LooseImages(DataError):
+    """Some images are in sub-folders and some are not, so that folders are no classes; `source` has all of them."""
+
+    def __init__(self, message: str, hint: str, source: Source) -> None:
+        super().__init__(message, hint)
+        self.source = source
+
+
 def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images below `path`.
 
@@ -111,9 +119,10 @@ def _with_classes(source: Source, tails: list[tuple[str, ...]], path: Path) -> S
         return source.with_labels(*found) if found and len(found[1]) > 1 else source
     if depths == {True, False}:
         loose = next(name for name, parts in zip(source.names, tails, strict=True) if len(parts) == 1)
-        raise DataError(
+        raise LooseImages(
             f"{path}: some images are in sub-folders, some are not (for example {loose}).",
             "Sub-folders are classes: put every image into one, or point --source at one of them.",
+            source,
         )
     return source
 

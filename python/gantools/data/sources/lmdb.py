@@ -6,7 +6,10 @@ Yu et al., "LSUN: Construction of a Large-scale Image Dataset using Deep Learnin
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -16,6 +19,8 @@ from gantools.data.sources.splits import ALL
 from gantools.errors import ConfigError, DataError
 
 DATA = "data.mdb"
+# The environments in use, by their folders.
+_OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 def open_source(path: Path | None, split: str | None = None) -> Source:
@@ -33,7 +38,11 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
         raise DataError("reading an LMDB needs the package lmdb.", "Type: pip install 'gantools[lmdb]'") from e
     try:
         # Without a lock file: the folder may be read-only, and nobody writes to a published set.
-        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
+        # A process may not open one twice, and both sides of a comparison may be the same.
+        environment = _OPEN.get(os.path.realpath(folder))
+        if environment is None:
+            environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, create=False)
+            _OPEN[os.path.realpath(folder)] = environment
         with environment.begin() as transaction:
             keys = list(transaction.cursor().iternext(keys=True, values=False))
     except lmdb.Error as e:

@@ -26,7 +26,7 @@ UNREAD_SUFFIXES = frozenset(
         *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".psb", ".pdf", ".svg", ".eps"),
         *(".ai", ".ico", ".exr", ".hdr", ".dds", ".pcx", ".xcf", ".pam", ".pfm", ".apng", ".mp4"),
         *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"),
-        *(".zip", ".tar", ".gz", ".tgz", ".zst", ".7z", ".rar"),
+        *(".zip", ".tar", ".gz", ".tgz", ".zst", ".7z", ".rar", ".npy", ".npz"),
     )
 )
 #: Files and folders that systems leave behind; nobody means them.

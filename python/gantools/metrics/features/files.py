@@ -35,7 +35,7 @@ from gantools.metrics.networks.extractor import Extractor
 from gantools.metrics.numbers.frechet import FeatureSums, Statistics
 
 FORMAT = "gantools-statistics"
-#: Part of every cache key: raised whenever the same images would give other statistics.
+#: Raised whenever files of this layout would be read in another way.
 FORMAT_VERSION = 2
 #: EDM2's files have 34 MB; pickles are held in memory while they are read.
 MAX_PICKLE_BYTES = 1 << 30

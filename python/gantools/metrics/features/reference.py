@@ -37,13 +37,17 @@ from gantools.metrics.features.files import (
 )
 from gantools.metrics.features.passes import Layer as Layer
 from gantools.metrics.images.memory import Values
-from gantools.metrics.images.open import ImageReader, Images, Npz, Prepared, open_source
+from gantools.metrics.images.open import ImageReader, Images, Prepared, open_source
 from gantools.metrics.images.reader import Slice
+from gantools.metrics.images.stored import open_stored
 from gantools.metrics.networks import registry as extractors_module
 from gantools.metrics.numbers.frechet import FeatureSums, Statistics
 
 #: Features of one layer that take more bytes than this are not cached: 131,072 images of 2048 features are 1 GiB.
 FEATURES_CACHE_BYTES = 1 << 30
+
+#: Part of every cache key: raised whenever the same images would give other statistics, or another digest.
+CACHE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def open_reference(
     if isinstance(ref, str | Path) and is_statistics(Path(ref)):
         path = Path(ref)
         stored = read_statistics(path)
-        return Reference(f"file:{stored.sha256}", str(path), Npz(path) if stored.images else None, stored)
+        return Reference(f"file:{stored.sha256}", str(path), open_stored(path) if stored.images else None, stored)
     source = open_source(ref, n, seed, values=values, device=device)
     if n is not None and n < len(source):
         source = Slice(source, 0, n)
@@ -332,7 +336,7 @@ def describe(reference: Reference, wanted: Layer) -> dict[str, Any]:
     """All that decides the statistics."""
     return {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": CACHE_VERSION,
         "reference": reference.id,
         "extractor": wanted.extractor.name,
         "layer": wanted.layer,

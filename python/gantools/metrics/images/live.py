@@ -18,6 +18,9 @@ from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 from gantools.sampling.generator import BATCH, Generator, generate
 
+# Images that a function is asked for where they are wanted one by one.
+AT_A_TIME = 32
+
 
 def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:
     """One image as uint8 (h, w, c): a PIL image (as `convert("RGB")` gives it), a tensor (c, h, w) or an array.
@@ -51,6 +54,8 @@ def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:
 
 class Items(ImageReader):
     """A Dataset: `len(d)` items `d[i]`, images of any size; read in one thread."""
+
+    parallel = False
 
     def __init__(self, items: Any, values: Values | None = None) -> None:
         self.label = f"dataset {type(items).__name__}"
@@ -94,13 +99,17 @@ class Items(ImageReader):
         """`classes` of the dataset, else what the labels are."""
         return None if self._classes is None else self._classes[1]
 
-    def pixels(self, start: int, stop: int) -> list[NDArray[np.uint8]]:
+    def levels(self, start: int, stop: int) -> list[NDArray[np.uint8]]:
         """Images start..stop, each uint8 (h, w, c)."""
         return [self._image(i) for i in range(start, stop)]
 
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        return self._image(i)
+
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
-        images = self.pixels(start, stop)
+        images = self.levels(start, stop)
         if len({image.shape for image in images}) == 1:
             return resized([np.stack(images)], inputs)
         return resized([image[None] for image in images], inputs)
@@ -129,6 +138,8 @@ class Stream(ImageReader):
     """
 
     lasting = False
+    once = True
+    parallel = False
 
     def __init__(self, batches: Iterator[Any], n: int, values: Values | None = None, label: str = "iterator") -> None:
         self.label = label
@@ -142,6 +153,14 @@ class Stream(ImageReader):
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`; `start` is what the last call stopped at. DataError: it is not, or the end came."""
+        return resized(self._take(start, stop), inputs)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`; the image after the last. DataError: it is not, or the end came."""
+        image: NDArray[np.uint8] = self._take(i, i + 1)[0][0]
+        return image
+
+    def _take(self, start: int, stop: int) -> list[NDArray[np.uint8]]:
         if start != self._next:
             raise DataError(
                 f"{self.label}: gives its images once and in order; image {start} was asked for, the next is "
@@ -167,7 +186,7 @@ class Stream(ImageReader):
                 self._left.insert(0, part[need:])
             need -= len(taken[-1])
         self._next = stop
-        return resized(taken, inputs)
+        return taken
 
     def _ask(self) -> NDArray[np.uint8] | None:
         with torch.no_grad():
@@ -204,23 +223,36 @@ class Call(ImageReader):
     """A function f(n, start) that makes images start..start+n-1; it runs in another thread, without gradients."""
 
     lasting = False
+    parallel = False
 
     def __init__(self, function: Callable[[int, int], Any], n: int, values: Values | None = None) -> None:
         self.label = f"function {getattr(function, '__name__', type(function).__name__)}"
         self.shape = None
         self._function, self._n, self._values = function, n, values
+        self._block: tuple[int, NDArray[np.uint8]] = (-1, np.empty((0, 1, 1, 1), np.uint8))
 
     def __len__(self) -> int:
         return self._n
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`. DataError: the function gave another number of images than it was asked for."""
+        return resized([self._make(start, stop)], inputs)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`; the function is asked for some images at a time."""
+        start = i // AT_A_TIME * AT_A_TIME
+        if self._block[0] != start:
+            self._block = (start, self._make(start, min(start + AT_A_TIME, self._n)))
+        image: NDArray[np.uint8] = self._block[1][i - start]
+        return image
+
+    def _make(self, start: int, stop: int) -> NDArray[np.uint8]:
         with torch.no_grad():
             batch = self._function(stop - start, start)
         images = to_levels(_array(batch, self.label), self._values, self.label)
         if len(images) != stop - start:
             raise DataError(f"{self.label}: gave {len(images):,} images where {stop - start:,} were asked for.")
-        return resized([images], inputs)
+        return images
 
     def digest(self, n: int) -> str:
         """DataError: nothing says that the function makes the same images again."""
@@ -232,6 +264,8 @@ class Run(ImageReader):
 
     They are those of `gantools sample --seed SEED`: image i depends on the weights, the seed and i alone.
     """
+
+    parallel = False
 
     def __init__(self, generator: Generator, n: int, seed: int = 0) -> None:
         self.label = str(generator.checkpoint)
@@ -247,7 +281,7 @@ class Run(ImageReader):
     def __len__(self) -> int:
         return self._n
 
-    def pixels(self, start: int, stop: int) -> NDArray[np.uint8]:
+    def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Images start..stop, uint8 (n, h, w, c)."""
         parts = []
         for number in range(start // BATCH, -(-stop // BATCH)):
@@ -258,9 +292,14 @@ class Run(ImageReader):
             parts.append(self._block[1][max(0, start - first) : stop - first])
         return np.concatenate(parts)
 
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        image: NDArray[np.uint8] = self.levels(i, i + 1)[0]
+        return image
+
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
-        return resized([self.pixels(start, stop)], inputs)
+        return resized([self.levels(start, stop)], inputs)
 
     def digest(self, n: int) -> str:
         """Of the weights and the seed, with what may move a pixel by 1: torch's version and the kind of device."""

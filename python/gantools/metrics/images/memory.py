@@ -106,19 +106,24 @@ class Tensors(ImageReader):
     def __len__(self) -> int:
         return len(self._images)
 
-    def pixels(self, start: int, stop: int) -> NDArray[np.uint8]:
+    def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Images start..stop, uint8 (n, h, w, c)."""
         return to_levels(self._images[start:stop], self._values, self.label)
 
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        image: NDArray[np.uint8] = self.levels(i, i + 1)[0]
+        return image
+
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
-        return resized([self.pixels(start, stop)], inputs)
+        return resized([self.levels(start, stop)], inputs)
 
     def digest(self, n: int) -> str:
         """Of shape and levels, as that of an array."""
         h = pixel_hash(self.shape)
         for start in range(0, n, 256):
-            h.update(self.pixels(start, min(n, start + 256)).data)
+            h.update(self.levels(start, min(n, start + 256)).data)
         return str(h.hexdigest())
 
 

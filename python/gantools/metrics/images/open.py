@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,24 +19,21 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from gantools import _native
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
-from gantools.data.sources import array as array_files
 from gantools.data.sources.base import IMAGE_SUFFIXES
-from gantools.data.sources.folder import SPLITS, below_outer_folder
-from gantools.data.sources.labels import Labels, labels_of
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.live import Call, Items, Run, Stream, one_by_one
 from gantools.metrics.images.memory import Tensors, Values
 from gantools.metrics.images.reader import ImageReader as ImageReader
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
+from gantools.metrics.images.stored import open_stored
 from gantools.metrics.networks.protocols import Input
 from gantools.runs.folders import is_run
 from gantools.sampling.generator import Generator
 from gantools.sampling.write import ARRAY, GRID, samples_manifest
 
-# Files that hold images, but none that are read here as one image: overlooking them would be a silent half.
-OTHER_SUFFIXES = frozenset({".npy", ".npz", ".avif", ".heic", ".jp2"})
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+#: Files of which each holds many images.
+FILE_SUFFIXES = (".npz", ".parquet", ".mdb", ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 #: All that `open_source` takes.
 Images: TypeAlias = (
@@ -51,133 +48,6 @@ Images: TypeAlias = (
     | Iterable[Any]
     | Callable[[int, int], Any]
 )
-
-
-class Files(ImageReader):
-    """Image files of a folder, in the order given; `names` are what they are called in a digest."""
-
-    def __init__(self, root: Path, files: list[Path]) -> None:
-        self.label = str(root)
-        self.root = root
-        self.files = files
-        self.shape = None
-        self.names = [f.relative_to(root).as_posix() for f in files]
-        self.native = _native.Source.files(root, self.names)
-        self._classes = _labels_of_paths(self.names)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    @property
-    def labels(self) -> NDArray[np.int64] | None:
-        """The number of each image's sub-folder of the first level, where all images lie in two or more of them."""
-        return None if self._classes is None else self._classes[0]
-
-    @property
-    def classes(self) -> list[str] | None:
-        """The names of these sub-folders, sorted."""
-        return None if self._classes is None else self._classes[1]
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        return _native.read_images(self.native, np.arange(start, stop), triples(inputs))
-
-    def digest(self, n: int) -> str:
-        """Of relative names and bytes: hashing reads 10,000 small files in a second, so nothing weaker is needed."""
-        h = hashlib.sha256(b"files\n")
-        for name, file in zip(self.names[:n], self.files, strict=False):
-            try:
-                with file.open("rb") as f:
-                    content = hashlib.file_digest(f, "sha256").hexdigest()
-            except OSError as e:
-                raise DataError(f"{file}: cannot be read ({e.strerror}).") from e
-            h.update(f"{name}\n{content}\n".encode())
-        return h.hexdigest()
-
-
-class Archive(ImageReader):
-    """The image files `items` of a zip or tar archive, which is not unpacked."""
-
-    def __init__(self, path: Path, native: _native.Source, items: NDArray[np.int64], names: list[str]) -> None:
-        self.label = str(path)
-        self.shape = None
-        self.native = native
-        self.items = items
-        self.names = names
-        self._classes = _labels_of_paths(names)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @property
-    def labels(self) -> NDArray[np.int64] | None:
-        """As `Files.labels`."""
-        return None if self._classes is None else self._classes[0]
-
-    @property
-    def classes(self) -> list[str] | None:
-        """As `Files.classes`."""
-        return None if self._classes is None else self._classes[1]
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        try:
-            return _native.read_images(self.native, self.items[start:stop], triples(inputs))
-        except DataError as e:
-            raise DataError(f"{self.label}: {e.message}", e.hint) from e
-
-    def digest(self, n: int) -> str:
-        """As `Files.digest`: an archive of a folder has the digest of the folder."""
-        h = hashlib.sha256(b"files\n")
-        for name, item in zip(self.names[:n], self.items.tolist(), strict=False):
-            try:
-                content = hashlib.sha256(self.native.read(item)).hexdigest()
-            except DataError as e:
-                raise DataError(f"{self.label}: {e.message}", e.hint) from e
-            h.update(f"{name}\n{content}\n".encode())
-        return h.hexdigest()
-
-
-class Npz(ImageReader):
-    """The images and labels of a `.npz` file; stored without compression they are read from it batch by batch."""
-
-    def __init__(self, path: Path) -> None:
-        found = array_files.open_source(path)
-        self.label = str(path)
-        self.native = found.reader
-        self._labels, self._classes = found.labels, found.classes
-        assert found.pixels is not None
-        h, w, c = found.pixels
-        if c not in (1, 3):
-            raise DataError(f"{path}: images have {c} channels; scoring knows 1 and 3.")
-        self.shape: tuple[int, int, int] = (h, w, c)
-
-    def __len__(self) -> int:
-        return len(self.native)
-
-    @property
-    def labels(self) -> NDArray[np.int64] | None:
-        """The integers of `arr_1` (or `labels`, ...), where the file has them."""
-        return self._labels
-
-    @property
-    def classes(self) -> list[str] | None:
-        """The names in `classes`, else the numbers."""
-        return self._classes
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        try:
-            return _native.read_images(self.native, np.arange(start, stop), triples(inputs))
-        except DataError as e:
-            raise DataError(f"{self.label}: {e.message}", e.hint) from e
-
-    def digest(self, n: int) -> str:
-        """As `Array.digest`."""
-        h = pixel_hash(self.shape)
-        for i in range(n):
-            h.update(self.native.read(i))
-        return str(h.hexdigest())
 
 
 class Array(ImageReader):
@@ -197,6 +67,11 @@ class Array(ImageReader):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        image: NDArray[np.uint8] = np.ascontiguousarray(self.images[i])
+        return image
 
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
@@ -235,6 +110,17 @@ class Prepared(ImageReader):
         """As the set has them."""
         return self.set.classes
 
+    @property
+    def names(self) -> list[str] | None:
+        """As the set has them; None where they are only numbers."""
+        names = self.set.names
+        return None if names == [f"{i:06d}" for i in range(len(names))] else names
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        image: NDArray[np.uint8] = self.set.gather(np.array([i]))[0]
+        return image
+
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
         return _native.resize_images(self.set.gather(np.arange(start, stop)), triples(inputs))
@@ -242,29 +128,6 @@ class Prepared(ImageReader):
     def digest(self, n: int) -> str:
         """Of the set's fingerprint, which is one of its pixels."""
         return hashlib.sha256(f"prepared {self.set.fingerprint} {self.shape} {n}\n".encode()).hexdigest()
-
-
-def read_one(source: ImageReader, index: int) -> NDArray[np.uint8]:
-    """Image `index` of a source at its own size, uint8 (h, w, c); files have 3 channels.
-
-    Raises:
-        DataError: it cannot be decoded, or is transparent; the message names its file.
-    """
-    if isinstance(source, Files):
-        file = source.files[index]
-        try:
-            return _native.decode(file.read_bytes())
-        except OSError as e:
-            raise DataError(f"{file}: cannot be read ({e.strerror}).") from e
-        except DataError as e:
-            raise DataError(f"{file}: {e.message}", e.hint) from e
-    if isinstance(source, Array):
-        image: NDArray[np.uint8] = np.ascontiguousarray(source.images[index])
-        return image
-    if isinstance(source, Prepared):
-        prepared: NDArray[np.uint8] = source.set.gather(np.array([index]))[0]
-        return prepared
-    raise ConfigError(f"{source.label}: images of this kind cannot be read one by one.")
 
 
 def open_source(
@@ -358,23 +221,27 @@ def _endless(n: int | None, what: str) -> int:
 
 
 def _open_path(path: Path, n: int | None, seed: int, device: str | None) -> ImageReader:
+    if path.is_dir():
+        if is_prepared(path):
+            return Prepared(PreparedSet(path))
+        if is_run(path):
+            return Run(Generator.load(path, device=device), _endless(n, f"{path}: a run"), seed)
+        manifest = samples_manifest(path)
+        return open_stored(path) if manifest is None else _open_samples(path, manifest)
     if path.is_file():
         return _open_file(path)
-    if not path.is_dir():
-        raise DataError(
-            f"{path}: no such file or folder.", "Give a folder of images, or make samples with: gantools sample"
-        )
-    if is_prepared(path):
-        return Prepared(PreparedSet(path))
-    if is_run(path):
-        return Run(Generator.load(path, device=device), _endless(n, f"{path}: a run"), seed)
-    manifest = samples_manifest(path)
-    return _list_folder(path) if manifest is None else _open_samples(path, manifest)
+    if "*" in path.name:
+        return open_stored(path)
+    raise DataError(
+        f"{path}: no such file or folder.", "Give a folder of images, or make samples with: gantools sample"
+    )
 
 
 def _open_samples(path: Path, manifest: dict[str, Any]) -> ImageReader:
     source: ImageReader = (
-        _open_file(path / ARRAY) if manifest.get("format_images") == "npy" else _list_folder(path, skip={GRID})
+        _open_file(path / ARRAY)
+        if manifest.get("format_images") == "npy"
+        else open_stored(path, without=frozenset({GRID}))
     )
     if len(source) != manifest.get("count"):
         raise DataError(
@@ -388,15 +255,13 @@ def _open_samples(path: Path, manifest: dict[str, Any]) -> ImageReader:
 
 def _open_file(path: Path) -> ImageReader:
     name = path.name.lower()
-    if name.endswith(ARCHIVE_SUFFIXES):
-        return _open_archive(path)
-    if name.endswith(".npz"):
-        return Npz(path)
     if not name.endswith(".npy"):
+        if name.endswith(FILE_SUFFIXES):
+            return open_stored(path)
         what = "one image is not a set" if name.endswith(IMAGE_SUFFIXES) else "not a kind of file that holds images"
         raise DataError(
             f"{path}: {what}.",
-            "Give a folder, a .zip or .tar of images, a prepared set, or a .npy or .npz file of uint8 (n, h, w, c).",
+            "Give a folder, a .zip or .tar of images, a prepared set, or a .npy, .npz, .parquet or .mdb file.",
         )
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -405,58 +270,3 @@ def _open_file(path: Path) -> ImageReader:
     except (ValueError, EOFError, OSError) as e:
         raise DataError(f"{path}: not a readable .npy file ({e}).") from e
     return Array(images, label=str(path))
-
-
-def _open_archive(path: Path) -> Archive:
-    native = _native.Source.zip(path) if path.name.lower().endswith(".zip") else _native.Source.tar([(str(path), "")])
-    everything = native.names or []
-    kept, others = _sort_out(everything)
-    _check_kinds(path, "archive", len(kept), others)
-    kept.sort(key=lambda i: everything[i])
-    return Archive(path, native, np.array(kept, np.int64), [everything[i] for i in kept])
-
-
-def _list_folder(path: Path, skip: frozenset[str] | set[str] = frozenset()) -> Files:
-    everything = [f for f in path.rglob("*") if f.is_file()]
-    names = [f.relative_to(path).as_posix() for f in everything]
-    kept, others = _sort_out(names, skip)
-    _check_kinds(path, "folder", len(kept), [str(path / name) for name in others])
-    return Files(path, [everything[i] for i in sorted(kept, key=lambda i: names[i])])
-
-
-def _sort_out(names: Sequence[str], skip: frozenset[str] | set[str] = frozenset()) -> tuple[list[int], list[str]]:
-    """Numbers of the images among the relative paths `names`, and the files of kinds that may hold images otherwise."""
-    kept, others = [], []
-    for i, name in enumerate(names):
-        path = PurePosixPath(name)
-        # Hidden files are what systems and editors leave behind, never images someone wants scored.
-        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-            continue
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            if name not in skip:
-                kept.append(i)
-        elif path.suffix.lower() in OTHER_SUFFIXES:
-            others.append(name)
-    return kept, others
-
-
-def _check_kinds(path: Path, what: str, images: int, others: list[str]) -> None:
-    kinds = ", ".join(IMAGE_SUFFIXES)
-    if not images:
-        seen = f" It has {len(others)} files of other kinds, for example {Path(others[0]).name}." if others else ""
-        raise DataError(f"{path}: no images in this {what} or below it ({kinds}).{seen}", "Check the path.")
-    if others:
-        raise DataError(
-            f"{path}: {images:,} images and {len(others):,} files of other kinds, for example {min(others)}.",
-            f"Scoring only the first would be a silent half; convert or move the others (it reads {kinds}).",
-        )
-
-
-def _labels_of_paths(names: Sequence[str]) -> Labels | None:
-    """Class numbers and names by the folders of the first level, where every image is in one of several."""
-    tails = below_outer_folder([PurePosixPath(name).parts for name in names])
-    if all(len(parts) > 1 and parts[0] in SPLITS for parts in tails):
-        tails = [parts[1:] for parts in tails]  # `train` and `test` are splits, the classes are below them
-    if any(len(parts) < 2 for parts in tails) or len({parts[0] for parts in tails}) < 2:
-        return None
-    return labels_of([parts[0] for parts in tails], "")

@@ -7,6 +7,7 @@ another size are found in the first second.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import DataError
-from gantools.metrics.images.open import Archive, Array, Files, ImageReader, Npz
-from gantools.metrics.images.reader import Slice
+from gantools.metrics.images.open import Array
+from gantools.metrics.images.reader import Census, ImageReader, Slice
+from gantools.metrics.images.stored import Stored
 
 #: Below these counts a Frechet distance is dominated by its bias, or still noticeably biased.
 FEW, SOME = 2048, 10_000
@@ -50,6 +51,7 @@ class Preflight:
         unreadable: (name, reason) of images that cannot be read.
         empty_folders: sub-folders with nothing in them.
         other_folders: sub-folders that hold only files of kinds that are not read, with one of these files.
+        notes: what is to be known of how they were found, a line each.
         hashes: of all images, to look for copies between two sets.
     """
 
@@ -66,6 +68,7 @@ class Preflight:
     unreadable: tuple[tuple[str, str], ...] = ()
     empty_folders: tuple[str, ...] = ()
     other_folders: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
     hashes: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
 
     @property
@@ -100,38 +103,42 @@ def preflight(source: ImageReader, n: int | None = None) -> Preflight:
     count = len(source) if n is None else n
     if count > len(source):
         raise DataError(f"{source.label}: has {len(source):,} images, {count:,} were asked for.")
-    if isinstance(source, Files):
-        found = _encoded(source.label, source.native, np.arange(count), source.names)
-        empty, other = _folders(source.root)
-        return replace(found, empty_folders=empty, other_folders=other)
-    if isinstance(source, Archive):
-        return _encoded(source.label, source.native, source.items[:count], source.names)
-    if isinstance(source, Npz) and np.prod(source.shape) * count <= MAX_HASHED_BYTES:
-        return _encoded(source.label, source.native, np.arange(count), None)
+    if isinstance(source, Stored) and (source.shape is None or _bytes(source.shape) * count <= MAX_HASHED_BYTES):
+        found = _encoded(source, source.census(count))
+        root = Path(source.label)
+        if source.source.kind == "folder" and root.is_dir():
+            empty, other = _folders(root)
+            found = replace(found, empty_folders=empty, other_folders=other)
+        return found
     if source.shape is None:
-        return Preflight(source.label, count)
+        return Preflight(source.label, count, notes=source.notes)
     h, w, c = source.shape
     known = Preflight(source.label, count, {(w, h): count}, {"grey" if c == 1 else "RGB": count}, {PIXELS: count})
-    if isinstance(source, Array) and h * w * c * count <= MAX_HASHED_BYTES:
+    if isinstance(source, Array) and _bytes(source.shape) * count <= MAX_HASHED_BYTES:
         images = source.images[:count]
         hashes = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images]
         return _with_duplicates(known, hashes, None)
     return known
 
 
-def _encoded(label: str, native: _native.Source, items: NDArray[np.int64], names: Sequence[str] | None) -> Preflight:
-    rows, hashes, failures = _native.inspect_images(native, items)
-    good = np.ones(len(items), bool)
+def _bytes(shape: tuple[int, int, int]) -> int:
+    return math.prod(shape)
+
+
+def _encoded(source: ImageReader, census: Census) -> Preflight:
+    rows, hashes, failures = census.headers, census.hashes, census.unreadable
+    good = np.ones(len(rows), bool)
     good[[i for i, _ in failures]] = False
+    names = source.names
     rows = rows[good]
-    called = [str(i) for i in range(len(items))] if names is None else names
+    called = [str(i) for i in range(len(census))] if names is None else names
     sizes = Counter((int(w), int(h)) for w, h in rows[:, :2].tolist())
     formats = Counter(PIXELS if i < 0 else _native.IMAGE_FORMATS[i] for i in rows[:, 2].tolist())
     modes = Counter(_native.IMAGE_MODES[i] for i in rows[:, 3].tolist())
     kept = [called[i] for i in np.flatnonzero(good).tolist()]
     found = Preflight(
-        label,
-        len(items),
+        source.label,
+        len(census),
         dict(sizes.most_common()),
         dict(modes.most_common()),
         dict(formats.most_common()),
@@ -139,6 +146,7 @@ def _encoded(label: str, native: _native.Source, items: NDArray[np.int64], names
         int(rows[:, 5].sum()),
         int((rows[:, 6] > 1).sum()),
         unreadable=tuple((called[i], reason) for i, reason in failures),
+        notes=source.notes,
     )
     return _with_duplicates(found, [row.tobytes() for row in hashes[good]], kept)
 
@@ -242,7 +250,7 @@ def _too_few(what: str, n: int, dims: int) -> list[str]:
 
 def _odd(what: str, side: Preflight) -> list[str]:
     """What is odd within one side."""
-    found = []
+    found = [f"{side.label}: {note}" for note in side.notes]
     if side.unreadable:
         name, reason = side.unreadable[0]
         found.append(f"{len(side.unreadable):,} {what} cannot be read, for example {name}: {reason}.")

@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,28 @@ from gantools.errors import DataError
 from gantools.metrics.networks.protocols import Input
 
 
+@dataclass(frozen=True)
+class Census:
+    """What images declare of themselves, and hashes of their bytes.
+
+    Attributes:
+        headers: int64 (n, 7), as `_native.inspect_images` gives them.
+        hashes: uint64 (n, 2), XXH3 of the bytes as stored.
+        unreadable: (place, reason) of those that cannot be read.
+    """
+
+    headers: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    unreadable: list[tuple[int, str]]
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def first(self, n: int) -> Census:
+        """Of the first `n` images."""
+        return Census(self.headers[:n], self.hashes[:n], [(i, reason) for i, reason in self.unreadable if i < n])
+
+
 class ImageReader(ABC):
     """A number of images that can be read resized.
 
@@ -24,6 +47,10 @@ class ImageReader(ABC):
         shape: (h, w, c) of the images before resizing where all are known to be alike, else None.
         lasting: whether the images will be the same the next time. Where nothing says so (a generator, a function),
             `digest` raises and nothing about them is cached.
+        once: whether the images can be had only once and in order, as those of an iterator.
+        parallel: whether several threads may ask for images at a time; code of a user's is asked in one, in order.
+        ordered: whether their order means anything; that of files comes from their names alone.
+        notes: what a reader of the scores should know of how the images were found, a line each.
         trained_on: `path`, `name` and `fingerprint` of the prepared set that the maker of the images was trained on,
             where that is known; else None.
     """
@@ -31,7 +58,20 @@ class ImageReader(ABC):
     label: str
     shape: tuple[int, int, int] | None
     lasting: bool = True
+    once: bool = False
+    parallel: bool = True
+    ordered: bool = True
+    notes: tuple[str, ...] = ()
     trained_on: dict[str, Any] | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """What each image is called, or None where they have only places."""
+        return None
+
+    def called(self, i: int) -> str:
+        """What to call image `i` in a message."""
+        return f"{self.label}: {f'image {i}' if self.names is None else self.names[i]}"
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
@@ -56,6 +96,18 @@ class ImageReader(ABC):
         """
 
     @abstractmethod
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """Image `i` at its own size, uint8 (h, w, c), c 1 or 3.
+
+        Raises:
+            DataError: it cannot be decoded, or is transparent; the message names it.
+        """
+
+    def census(self, n: int) -> Census | None:
+        """What the first `n` images declare of themselves; None where they would have to be made for it."""
+        return None
+
+    @abstractmethod
     def digest(self, n: int) -> str:
         """A hash of the content of the first `n` images: equal for equal content, wherever it lies."""
 
@@ -69,9 +121,16 @@ class Slice(ImageReader):
         self.reader, self.start, self.stop = reader, start, stop
         self.label, self.shape = reader.label, reader.shape
         self.lasting, self.trained_on = reader.lasting, reader.trained_on
+        self.once, self.parallel, self.notes = reader.once, reader.parallel, reader.notes
+        self.ordered = reader.ordered
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    @property
+    def names(self) -> list[str] | None:
+        """Those of the images."""
+        return None if self.reader.names is None else self.reader.names[self.start : self.stop]
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
@@ -86,6 +145,14 @@ class Slice(ImageReader):
     def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
         """As `ImageReader.read`."""
         return self.reader.read(self.start + start, self.start + stop, inputs)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        return self.reader.pixels(self.start + i)
+
+    def census(self, n: int) -> Census | None:
+        """As `ImageReader.census`; of images from the middle of others there is none."""
+        return None if self.start else self.reader.census(n)
 
     def digest(self, n: int) -> str:
         """Of the first images that of these alone; else also of where they are among the others."""

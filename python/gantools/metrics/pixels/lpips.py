@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from gantools.device import find_device, full_precision
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError, unknown_name
-from gantools.metrics.images.open import Images, open_source, read_one
+from gantools.metrics.images.open import Images, open_source
 from gantools.pretrained import backbones
 from gantools.pretrained.weights import WeightsFile, load_state, read_state, sha256_of
 
@@ -293,12 +293,12 @@ def lpips_diversity(
         raise MetricError(f"{source.label}: diversity needs at least 2 images, there is {n}.")
     network = lpips if isinstance(lpips, Lpips) else Lpips(lpips)
     chosen = choose_pairs(n, pairs, seed)
-    first = read_one(source, int(chosen[0, 0]))
+    first = source.pixels(int(chosen[0, 0]))
     at_a_time = max(1, _PIXELS // (first.shape[0] * first.shape[1]))
     values = np.empty(len(chosen))
     for start in range(0, len(chosen), at_a_time):
         part = chosen[start : start + at_a_time]
-        needed = {int(i): read_one(source, int(i)) for i in np.unique(part)}
+        needed = {int(i): source.pixels(int(i)) for i in np.unique(part)}
         for i, image in needed.items():
             if image.shape != first.shape:
                 raise DataError(

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError
-from gantools.metrics.images.open import Files, Images, open_source, read_one
+from gantools.metrics.images.open import Images, open_source
 from gantools.metrics.pixels.similarity import planes
 from gantools.pretrained.weights import WeightsFile, sha256_of
 
@@ -127,8 +127,8 @@ class PristineModel:
         source = open_source(images)
         kept = []
         for i in range(len(source)):
-            name = str(source.files[i]) if isinstance(source, Files) else f"{source.label}: image {i}"
-            features, sharpness = _blocks(luma(read_one(source, i)), block, name, 1)
+            name = source.called(i)
+            features, sharpness = _blocks(luma(source.pixels(i)), block, name, 1)
             kept.append(features[sharpness > SHARPNESS * sharpness.max()])
             if advance is not None:
                 advance(1)
@@ -240,16 +240,12 @@ def niqe_scores(
     """
     source = open_source(images)
     model = model if isinstance(model, PristineModel) else PristineModel.load(model)
-    files = source.files if isinstance(source, Files) else None
     values = []
     for i in range(len(source)):
-        name = f"{source.label}: image {i}" if files is None else str(files[i])
-        values.append(niqe(read_one(source, i), model, crop=crop, name=name))
+        values.append(niqe(source.pixels(i), model, crop=crop, name=source.called(i)))
         if advance is not None:
             advance(1)
-    names: Iterable[str] = map(str, range(len(source)))
-    if isinstance(source, Files):
-        names = (f.relative_to(source.root).as_posix() for f in source.files)
+    names: Iterable[str] = map(str, range(len(source))) if source.names is None else source.names
     return NiqeScores(
         np.array(values), float(np.mean(values)), tuple(names), crop, model.block, model.label, model.sha256
     )

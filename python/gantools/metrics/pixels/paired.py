@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools.errors import ConfigError, DataError, unknown_name
-from gantools.metrics.images.open import Files, ImageReader, Images, open_source, read_one
+from gantools.metrics.images.open import ImageReader, Images, open_source
 from gantools.metrics.pixels import similarity
 from gantools.metrics.pixels.similarity import METRICS, Channel, planes
 
@@ -111,9 +111,10 @@ def paired_scores(
 ) -> PairedScores:
     """Compare every sample with its target.
 
-    Two folders are matched **by name**: by the path below the folder without the suffix, so `a/1.png` is compared with
-    `a/1.jpg`. Two arrays, `.npy` files or prepared sets are matched by position and have to be equally long. Files are
-    decoded as they would be shown (EXIF orientation applied); transparent ones are refused.
+    Where both sides have names (folders, archives, prepared sets, ...) pairs are matched **by name**, without the
+    suffix where it differs, so `a/1.png` is compared with `a/1.jpg`. Where neither has, as arrays, they are matched by
+    position and have to be equally many. Files are decoded as they would be shown (EXIF orientation applied);
+    transparent ones are refused.
 
     Args:
         samples: what is judged.
@@ -137,12 +138,14 @@ def paired_scores(
     network = _lpips(lpips) if "lpips" in metrics else None
     pairs = _match(open_source(samples), open_source(targets))
 
-    def compare(start: int, stop: int) -> list[_Compared]:
-        return [_compare(part, metrics, channel, crop) for part in pairs.read(start, stop)]
+    def compare(parts: Iterable[_Part]) -> list[_Compared]:
+        return [_compare(part, metrics, channel, crop) for part in parts]
 
+    # Files are read by the threads that compare them, what a program gives is asked for here and in order.
+    read = pairs.read if pairs.samples.parallel and pairs.targets.parallel else lambda *at: list(pairs.read(*at))
     found: dict[str, list[NDArray[np.float64]]] = {m: [] for m in metrics}
     identical = 0
-    for compared in _ahead(compare, pairs.bounds()):
+    for compared in _ahead(compare, (read(*at) for at in pairs.bounds())):
         for part in compared:
             if network is not None:
                 a, b = part.images
@@ -197,14 +200,16 @@ def _compare(part: _Part, metrics: Sequence[str], channel: Channel, crop: int) -
     return _Compared((part.samples, part.targets), values, identical)
 
 
-def _ahead(work: Callable[[int, int], list[_Compared]], bounds: Sequence[tuple[int, int]]) -> Iterator[list[_Compared]]:
+def _ahead(
+    work: Callable[[Iterable[_Part]], list[_Compared]], parts: Iterable[Iterable[_Part]]
+) -> Iterator[list[_Compared]]:
     """Results of `work` in order, a few computed ahead by threads: numpy gives the interpreter up in its loops."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="gantools-paired") as pool:
         running: deque[Future[list[_Compared]]] = deque()
         try:
-            for start, stop in bounds:
-                running.append(pool.submit(work, start, stop))
+            for part in parts:
+                running.append(pool.submit(work, part))
                 if len(running) > 2 * workers:
                     yield running.popleft().result()
             while running:
@@ -242,7 +247,7 @@ class _Pairs:
         first = start
         for at in range(start, stop):
             i, j = self.order[at]
-            a, b = read_one(self.samples, i), read_one(self.targets, j)
+            a, b = self.samples.pixels(i), self.targets.pixels(j)
             if a.shape != b.shape:
                 raise DataError(
                     f"{self.names[at]}: the sample is {_size(a)}, its target {_size(b)}.",
@@ -264,13 +269,14 @@ def _size(image: NDArray[np.uint8]) -> str:
 
 
 def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
-    if isinstance(samples, Files) != isinstance(targets, Files):
-        by_name = samples if isinstance(samples, Files) else targets
+    ours, theirs = samples.names, targets.names
+    by_name, other = (targets, samples) if ours is None else (samples, targets)
+    if (ours is None) != (theirs is None) and not by_name.ordered:
         raise ConfigError(
-            f"{by_name.label} is a folder whose images have names, the other side has only positions.",
+            f"{by_name.label} has images with names, {other.label} has only positions.",
             "Give two folders with the same file names, or two arrays in the same order.",
         )
-    if not isinstance(samples, Files) or not isinstance(targets, Files):
+    if ours is None or theirs is None:
         if len(samples) != len(targets):
             raise DataError(
                 f"{len(samples):,} samples and {len(targets):,} targets: pairs are matched by position here.",
@@ -278,9 +284,11 @@ def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
             )
         count = range(len(samples))
         return _Pairs(samples, targets, [str(i) for i in count], [(i, i) for i in count])
-    ours, theirs = _by_stem(samples), _by_stem(targets)
-    alone = [(sorted(ours.keys() - theirs.keys()), samples, targets)]
-    alone.append((sorted(theirs.keys() - ours.keys()), targets, samples))
+    a, b = {name: i for i, name in enumerate(ours)}, {name: i for i, name in enumerate(theirs)}
+    if a.keys() != b.keys() or len(a) < len(ours) or len(b) < len(theirs):
+        a, b = _by_stem(samples.label, ours), _by_stem(targets.label, theirs)
+    alone = [(sorted(a.keys() - b.keys()), samples, targets)]
+    alone.append((sorted(b.keys() - a.keys()), targets, samples))
     wrong = [
         f"{len(names):,} of {len(side):,} images in {side.label} have no partner of that name in {other.label}, "
         f"the first is {names[0]!r}."
@@ -292,22 +300,18 @@ def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
             " ".join(wrong),
             "Pairs are matched by their path below the folder, without the suffix; rename or remove the others.",
         )
-    order = [(ours[stem], theirs[stem]) for stem in ours]
-    return _Pairs(samples, targets, [_relative(samples, i) for i, _ in order], order)
+    order = [(a[name], b[name]) for name in a]
+    return _Pairs(samples, targets, [ours[i] for i, _ in order], order)
 
 
-def _relative(source: Files, index: int) -> str:
-    return source.files[index].relative_to(source.root).as_posix()
-
-
-def _by_stem(source: Files) -> dict[str, int]:
+def _by_stem(label: str, names: Sequence[str]) -> dict[str, int]:
     stems: dict[str, int] = {}
-    for i in range(len(source.files)):
-        stem = PurePosixPath(_relative(source, i)).with_suffix("").as_posix()
+    for i, name in enumerate(names):
+        stem = PurePosixPath(name).with_suffix("").as_posix()
         if stem in stems:
             raise DataError(
-                f"{source.label}: {_relative(source, stems[stem])} and {_relative(source, i)} have the same name but "
-                "for the suffix, and pairs are matched without it.",
+                f"{label}: {names[stems[stem]]} and {name} have the same name but for the suffix, and pairs are "
+                "matched without it.",
                 "Rename or remove one of them.",
             )
         stems[stem] = i
