@@ -19,7 +19,8 @@ pub const DECODERS: [(&str, &str); 6] = [
     // As bundled by turbojpeg-sys 1.2.0.
     ("libjpeg-turbo", "3.1.0"),
     ("png", "0.18.1"),
-    ("image-webp", "0.2.4"),
+    // As bundled by libwebp-sys 0.14.4.
+    ("libwebp", "1.6.0"),
     ("image", "0.25.10"),
     ("gif", "0.14.2"),
     ("tiff", "0.11.3"),
@@ -172,6 +173,19 @@ mod tests {
         for (name, version) in DECODERS {
             match name {
                 "libjpeg-turbo" => assert!(locked("turbojpeg-sys", "1.2.0")),
+                "libwebp" => {
+                    assert!(locked("libwebp-sys", "0.14.4"));
+                    // SAFETY: it only returns a number.
+                    let numbers = unsafe { libwebp_sys::WebPGetDecoderVersion() }.to_be_bytes();
+                    assert_eq!(
+                        version,
+                        numbers[1..]
+                            .iter()
+                            .map(u8::to_string)
+                            .collect::<Vec<_>>()
+                            .join(".")
+                    );
+                }
                 _ => assert!(locked(name, version), "{name} {version}"),
             }
         }

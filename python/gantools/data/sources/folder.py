@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def source_of_tree(
     if rows is not None:
         items, names = items[rows], [names[i] for i in rows]
     source = Source(kind, name, reader, items, names, 3, None)
-    tails = [PurePosixPath(name).parts[prefixes:] for name in names]
+    tails = [tuple(name.split("/")[prefixes:]) for name in names]
     source, tails = _of_split(source, tails, tree.path, split)
     metadata = find_metadata(tree)
     used = () if metadata is None else tuple(metadata.files.values())

@@ -35,11 +35,10 @@ class Metadata:
 
 def find_metadata(tree: Tree) -> Metadata | None:
     """The metadata files in the folders of a tree, None where there is none."""
-    files: dict[str, str] = {}
-    for kind in METADATA:
-        for name in tree.names:
-            if PurePosixPath(name).name == kind:
-                files.setdefault(folder_of(name), name)
+    found = [name for name in tree.names if name.rpartition("/")[2] in METADATA]
+    # The last that is put in counts, which is the first of the kinds.
+    found.sort(key=lambda name: METADATA.index(name.rpartition("/")[2]), reverse=True)
+    files = {folder_of(name): name for name in found}
     if not files:
         return None
     rows = {}
