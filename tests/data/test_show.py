@@ -112,7 +112,9 @@ def test_landmarks_follow_the_crop_and_the_resize(celeba, tmp_path, size, crop):
     left, top, width, height = KEPT[crop]
     for (x, y), colour in zip(EYES["000001.jpg"], COLOURS, strict=False):
         at = (x + 0.5 - left) * size / width, (y + 0.5 - top) * size / height
-        assert np.allclose(coloured(image, colour), [v * enlarged - 0.5 for v in at], atol=0.51)
+        # On a background the picture takes whole pixels, so it may be half a pixel aside.
+        slack = 0.51 if crop != "pad" else 1.01
+        assert np.allclose(coloured(image, colour), [v * enlarged - 0.5 for v in at], atol=slack)
 
 
 def test_landmarks_on_the_originals(celeba, tmp_path):
