@@ -45,6 +45,8 @@ def test_a_word_within_a_name_and_the_part_of_a_file():
         ("train2017/00001.tar", "train2017"),
         ("imagenet-val-000012.tar", "imagenet-val"),
         ("00001.tar", ""),
+        ("train-000.tar.gz", "train"),
+        ("val-000.tar.zst", "val"),
         ("s-01.tar", "s"),
     ):
         assert part_of_file(path) == part, path

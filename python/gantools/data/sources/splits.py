@@ -65,7 +65,7 @@ def part_of_file(path: str) -> str:
     for folder in pure.parts[:-1]:
         if split_of(folder):
             return folder
-    return _SHARD.sub("", pure.stem)
+    return _SHARD.sub("", pure.stem.removesuffix(".tar"))
 
 
 @dataclass(frozen=True)
