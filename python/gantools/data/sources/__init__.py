@@ -51,7 +51,6 @@ def open_as(kind: str, path: Path | None, split: str | None = None, asked: Asked
     for name, value in vars(asked or Asked()).items():
         if value is not None and name not in CHOICES.get(kind, ()):
             takers = ", ".join(kind for kind, names in CHOICES.items() if name in names)
-            takers += ", --labels" if name == "label_column" else ""
             flag = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{flag} is not for the source {kind}.", f"It goes with {takers}. Leave it out.")
     if kind in _CHOSEN:
