@@ -67,7 +67,7 @@ words = st.sampled_from(["cat", "dog", "é", "ü1", "B", "a b", "x.y"])
 paths = st.builds(
     lambda parts, suffix: "/".join(parts) + suffix,
     st.lists(words, min_size=1, max_size=3),
-    st.sampled_from([".png", ".JPG", ".txt", ".heic"]),
+    st.sampled_from([".png", ".JPG", ".md", ".heic"]),
 )
 
 
