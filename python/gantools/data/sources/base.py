@@ -112,7 +112,7 @@ def report(source: Source) -> list[str]:
         lines.append(f"{total:,} {files} skipped: {counted(source.skipped)}.")
     if source.left_out:
         there = ", ".join(f"{what} ({n:,})" for what, n in source.left_out.items())
-        lines.append(f"{f'Split {source.split}; ' if source.split else ''}left out: {there}.")
+        lines.append(f"{f'Split {source.split}; left' if source.split else 'Left'} out: {there}.")
     return lines
 
 

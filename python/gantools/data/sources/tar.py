@@ -103,8 +103,15 @@ def _images_of_samples(path: Path, names: list[str], sides: set[str], asked: str
         if not rows:
             raise unknown_name("key", asked, sorted(set(ends)))
         return np.array(rows, dtype=np.int64)
-    keys = Counter(_key(name) for name in names)
-    several = {key for key, n in keys.items() if n > 1 and any(f"{key}{s}" in sides for s in (".cls", ".json", ".txt"))}
+    kinds: dict[str, list[str]] = {}
+    for name, end in zip(names, ends, strict=True):
+        kinds.setdefault(_key(name), []).append(end)
+    # Captions alone make no samples: a folder may have them, too. Then every one has to have the same several images.
+    alike = len(kinds) > 1 and len({tuple(sorted(of_one)) for of_one in kinds.values()}) == 1
+    marks = (".cls", ".json", ".txt") if alike else (".cls", ".json")
+    several = {
+        key for key, of_one in kinds.items() if len(of_one) > 1 and any(f"{key}{mark}" in sides for mark in marks)
+    }
     if several:
         found = Counter(end for name, end in zip(names, ends, strict=True) if _key(name) in several)
         raise ConfigError(

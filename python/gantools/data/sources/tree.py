@@ -32,6 +32,7 @@ UNREAD_SUFFIXES = frozenset(
 #: Files and folders that systems leave behind; nobody means them.
 FURNITURE = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"))
 LOOP = "a link that leads back to a folder above it"
+NOWHERE = "a link that leads nowhere"
 UNREADABLE = "a folder that may not be read"
 SAME_NAME = "an earlier file of the same name"
 # A metadata file is read whole.
@@ -224,14 +225,21 @@ def walk(root: Path, trouble: Counter[str] | None = None) -> Iterator[str]:
         for entry in listed:
             name = f"{below}{entry.name}"
             if not _is_folder(entry):
-                # Also pipes and links that lead nowhere: an image's name deserves a reject with the reason.
-                yield name
+                if is_image_name(name) or not _leads_nowhere(entry):
+                    # Also pipes and links that lead nowhere: an image's name deserves a reject with the reason.
+                    yield name
+                else:
+                    trouble[NOWHERE] += 1
                 continue
             real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
             if any(folder == real or folder.startswith(real.rstrip("/") + "/") for folder in above):
                 trouble[LOOP] += 1
             else:
                 waiting.append((f"{name}/", (*above, real)))
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
