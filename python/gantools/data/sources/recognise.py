@@ -37,8 +37,7 @@ def recognise(path: Path) -> tuple[str, str]:
 
 def _file(path: Path) -> tuple[str, str]:
     name = path.name.lower()
-    # A .tar.gz is a tar as well: its error says what to do.
-    if name.endswith((".tar", ".tar.gz", ".tgz")):
+    if is_archive_name(name):
         return "tar", "a tar archive"
     if name.endswith(ARRAYS):
         return "array", "an array of images"

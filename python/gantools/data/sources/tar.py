@@ -1,4 +1,6 @@
-"""Tar archives: WebDataset shards, or plain archives of images in class folders. They are not unpacked.
+"""Tar archives: WebDataset shards, or plain archives of images in class folders.
+
+Only compressed ones are unpacked, into a temporary file.
 
 WebDataset (https://github.com/webdataset/webdataset) puts the files of one sample together by their name up to the
 first dot: `000017.jpg` with `000017.cls` (a class, as its number or name) or `000017.json` (an object with `label`).
@@ -25,7 +27,7 @@ from gantools.data.sources.tables import whole_numbers
 from gantools.data.sources.tree import Tree, is_furniture, path_of
 from gantools.errors import ConfigError, DataError, unknown_name
 
-SUFFIXES = (".tar",)
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 CLASSES = "classes.json"
 # Where a WebDataset's .json has the class, by the usual names.
 JSON_KEYS = ("label", "cls", "class")
@@ -54,7 +56,9 @@ def open_source(path: Path | None, split: str | None = None, asked: Asked | None
     reader = _native.Source.tar(
         [(archive, f"{name}/" if several else "") for archive, name in zip(archives, names, strict=True)]
     )
-    name = path.stem if path.is_file() else path.name if path.is_dir() else root.name
+    name = path.name if path.is_dir() else root.name
+    if path.is_file():
+        name = path.stem[: -len(".tar")] if path.stem.lower().endswith(".tar") else path.stem
     source = _open(
         Tree(path, reader.names or [], reader), name.rstrip("-*?") or "images", archives, names, split, asked or Asked()
     )

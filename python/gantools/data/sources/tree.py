@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ FURNITURE = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@
 LOOP = "a link that leads back to a folder above it"
 NOWHERE = "a link that leads nowhere"
 UNREADABLE = "a folder that may not be read"
+# The words of the native reader of archives.
 SAME_NAME = "an earlier file of the same name"
 # A metadata file is read whole.
 MAX_TEXT_BYTES = 1 << 30
@@ -95,6 +95,8 @@ class Tree:
     ) -> None:
         self.path, self._raw, self._reader = path, raw, reader
         self._trouble = Counter(trouble or {})
+        for name, what in [] if reader is None else reader.faults:
+            self._trouble[what] += not is_furniture(path_of(name))
         self.notes: list[str] = []
         # Of entries with one name the last counts, as it does when the archive is unpacked.
         last = {name: i for i, name in enumerate(raw)}
@@ -190,11 +192,7 @@ def open_tree(path: Path) -> Tree:
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
     reader = _native.Source.zip(path)
-    # The reader has the last entry of each name, so the names are counted apart.
-    with zipfile.ZipFile(path) as archive:
-        counts = Counter(name for name in archive.namelist() if not name.endswith("/"))
-    again = sum(n - 1 for name, n in counts.items() if n > 1 and not is_furniture(path_of(name)))
-    return Tree(path, reader.names or [], reader, Counter({SAME_NAME: again}))
+    return Tree(path, reader.names or [], reader)
 
 
 def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str]]:
