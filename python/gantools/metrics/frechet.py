@@ -16,7 +16,6 @@ from gantools import _native
 from gantools.errors import MetricError
 from gantools.metrics.arrays import checked_pair
 
-
 #: As rust/stats has it: the relative error that statistics stored in single precision can have.
 _STORED_IN_SINGLE = 1e-4
 
