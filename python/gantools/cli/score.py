@@ -231,10 +231,11 @@ def _extractor(name: str | None, size: int | None) -> str | None:
 
     if name is not None and "." in name:
         from gantools.metrics import extractors
-        from gantools.metrics.networks.custom import is_file_of_a_network
+        from gantools.metrics.networks.custom import check_file, is_file_of_a_network
         from gantools.metrics.networks.features import own_kind
 
         if is_file_of_a_network(name):
+            check_file(name)
             if size is None:
                 raise ConfigError(f"{name}: which size of images does it take?", "Add --extractor-size 224.")
             own = Path(name).stem

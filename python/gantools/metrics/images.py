@@ -257,7 +257,7 @@ def open_source(
     Args:
         images: a path: a folder of image files (and its sub-folders), a samples folder, a prepared set, a run or a
             checkpoint, a `.zip` or `.tar` of image files, a `.npy`, a `.npz` with images `arr_0` (and labels `arr_1`).
-            Or a `PreparedSet`; a `Generator`; uint8 numpy as a torch tensor; a torch tensor uint8 or float, (n, c, h, w) or
+            Or a `PreparedSet`; a `Generator`; numpy as a torch tensor; a torch tensor uint8 or float, (n, c, h, w) or
             (n, h, w, c), c 1 or 3; a torch Dataset whose items are images or (image, label), an image being a PIL
             image, a tensor (c, h, w) or an array (h, w, c); a DataLoader or any iterable of such batches, or of tuples
             whose first is one; a function f(n, start) -> batch that makes images start..start+n-1. A `Source` is
