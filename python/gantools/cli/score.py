@@ -138,6 +138,14 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     show_default=True,
     help="Whose splits for --is.",
 )
+@click.option("--is-splits", type=click.IntRange(min=1), default=10, show_default=True, help="Splits of --is.")
+@click.option(
+    "--mifid-convention",
+    type=click.Choice(["torchmetrics", "paper"]),
+    default="torchmetrics",
+    show_default=True,
+    help="Over which side the memorization distance of --mifid is a mean: the reference, or (paper) the samples.",
+)
 @click.option("--channel", type=click.Choice(["rgb", "y"]), default="rgb", show_default=True, help="Of pairs.")
 @click.option("--crop-border", type=click.IntRange(min=0), default=0, show_default=True, help="Of pairs and --niqe.")
 @click.option(
@@ -257,6 +265,8 @@ def _score(samples: Path, options: dict[str, Any], o: dict[str, Any]) -> Scores:
         k=o["k"],
         prc_convention=o["prc_convention"],
         is_convention=o["is_convention"],
+        is_splits=o["is_splits"],
+        mifid_convention=o["mifid_convention"],
     )
     options = {**options, "ref": o["ref"], "seed": o["seed"], "cache": not o["no_cache"], "options": switches}
     if o["merge"]:
