@@ -61,7 +61,19 @@ def test_help_lists_all_commands_without_importing_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for command in ("prep", "info", "show", "verify", "merge", "export", "train", "sample", "score", "quickstart"):
+    for command in (
+        "prep",
+        "info",
+        "show",
+        "verify",
+        "merge",
+        "export",
+        "train",
+        "sample",
+        "score",
+        "cache",
+        "quickstart",
+    ):
         assert command in done.stdout
 
 

@@ -517,8 +517,8 @@ def test_rows_with_any_key(rgb: np.ndarray, key: Any, kind: str) -> None:
     same(source, rgb)
     assert source.labels is not None and source.labels.tolist() == [i % 2 for i in range(11)]
     if kind != "pil":
-        loader = DataLoader([{key: row[key], "label": row["label"]} for row in rows], batch_size=4)  # type: ignore[arg-type]
-        same(open_source(loader), rgb)
+        fewer: Any = [{key: row[key], "label": row["label"]} for row in rows]
+        same(open_source(DataLoader(fewer, batch_size=4)), rgb)
 
 
 def test_rows_without_an_image_or_with_several_name_their_keys(rgb: np.ndarray) -> None:

@@ -113,8 +113,8 @@ def kid(
     if size > min(n, m):
         raise MetricError(
             f"subset_size is {size}, but there are {n} samples and {m} in the reference.",
-            f"Give --kid-subset-size {min(n, m)} or less (in Python kid_subset_size={min(n, m)}, of kid itself subset_size), "
-            "or none, which chooses it, and say so with the score; or give more samples.",
+            f"Give --kid-subset-size {min(n, m)} or less (in Python kid_subset_size=, for kid subset_size=), or "
+            "none, which chooses it, and say so with the score; or give more samples.",
         )
     k = make_kernel(kernel, x.shape[1], degree=degree, gamma=gamma, coef=coef, sigma=sigma)
     rng = np.random.RandomState(seed)

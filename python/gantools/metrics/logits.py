@@ -90,8 +90,7 @@ def inception_score(
     if rule.bounds != "chunks" and n < splits:
         raise MetricError(
             f"{n} images make no {splits} splits.",
-            f"Give --is-splits {n} or fewer (in Python is_splits={n}; of inception_score itself splits={n}), and say so "
-            "with the score.",
+            f"Give --is-splits {n} or fewer (in Python is_splits={n}, of inception_score splits={n}), and say so.",
         )
     if rule.shuffle if shuffle is None else shuffle:
         x = x[np.random.RandomState(seed).permutation(n)]
