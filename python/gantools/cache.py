@@ -80,7 +80,7 @@ def _found(root: Path) -> Iterator[Entry]:
 
 
 def _children(folder: Path, link: bool = False) -> list[Path]:
-    """What lies in a folder, without symbolic links; nothing where the folder is one, unless `link`, or is not there."""
+    """What lies in a folder, without symbolic links; nothing where it is not there, or is one and not `link`."""
     if not folder.is_dir() or (folder.is_symlink() and not link):
         return []
     return [path for path in folder.iterdir() if not path.is_symlink()]
