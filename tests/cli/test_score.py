@@ -90,7 +90,11 @@ def test_no_weights_and_no_network_is_a_message(folders: tuple[Path, Path], tmp_
         (["a", "--ref", "nowhere"], 1, "nowhere: no such file or folder"),
         (["empty", "--ref", "b"], 1, "empty: no images"),
         (["a"], 1, "nothing to score against"),
-        (["a", "--ref", "b", "--weights", "text.pth"], 1, "text.pth: not a PyTorch weights file"),
+        (
+            ["a", "--ref", "b", "--weights", "text.pth"],
+            1,
+            "text.pth: a file of another kind, not a PyTorch weights file",
+        ),
         (["a", "--ref", "b", "--extractor", "fashion"], 2, "Did you mean 'fashion-mnist'"),
         (["a", "--ref", "b", "--fid", "--extractor", "fashion-mnist"], 2, "FID is defined with"),
         (["a", "--ref", "b", "--batch", "0"], 2, "--batch"),

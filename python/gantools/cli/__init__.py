@@ -30,6 +30,7 @@ COMMANDS = {
     "sample": ("gantools.cli.sample", "Generate images from a trained run."),
     "score": ("gantools.cli.score", "Score images against a reference set."),
     "ref": ("gantools.cli.ref", "Make, show and convert files of reference statistics."),
+    "cache": ("gantools.cli.cache", "List, prune and clear what gantools keeps."),
     "quickstart": ("gantools.cli.quickstart", "Prepare, train, sample and score on data that ships with gantools."),
 }
 

@@ -128,6 +128,14 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     show_default=True,
     help="Whose splits for --is.",
 )
+@click.option("--is-splits", type=click.IntRange(min=1), default=10, show_default=True, help="Splits of --is.")
+@click.option(
+    "--mifid-convention",
+    type=click.Choice(["torchmetrics", "paper"]),
+    default="torchmetrics",
+    show_default=True,
+    help="Over which side the memorization distance of --mifid is a mean: the reference, or (paper) the samples.",
+)
 @click.option(
     "--channel",
     type=click.Choice(["rgb", "y"]),
@@ -229,10 +237,11 @@ def _extractor(name: str | None, size: int | None) -> str | None:
 
     if name is not None and "." in name:
         from gantools.metrics.networks import registry as extractors
-        from gantools.metrics.networks.custom import is_file_of_a_network
+        from gantools.metrics.networks.custom import check_file, is_file_of_a_network
         from gantools.metrics.networks.published import own_kind
 
         if is_file_of_a_network(name):
+            check_file(name)
             if size is None:
                 raise ConfigError(f"{name}: which size of images does it take?", "Add --extractor-size 224.")
             own = Path(name).stem
@@ -255,6 +264,8 @@ def _request(metrics: tuple[str, ...] | None, o: dict[str, Any]) -> Request:
         k=o["k"],
         prc_convention=o["prc_convention"],
         is_convention=o["is_convention"],
+        is_splits=o["is_splits"],
+        mifid_convention=o["mifid_convention"],
         channel=o["channel"],
         crop=o["crop_border"],
         lpips=o["lpips_net"],

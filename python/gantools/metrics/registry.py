@@ -42,6 +42,7 @@ class Options:
         prc_convention: `torch-fidelity`, `stylegan3`, `adm` or `prdc`.
         is_splits: of the inception score.
         is_convention: `torch-fidelity`, `original`, `adm`, `torchmetrics` or `dgm`.
+        mifid_convention: `torchmetrics` or `paper`.
         class_least: images below which a class has no distance of its own.
         vendi_q: order of the Vendi score.
         channel: what PSNR, SSIM and MS-SSIM compare: `rgb`, or `y`, the luma of BT.601.
@@ -61,6 +62,7 @@ class Options:
     prc_convention: str = "torch-fidelity"
     is_splits: int = 10
     is_convention: str = "torch-fidelity"
+    mifid_convention: str = "torchmetrics"
     class_least: int = 2
     vendi_q: float = 1.0
     channel: str = "rgb"
@@ -305,8 +307,18 @@ def _memorisation(samples: Side, reference: Side | None, options: Options) -> li
 
 def _mifid(samples: Side, reference: Side | None, options: Options) -> list[Value]:
     assert reference is not None
-    found = memorisation.mifid(samples.all(), reference.all())
-    return [Value(found.score, None, {"fid": found.fid, "distance": found.distance, "penalty": found.penalty})]
+    found = memorisation.mifid(
+        samples.all(),
+        reference.all(),
+        convention=options.mifid_convention,  # type: ignore[arg-type]
+    )
+    details = {
+        "fid": found.fid,
+        "distance": found.distance,
+        "penalty": found.penalty,
+        "convention": found.convention,
+    }
+    return [Value(found.score, None, details)]
 
 
 def _per_class(samples: Side, reference: Side | None, options: Options) -> list[Value]:

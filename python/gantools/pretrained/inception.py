@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from gantools.device import full_precision
 from gantools.errors import WeightsError
-from gantools.pretrained.weights import WeightsFile
+from gantools.pretrained.weights import WeightsFile, checked_state, load_pickle
 
 #: The conversion of the original graph that is published with pytorch-fid (Apache-2.0); the name ends in its sha256.
 WEIGHTS = WeightsFile(
@@ -336,16 +336,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: missing, not a state dict, or with anything but tensors in it.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file.") from None
-    except Exception as e:  # on a file of another kind the unpickler fails in any way it likes
-        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise WeightsError(f"{path}: not a PyTorch weights file ({reason}).", _HINT) from e
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: holds no state dict of tensors.", _HINT)
-    return state
+    return checked_state(path, load_pickle(path, "Inception"))
 
 
 _HINT = "Give the Inception weights of 2015-12-05 as a PyTorch state dict (pt_inception-2015-12-05-6726825d.pth)."

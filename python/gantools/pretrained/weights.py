@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,68 @@ def _reason(error: Exception) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
+#: What `kind_of_file` calls the two kinds that hold a network with its code, and what `torch.save` writes.
+TORCHSCRIPT, ONNX = "a TorchScript file", "an ONNX file"
+_PICKLED = "a PyTorch file of weights"
+
+
+def kind_of_file(path: Path) -> str:
+    """What a file that should hold a network or its weights is, by its first bytes, in words: `a TorchScript file`.
+
+    `a file of another kind` where nothing is recognised. WeightsError: there is none, or it cannot be read.
+    """
+    try:
+        with path.open("rb") as f:
+            head = f.read(512)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+            inner = {name.split("/", 1)[-1] for name in names}
+            if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
+                return TORCHSCRIPT
+            return _PICKLED if "data.pkl" in inner else "a zip archive"
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file.") from None
+    except (OSError, zipfile.BadZipFile) as e:
+        raise WeightsError(f"{path}: cannot be read ({e}).") from e
+    text = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer (the file itself was not fetched: git lfs pull)"
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page (a download that gave an error page)"
+    if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
+        return "a safetensors file of weights"
+    if head.startswith(b"\x89HDF"):
+        return "an HDF5 file (Keras)"
+    if head.startswith(b"\x93NUMPY"):
+        return "a numpy array"
+    # A ModelProto begins with its first field, the version of the format, and goes on with one of its next.
+    if len(head) > 2 and head[0] == 0x08 and 1 <= head[1] <= 32 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42):
+        return ONNX
+    if head[:1] == b"\x80":
+        return "a PyTorch file of weights, or another pickle"
+    return "a file of another kind"
+
+
+def other_file(path: Path, what: str) -> WeightsError:
+    """The error for a file that holds no weights of `what` as a state dict; it says what the file is instead."""
+    kind = kind_of_file(path)
+    if kind in (TORCHSCRIPT, ONNX):
+        return WeightsError(
+            f"{path}: {kind}, a network with its code; --weights takes a state dict of {what}.",
+            f"Score by this network with --extractor {path} --extractor-size N (in Python own_kind(file, size=N)).",
+        )
+    if kind == _PICKLED:
+        # It is one in form: what could not be read is an object in it, which would be made by running its code.
+        kind = "a PyTorch file that holds more than tensors (a whole module, or a checkpoint with objects)"
+    return WeightsError(
+        f"{path}: {kind}, not a PyTorch weights file of {what}.",
+        "Save one with torch.save(net.state_dict(), FILE); without --weights the published file is looked for.",
+    )
+
+
 def read_state(path: Path, what: str) -> dict[str, Tensor]:
     """The tensors of a `.safetensors` file or a PyTorch state dict, read without running code from it.
 
@@ -145,17 +208,39 @@ def read_state(path: Path, what: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as f:
                 return {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - safe_open is not a dict
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_pickle(path, what)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file.") from None
     except SafetensorError as e:
         raise WeightsError(f"{path}: not the weights of {what} ({e}).") from e
+    return checked_state(path, state)
+
+
+def load_pickle(path: Path, what: str) -> object:
+    """What `torch.save` wrote, if it is made of tensors and plain values. WeightsError: it is something else."""
+    if kind_of_file(path) == TORCHSCRIPT:
+        raise other_file(path, what)  # torch would warn, then advise to run what is in it
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:  # on a file of another kind the unpickler fails in any way it likes
-        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise WeightsError(f"{path}: not a PyTorch weights file ({reason}).") from e
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: holds no state dict of tensors.")
-    return dict(state)
+        raise other_file(path, what) from e
+
+
+def checked_state(path: Path, state: object) -> dict[str, Tensor]:
+    """What `torch.load` gave, when it is a state dict. WeightsError: it is something else; names what it holds."""
+    if isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values()):
+        return dict(state)
+    if not isinstance(state, Mapping):
+        raise WeightsError(
+            f"{path}: holds a {type(state).__name__}, no state dict of tensors.",
+            "Save the state dict: torch.save(net.state_dict(), FILE).",
+        )
+    below = next((k for k, v in state.items() if isinstance(v, Mapping) and v), None)
+    keys = ", ".join(repr(key) for key in list(state)[:6])
+    hint = "Save the state dict alone: torch.save(net.state_dict(), FILE)."
+    if below is not None:
+        hint = f"Save what it has under one of them: torch.save(torch.load(FILE)[{below!r}], NEW), then --weights NEW."
+    raise WeightsError(f"{path}: a checkpoint with the keys {keys}, no state dict of tensors.", hint)
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, what: str) -> None:

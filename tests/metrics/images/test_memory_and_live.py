@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -215,7 +216,8 @@ def test_halves_are_rounded_upwards_and_outside_is_clipped() -> None:
         (torch.full((2, 3, 8, 8), 200.0), (0, 1), r"values from 200 to 200 are not those of images in \[0, 1\]"),
         (-torch.ones(2, 3, 8, 8), (0, 1), "values from -1 to -1"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), None, r"uint8 or floating point, not int64 \(2, 3, 8, 8\)"),
-        (torch.zeros(3, 8, 8, dtype=torch.uint8), None, r"must be \(n, c, h, w\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), None, "one image with channels or 3 grey ones"),
+        (torch.zeros(8, 8, dtype=torch.uint8), None, r"must be \(n, c, h, w\)"),
         (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), None, "neither 1 nor 3 channels"),
         (torch.zeros(2, 3, 8, 3, dtype=torch.uint8), None, "could be either"),
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), None, "has no images"),
@@ -418,3 +420,115 @@ def test_pickles_are_never_run(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         open_source(tmp_path / "x.npy")
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("stored", [False, True], ids=["array", "npy"])
+def test_arrays_of_levels_in_every_layout(tmp_path: Path, rgb: np.ndarray, channels: int, stored: bool) -> None:
+    images = np.ascontiguousarray(rgb[..., :channels])
+    layouts = [images, images.transpose(0, 3, 1, 2), np.ascontiguousarray(images.transpose(0, 3, 1, 2))]
+    layouts += [np.asfortranarray(images)] + [images[..., 0]] * (channels == 1)
+    for i, given in enumerate(layouts):
+        if stored:
+            np.save(tmp_path / f"{i}.npy", given)
+        source = open_source(tmp_path / f"{i}.npy" if stored else given)
+        assert source.shape == images.shape[1:] and source.digest(11) == open_source(images).digest(11)
+        same(source, images)
+
+
+@pytest.mark.parametrize(
+    ("make", "message", "hint"),
+    [
+        (lambda x: x[0], "one image with channels or", "x[None]"),
+        (lambda x: x[:3, ..., 0], "one image with channels or 3 grey ones", "x[:, None]"),
+        (lambda x: np.repeat(x, 2, 3)[..., :5], r"neither 1 nor 3 channels", ""),
+        (lambda x: x.astype(np.int64), "images must be uint8, not int64", "x.astype(np.uint8)"),
+        (lambda x: (x > 99).astype(np.int32), "images must be uint8, not int32", "255 * x"),
+        (lambda x: x > 99, "images must be uint8, not bool", "255 * x"),
+        (lambda x: x.astype(np.int16) - 128, "images must be uint8, not int16", "from -128 to"),
+        (lambda x: x.astype(np.float32), "does not say which value is white", "np.round(x).clip"),
+        (lambda x: x / 255, "does not say which value is white", "np.round(x * 255)"),
+        (
+            lambda x: (x / 127.5 - 1).astype(np.float16),
+            "does not say which value is white",
+            "np.round((x + 1) * 127.5)",
+        ),
+        (lambda x: x.astype(str), "images must be uint8, not <U", "levels 0..255"),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True], ids=["array", "npy"])
+def test_the_hint_of_an_array_keeps_its_pixels(
+    tmp_path: Path, rgb: np.ndarray, make: Any, message: str, hint: str, stored: bool
+) -> None:
+    x = make(rgb)
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(DataError, match=message) as e:
+        open_source(tmp_path / "x.npy" if stored else x)
+    assert hint in str(e.value.hint)
+    if "np.round" in hint:
+        assert ("values=" in str(e.value.hint)) == (not stored and "clip" not in hint)
+        rule = re.search(r"np\.round.*np\.uint8\)", str(e.value.hint))
+        assert rule is not None
+        found = eval(rule[0], {"np": np, "x": np.asarray(x, np.float64)})
+        assert np.abs(found.astype(int) - rgb).max() <= (1 if x.dtype == np.float16 else 0)
+
+
+@pytest.mark.parametrize("form", ["array", "tensor", "dataset", "rows", "iterator", "function", "endless"])
+def test_floats_of_the_other_range_are_refused_in_every_form(rgb: np.ndarray, form: str) -> None:
+    """(0, 1) given as (-1, 1) would come out pale, without a value out of range."""
+
+    class Floats(IterableDataset[Any]):
+        def __init__(self, x: torch.Tensor) -> None:
+            self.x = x
+
+        def __iter__(self) -> Iterator[Any]:
+            yield from (self.x[i % 11] for i in range(40))
+
+    def source(x: torch.Tensor, values: Any) -> ImageReader:
+        forms: dict[str, Callable[[], Any]] = {
+            "array": lambda: x.numpy(),
+            "tensor": lambda: x,
+            "dataset": lambda: list(x),
+            "rows": lambda: [{"pixels": one, "label": 0} for one in x],
+            "iterator": lambda: iter(x.split(4)),
+            "function": lambda: lambda n, start: x[start : start + n],
+            "endless": lambda: Floats(x),
+        }
+        return open_source(forms[form](), 40 if form == "endless" else 11, values=values)
+
+    x = torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255
+    n = 40 if form == "endless" else 11
+    with pytest.raises(DataError, match="no value is below 0") as e:
+        list(batches(source(x, (-1, 1)), n, 4, SIZES))
+    assert "values=(0, 1)" in str(e.value.hint)
+    with pytest.raises(DataError, match="are not those of images in"):
+        list(batches(source(x * 2 - 1, (0, 1)), n, 4, SIZES))
+    for right, values in ((x, (0, 1)), (x * 2 - 1, (-1, 1))):
+        assert sum(len(found[0]) for found in batches(source(right, values), n, 4, SIZES)) == n
+
+
+@pytest.mark.parametrize("key", ["img", "jpg", "png", "x", "pixels", 0, "image", "pixel_values"])
+@pytest.mark.parametrize("kind", ["tensor", "array", "pil"])
+def test_rows_with_any_key(rgb: np.ndarray, key: Any, kind: str) -> None:
+    make = {"tensor": lambda x: torch.from_numpy(x).permute(2, 0, 1), "array": lambda x: x, "pil": Image.fromarray}[
+        kind
+    ]
+    rows = [{"id": f"{i}", "box": np.zeros(4), key: make(x), "label": i % 2, "none": None} for i, x in enumerate(rgb)]
+    source = open_source(rows)
+    same(source, rgb)
+    assert source.labels is not None and source.labels.tolist() == [i % 2 for i in range(11)]
+    if kind != "pil":
+        fewer: Any = [{key: row[key], "label": row["label"]} for row in rows]
+        same(open_source(DataLoader(fewer, batch_size=4)), rgb)
+
+
+def test_rows_without_an_image_or_with_several_name_their_keys(rgb: np.ndarray) -> None:
+    with pytest.raises(DataError, match="item 0: a row with no image; it has 'path', 'label'"):
+        open_source([{"path": "a.png", "label": 1}])
+    with pytest.raises(DataError, match=r"several values that can be its image \('a', 'b'\); it has 'a', 'b', 'c'"):
+        open_source([{"a": rgb[0], "b": Image.fromarray(rgb[0]), "c": 1}])
+    assert open_source([{"mask": rgb[0, ..., 0], "image": rgb[0]}]).read(0, 1, SIZES)[0].shape == (1, 24, 24, 3)
+    with pytest.raises(DataError, match="no keys"):
+        open_source([{}])
+    with pytest.raises(DataError, match="iterator: a row with no image; it has 'y'"):
+        open_source(iter([{"y": 3}]), n=1).read(0, 1, SIZES)

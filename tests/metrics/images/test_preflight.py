@@ -243,3 +243,22 @@ def test_thousands_of_real_files(tmp_path: Path, test_data: Path) -> None:
             (tmp_path / f"{i:06d}.jpg").write_bytes(z.read(name))
     found = preflight(open_source(tmp_path))
     assert found.unreadable == () and found.sizes == {(178, 218): 2000} and found.formats == {"JPEG": 2000}
+
+
+@pytest.mark.parametrize("copies", [0, 1, 4])
+@pytest.mark.parametrize("form", ["folder", "array"])
+def test_every_copy_of_a_reference_image_counts(
+    tmp_path: Path, pictures: Callable[..., np.ndarray], write_pngs: Callable[..., Path], copies: int, form: str
+) -> None:
+    ours, theirs = pictures(9, 16, 3, 1), pictures(9, 16, 3, 2)
+    ours[:copies] = theirs[5]
+    sides = (
+        [ours, theirs] if form == "array" else [write_pngs(tmp_path / k, x) for k, x in (("a", ours), ("b", theirs))]
+    )
+    a, b = (preflight(open_source(side)) for side in sides)
+    found = [text for text in compare(a, b, None) if "byte for byte" in text]
+    expected = {0: [], 1: ["1 sample is byte for byte equal to a reference image."]}
+    assert found == expected.get(copies, ["4 samples are byte for byte equal to reference images."])
+    # A reference that repeats its images makes no further copies of the samples.
+    twice = preflight(open_source(np.concatenate([theirs, theirs]))) if form == "array" else b
+    assert [text for text in compare(a, twice, None) if "byte for byte" in text] == found

@@ -244,7 +244,7 @@ def test_plain_arrays_have_a_distance() -> None:
     lists = metrics.frechet_distance([0.0, 1.0], np.eye(2, dtype=np.float32), [0, 0], [[4, 0], [0, 1]])
     assert lists.distance == pytest.approx(1 + 1)
     assert metrics.frechet_distance(0.0, 1.0, 3.0, 4.0).distance == pytest.approx(9 + 1)
-    with pytest.raises(MetricError, match=r"second mean is \(2,\) and its covariance \(3, 3\)"):
+    with pytest.raises(MetricError, match=r"mu2 is \(2,\) and sigma2 \(3, 3\)"):
         metrics.frechet_distance(np.zeros(2), np.eye(2), np.zeros(2), np.eye(3))
     with pytest.raises(MetricError, match="width: 2 and 3"):
         metrics.frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
@@ -298,3 +298,131 @@ def test_per_class_refuses_what_does_not_fit() -> None:
         metrics.frechet_per_class(x, labels, x, labels, least=1)
     with pytest.raises(MetricError, match="reference_labels: float64"):
         metrics.frechet_per_class(x, labels, x, labels * 1.0)
+
+
+_GOOD = {"mu1": np.zeros(3), "sigma1": np.eye(3), "mu2": np.ones(3), "sigma2": np.diag([1.0, 2.0, 3.0])}
+_SINGULAR = {"mu1": np.zeros(3), "sigma1": np.diag([1.0, 0, 0]), "mu2": np.ones(3), "sigma2": np.diag([1.0, 1.0, 0])}
+_BAD_MEANS = [
+    ([0.0, np.nan, 0.0], "not finite (NaN or infinity) at 1"),
+    ([0.0, 0.0, -np.inf], "not finite (NaN or infinity) at 2"),
+    (["a", "b", "c"], "of type <U1"),
+    ([[1.0], [1.0, 2.0]], "not an array"),
+]
+_BAD_COVARIANCES = [
+    (-np.eye(3), "not positive semi-definite"),
+    (np.diag([1.0, -0.5, 2.0]), "smallest eigenvalue -0.5"),
+    (np.array([[1.0, 2, 0], [2, 1, 0], [0, 0, 1]]), "smallest eigenvalue -1"),
+    (np.array([[1.0, 2, 0], [2, 1, 0], [0, 0, 0]]), "smallest eigenvalue -1"),
+    (np.diag([0.0, 0.0, -1e-9]), "not positive semi-definite"),
+    (np.array([[1.0, 0.5, 0], [0, 1, 0], [0, 0, 1]]), "not symmetric, entries (0, 1) and (1, 0) differ by 0.5"),
+    (np.full((3, 3), np.nan), "not finite (NaN or infinity) at row 0, column 0"),
+    (np.diag([1.0, 1.0, np.inf]), "not finite (NaN or infinity) at row 2, column 2"),
+    (np.eye(3, dtype=complex), "of type complex128"),
+]
+
+
+@pytest.mark.parametrize("good", [_GOOD, _SINGULAR], ids=["regular", "singular"])
+@pytest.mark.parametrize("side", ["1", "2"])
+@pytest.mark.parametrize(
+    ("array", "value", "words"),
+    [("mu", v, w) for v, w in _BAD_MEANS] + [("sigma", v, w) for v, w in _BAD_COVARIANCES],
+)
+def test_the_array_that_is_wrong_is_named(
+    good: dict[str, NDArray[np.float64]], side: str, array: str, value: object, words: str
+) -> None:
+    """Whichever of the four it is, and whatever the others are: the name of no other stands in the message."""
+    name = array + side
+    with pytest.raises(MetricError) as e:
+        metrics.frechet_distance(*{**good, name: value}.values())
+    assert e.value.message.startswith(f"{name}: ") and words in e.value.message
+    assert not any(other in e.value.message for other in good if other != name)
+    if array == "sigma" and "type" not in words:
+        sides = [Statistics(None, *(np.asarray(v) for v in pair)) for pair in _pairs({**good, name: value})]
+        with pytest.raises(MetricError, match=f"^{'first' if side == '1' else 'second'} covariance: "):
+            frechet_distance(*sides)
+
+
+def _pairs(arrays: dict[str, object]) -> list[tuple[object, object]]:
+    return [(arrays["mu1"], arrays["sigma1"]), (arrays["mu2"], arrays["sigma2"])]
+
+
+def test_the_side_is_named_where_features_meet_statistics() -> None:
+    x = features(60, 3, 1)
+    for values, words in ((np.zeros(3), "covariance"), (np.array([0, np.nan, 0]), "mean")):
+        damaged = Statistics(None, values, -np.eye(3) if words == "covariance" else np.eye(3))
+        for score in (metrics.frechet_interval, metrics.fid_infinity):
+            with pytest.raises(MetricError, match=f"^{words} of the reference: "):
+                score(x, damaged)
+
+
+_PAIRS = {
+    "frechet_distance_features": metrics.frechet_distance_features,
+    "frechet_interval": metrics.frechet_interval,
+    "fid_infinity": metrics.fid_infinity,
+    "kid": lambda x, y: metrics.kid(x, y, subset_size=None),
+    "mmd": metrics.mmd,
+    "cmmd": metrics.cmmd,
+    "precision_recall": metrics.precision_recall,
+    "density_coverage": metrics.density_coverage,
+    "mifid": metrics.mifid,
+    "authenticity": metrics.authenticity,
+    "nearest_training": metrics.nearest_training,
+    "frechet_per_class": lambda x, y: metrics.frechet_per_class(x, np.zeros(len(x), int), y, np.zeros(len(y), int)),
+}
+_SINGLES = {"inception_score": metrics.inception_score, "vendi_score": metrics.vendi_score}
+_BAD_FEATURES = {
+    "nan": ("not finite (NaN or infinity) at row 39, column 2", lambda x: _with(x, np.nan)),
+    "infinity": ("not finite (NaN or infinity) at row 39, column 2", lambda x: _with(x, np.inf)),
+    "flat": ("an array of shape (240,)", lambda x: x.reshape(-1)),
+    "images": ("an array of shape (40, 2, 3)", lambda x: x.reshape(40, 2, 3)),
+    "no columns": ("an array of shape (40, 0)", lambda x: x[:, :0]),
+    "strings": ("of type <U", lambda x: x.astype(str)),
+    "ragged": ("not an array", lambda x: [[1.0, 2.0], [1.0]]),
+    "complex": ("of type complex128", lambda x: x.astype(complex)),
+    "empty": ("0 rows, at least", lambda x: x[:0]),
+}
+
+
+def _with(x: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    x = x.copy()
+    x[39, 2] = value
+    return x
+
+
+def test_all_scores_of_plain_features_are_in_the_tables() -> None:
+    assert {*_PAIRS, *_SINGLES, "frechet_distance"} == set(metrics.__all__)
+
+
+@pytest.mark.parametrize("fault", _BAD_FEATURES)
+@pytest.mark.parametrize("name", [*_PAIRS, *_SINGLES])
+def test_every_score_names_the_side_that_is_wrong(name: str, fault: str) -> None:
+    words, spoil = _BAD_FEATURES[fault]
+    x = features(40, 6, 1)
+    if name in _SINGLES:
+        with pytest.raises(MetricError) as e:
+            _SINGLES[name](spoil(x))
+        assert e.value.message.startswith(("logits: ", "features: ")) and words in e.value.message
+        return
+    for side in (0, 1):
+        sides = ["samples", "training" if name in ("authenticity", "nearest_training") else "reference"]
+        given: list[object] = [x, x]
+        given[side] = spoil(x)
+        with pytest.raises(MetricError) as e:
+            _PAIRS[name](*given)
+        assert e.value.message.startswith(f"{sides[side]}: ") and words in e.value.message, e.value.message
+        assert sides[1 - side] not in e.value.message
+
+
+@pytest.mark.parametrize("name", _PAIRS)
+def test_every_score_of_two_sides_names_both_widths(name: str) -> None:
+    with pytest.raises(MetricError, match=r"different width: samples 6, (reference|training) 5"):
+        _PAIRS[name](features(40, 6, 1), features(40, 5, 1))
+
+
+def test_a_row_without_direction_is_named_by_its_place_among_all() -> None:
+    x = features(9000, 3, 1) + 1
+    x[8500] = 0
+    with pytest.raises(MetricError, match="features: row 8500 is all zeros"):
+        metrics.vendi_score(x)
+    with pytest.raises(MetricError, match="reference: row 8500 is all zeros"):
+        metrics.cmmd(x[:8], x)

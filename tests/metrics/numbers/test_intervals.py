@@ -11,6 +11,7 @@ from gantools import _native
 from gantools.errors import MetricError
 from gantools.metrics.numbers.frechet import moments_of
 from gantools.metrics.numbers.intervals import frechet_interval, jackknife_interval, student_t
+from gantools.metrics.numbers.kernels import mmd
 
 
 def features(n: int, d: int, rng: np.random.Generator, scale: float = 1.0) -> NDArray[np.float64]:
@@ -36,7 +37,7 @@ def test_it_is_the_jackknife(n: int, m: int, d: int) -> None:
     assert found.standard_error == pytest.approx(error, rel=1e-5)
     freedom = sum(parts) ** 2 / sum(p**2 / 5 for p in parts)
     half = stats.t.ppf(0.975, freedom) * error
-    assert (found.low, found.high) == pytest.approx((found.estimate - half, found.estimate + half), rel=1e-2)
+    assert (found.low, found.high) == pytest.approx((max(found.estimate - half, 0), found.estimate + half), rel=1e-2)
     assert (found.replicates, found.level) == (12, 0.95)
 
 
@@ -86,3 +87,24 @@ def test_wrong_input_is_refused_by_name() -> None:
         frechet_interval(x, x, groups=6, level=1)
     with pytest.raises(MetricError, match="reference: not finite"):
         frechet_interval(x, x * np.nan, groups=6)
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 64), (60, 16), (300, 16)])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_an_interval_of_a_distance_holds_no_value_that_is_none(n: int, d: int, level: float) -> None:
+    """Of a set with itself and with its shuffled self, of near and of far sets: 0 <= low <= estimate <= high."""
+    rng = np.random.default_rng(4)
+    x = features(n, d, rng)
+    others = [x, rng.permutation(x), x + 1e-9, features(n, d, rng), features(n, d, rng, 3.0), moments_of(x)]
+    for other in others:
+        found = frechet_interval(x, other, level=level)
+        assert 0 <= found.low <= found.estimate <= found.high and found.standard_error >= 0
+    same = frechet_interval(x, x, level=level)
+    assert same.low == 0 and same.estimate == pytest.approx(0, abs=1e-6) and same.high > 0
+
+
+def test_an_interval_of_kid_goes_below_zero() -> None:
+    """KID is unbiased: an interval that ends at 0 would not be one."""
+    rng = np.random.default_rng(5)
+    found = mmd(features(60, 8, rng), features(60, 8, rng)).interval
+    assert found is not None and found.low < 0 < found.high

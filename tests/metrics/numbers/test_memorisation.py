@@ -89,3 +89,28 @@ def test_wrong_input_is_refused_by_name() -> None:
         nearest_training(x, np.full((2, 3), np.nan))
     with pytest.raises(MetricError, match="training: 0 rows"):
         nearest_training(x, x[:0])
+
+
+@pytest.mark.parametrize("copied", [1, 5, 40])
+def test_pure_copies_have_a_penalty_by_the_paper(copied: int) -> None:
+    """By torchmetrics they have none unless most of the reference is copied: its mean runs over the reference."""
+    y = features(80, 12, 2)
+    x = y[np.arange(60) % copied]
+    paper, ours = mifid(x, y, convention="paper"), mifid(x, y)
+    assert paper.distance < 1e-12 and paper.penalty == paper.distance and paper.score > 1e8 * paper.fid
+    assert ours.fid == paper.fid and ours.score < paper.score
+    if copied == 1:
+        assert ours.distance > 0.01
+    assert (paper.convention, ours.convention) == ("paper", "torchmetrics")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.9])
+def test_mifid_of_the_paper_is_its_definition(threshold: float) -> None:
+    x, y = features(50, 7, 1) + 0.1, features(70, 7, 2)
+    cos = np.abs((x / np.linalg.norm(x, axis=1)[:, None]) @ (y / np.linalg.norm(y, axis=1)[:, None]).T)
+    distance = (1 - cos).min(axis=1).mean()
+    found = mifid(x, y, threshold=threshold, convention="paper")
+    assert found.distance == pytest.approx(distance, rel=1e-9)
+    assert found.score == pytest.approx(found.fid / (distance if distance < threshold else 1), rel=1e-9)
+    with pytest.raises(MetricError, match="unknown convention 'papers'"):
+        mifid(x, y, convention="papers")  # type: ignore[arg-type]

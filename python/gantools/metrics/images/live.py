@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gantools.data.sources.labels import labels_of
 from gantools.errors import ConfigError, DataError
-from gantools.metrics.images.memory import Values, to_levels
+from gantools.metrics.images.memory import RangeWatch, Values, to_levels
 from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 from gantools.sampling.generator import BATCH, Generator, generate
@@ -22,14 +22,45 @@ from gantools.sampling.generator import BATCH, Generator, generate
 AT_A_TIME = 32
 
 
-def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:
+#: What the image of a row is called, wherever it is one.
+KEYS = ("image", "images", "pixel_values")
+LABEL_KEYS = ("label", "labels", "target", "class", "cls")
+
+
+def image_of_row(row: dict[Any, Any], where: str) -> Any:
+    """What of a row (a dict) is its image, or of a row of batches its images.
+
+    What is called `image`, `images` or `pixel_values`, else the only value that can be one: a PIL image, or a tensor
+    or array of two or more dimensions. DataError: none can be, or several; it names the keys.
+    """
+    named = next((row[key] for key in KEYS if key in row), None)
+    if named is not None:
+        return named
+    keys = ", ".join(repr(key) for key in row) or "no keys"
+    found = [key for key, value in row.items() if _can_be_an_image(value)]
+    if len(found) == 1:
+        return row[found[0]]
+    what = f"several values that can be its image ({', '.join(map(repr, found))})" if found else "no image"
+    raise DataError(
+        f"{where}: a row with {what}; it has {keys}.",
+        "Call the image 'image', or give the images alone, for example: [row[KEY] for row in rows].",
+    )
+
+
+def _can_be_an_image(value: Any) -> bool:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return value.ndim >= 2
+    return hasattr(value, "convert") and hasattr(value, "getbands")
+
+
+def to_image(item: Any, values: Values | None, where: str, watch: RangeWatch | None = None) -> NDArray[np.uint8]:
     """One image as uint8 (h, w, c): a PIL image (as `convert("RGB")` gives it), a tensor (c, h, w) or an array.
 
-    Of a tuple or list the first is taken, of a dict what is called `image`, `images` or `pixel_values`. DataError:
-    anything else, and as `to_levels`.
+    Of a tuple or list the first is taken, of a dict what `image_of_row` says. DataError: anything else, and as
+    `to_levels`.
     """
     if isinstance(item, dict):
-        item = next((item[key] for key in ("image", "images", "pixel_values") if key in item), None)
+        item = image_of_row(item, where)
     if isinstance(item, tuple | list) and item:
         item = item[0]
     # Pillow is not needed to be installed for this.
@@ -49,6 +80,8 @@ def to_image(item: Any, values: Values | None, where: str) -> NDArray[np.uint8]:
             "Batches of images are given as an iterator: iter(batches).",
         )
     image: NDArray[np.uint8] = to_levels(item[None], values, where)[0]
+    if watch is not None:
+        watch.look(item, 1)
     return image
 
 
@@ -61,6 +94,7 @@ class Items(ImageReader):
         self.label = f"dataset {type(items).__name__}"
         self.shape = None
         self._items, self._values = items, values
+        self._watch = RangeWatch(values, len(items), self.label)
         if len(items) == 0:
             raise DataError(f"{self.label}: has no images.")
         # A wrong kind of item is said now, not after the reference is done.
@@ -69,9 +103,9 @@ class Items(ImageReader):
     def __len__(self) -> int:
         return len(self._items)
 
-    def _image(self, i: int) -> NDArray[np.uint8]:
+    def _image(self, i: int, watch: RangeWatch | None = None) -> NDArray[np.uint8]:
         with torch.no_grad():
-            return to_image(self._items[i], self._values, f"{self.label}, item {i}")
+            return to_image(self._items[i], self._values, f"{self.label}, item {i}", watch)
 
     @cached_property
     def _classes(self) -> tuple[NDArray[np.int64], list[str]] | None:
@@ -101,7 +135,7 @@ class Items(ImageReader):
 
     def levels(self, start: int, stop: int) -> list[NDArray[np.uint8]]:
         """Images start..stop, each uint8 (h, w, c)."""
-        return [self._image(i) for i in range(start, stop)]
+        return [self._image(i, self._watch) for i in range(start, stop)]
 
     def pixels(self, i: int) -> NDArray[np.uint8]:
         """As `ImageReader.pixels`."""
@@ -126,7 +160,7 @@ class Items(ImageReader):
 
 def _label(item: Any) -> Any:
     if isinstance(item, dict):
-        return item.get("label")
+        return next((item[key] for key in LABEL_KEYS if key in item), None)
     return item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
 
 
@@ -145,6 +179,7 @@ class Stream(ImageReader):
         self.label = label
         self.shape = None
         self._batches, self._n, self._values = batches, n, values
+        self._watch = RangeWatch(values, n, label)
         self._next = 0
         self._left: list[NDArray[np.uint8]] = []
 
@@ -193,7 +228,10 @@ class Stream(ImageReader):
             batch = next(self._batches, None)
         if batch is None:
             return None
-        return to_levels(_array(batch, self.label), self._values, self.label)
+        images = _array(batch, self.label)
+        levels = to_levels(images, self._values, self.label)
+        self._watch.look(images, len(levels))
+        return levels
 
     def digest(self, n: int) -> str:
         """DataError: the images can be had only once."""
@@ -202,13 +240,14 @@ class Stream(ImageReader):
 
 def one_by_one(items: Iterable[Any], values: Values | None, where: str) -> Iterator[NDArray[np.uint8]]:
     """Single images, as `to_image` takes them, as batches of one."""
+    watch = RangeWatch(values, RangeWatch.ENOUGH, where)
     for i, item in enumerate(items):
-        yield to_image(item, values, f"{where}, item {i}")[None]
+        yield to_image(item, values, f"{where}, item {i}", watch)[None]
 
 
 def _array(batch: Any, where: str) -> Any:
     if isinstance(batch, dict):
-        batch = next((batch[key] for key in ("image", "images", "pixel_values") if key in batch), None)
+        batch = image_of_row(batch, where)
     if isinstance(batch, tuple | list) and batch:
         batch = batch[0]
     if not isinstance(batch, torch.Tensor | np.ndarray):
@@ -230,6 +269,7 @@ class Call(ImageReader):
         self.shape = None
         self._function, self._n, self._values = function, n, values
         self._block: tuple[int, NDArray[np.uint8]] = (-1, np.empty((0, 1, 1, 1), np.uint8))
+        self._watch = RangeWatch(values, n, self.label)
 
     def __len__(self) -> int:
         return self._n
@@ -249,7 +289,9 @@ class Call(ImageReader):
     def _make(self, start: int, stop: int) -> NDArray[np.uint8]:
         with torch.no_grad():
             batch = self._function(stop - start, start)
-        images = to_levels(_array(batch, self.label), self._values, self.label)
+        batch = _array(batch, self.label)
+        images = to_levels(batch, self._values, self.label)
+        self._watch.look(batch, len(images))
         if len(images) != stop - start:
             raise DataError(f"{self.label}: gave {len(images):,} images where {stop - start:,} were asked for.")
         return images

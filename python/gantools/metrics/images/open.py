@@ -22,7 +22,7 @@ from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.live import Call, Items, Run, Stream, one_by_one
-from gantools.metrics.images.memory import Tensors, Values
+from gantools.metrics.images.memory import Tensors, Values, levels_array
 from gantools.metrics.images.reader import ImageReader as ImageReader
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
@@ -51,14 +51,10 @@ Images: TypeAlias = (
 
 
 class Array(ImageReader):
-    """uint8 (n, h, w, 1) or (n, h, w, 3), in memory or mapped from a file."""
+    """uint8 (n, h, w, c) or (n, c, h, w) with c 1 or 3, or grey (n, h, w), in memory or mapped from a file."""
 
-    def __init__(self, images: NDArray[Any], label: str = "array") -> None:
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape[1:]:
-            raise DataError(
-                f"{label}: images must be uint8 (n, h, w, c) with c 1 or 3, not {images.dtype} {images.shape}.",
-                "Convert them first, for example: np.round(x * 255).clip(0, 255).astype(np.uint8)",
-            )
+    def __init__(self, images: NDArray[Any], label: str = "array", stored: bool = False) -> None:
+        images = levels_array(images, label, stored=stored)
         if len(images) == 0:
             raise DataError(f"{label}: has no images.")
         self.label = label
@@ -143,7 +139,7 @@ def open_source(
     Args:
         images: a path: a folder of image files (and its sub-folders), a samples folder, a prepared set, a run or a
             checkpoint, a `.zip` or `.tar` of image files, a `.npy`, a `.npz` with images `arr_0` (and labels `arr_1`).
-            Or a `PreparedSet`; a `Generator`; uint8 numpy (n, h, w, c); a torch tensor uint8 or float, (n, c, h, w) or
+            Or a `PreparedSet`; a `Generator`; numpy as a torch tensor; a torch tensor uint8 or float, (n, c, h, w) or
             (n, h, w, c), c 1 or 3; a torch Dataset whose items are images or (image, label), an image being a PIL
             image, a tensor (c, h, w) or an array (h, w, c); a DataLoader or any iterable of such batches, or of tuples
             whose first is one; a function f(n, start) -> batch that makes images start..start+n-1. A `ImageReader` is
@@ -269,4 +265,4 @@ def _open_file(path: Path) -> ImageReader:
         raise DataError(f"{path}: no such file.") from None
     except (ValueError, EOFError, OSError) as e:
         raise DataError(f"{path}: not a readable .npy file ({e}).") from e
-    return Array(images, label=str(path))
+    return Array(images, label=str(path), stored=True)

@@ -52,7 +52,7 @@ class Preflight:
         empty_folders: sub-folders with nothing in them.
         other_folders: sub-folders that hold only files of kinds that are not read, with one of these files.
         notes: what is to be known of how they were found, a line each.
-        hashes: of all images, to look for copies between two sets.
+        hashes: of all images -> how many have it, to look for copies between two sets.
     """
 
     label: str
@@ -69,7 +69,7 @@ class Preflight:
     empty_folders: tuple[str, ...] = ()
     other_folders: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
-    hashes: frozenset[bytes] = field(default=frozenset(), repr=False, compare=False)
+    hashes: Mapping[bytes, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def jpeg_share(self) -> float | None:
@@ -161,7 +161,7 @@ def _with_duplicates(found: Preflight, hashes: Sequence[bytes], names: Sequence[
         found,
         duplicates=len(hashes) - len(groups),
         duplicate_examples=tuple(tuple(called[i] for i in rows[:_SHOWN]) for rows in equal[:_SHOWN]),
-        hashes=frozenset(groups),
+        hashes={h: len(rows) for h, rows in groups.items()},
     )
 
 
@@ -305,8 +305,9 @@ def _between(samples: Preflight, reference: Preflight) -> list[str]:
             f"{100 * ours:.0f} % of the samples and {100 * theirs:.0f} % of the reference images are JPEG: what JPEG "
             "does to pixels is part of the distance."
         )
-    if both := len(samples.hashes & reference.hashes):
-        found.append(f"{both:,} samples are byte for byte equal to reference images.")
+    if both := sum(n for h, n in samples.hashes.items() if h in reference.hashes):
+        one = "sample is byte for byte equal to a reference image"
+        found.append(f"1 {one}." if both == 1 else f"{both:,} samples are byte for byte equal to reference images.")
     return found
 
 

@@ -19,15 +19,16 @@ from torch import Tensor, nn
 
 from gantools.device import full_precision
 from gantools.errors import ConfigError, MetricError, WeightsError
-from gantools.pretrained.weights import sha256_of
+from gantools.pretrained import weights as files
+from gantools.pretrained.weights import kind_of_file, sha256_of
 
 #: Suffixes of the files that can be opened.
 TORCHSCRIPT, ONNX = frozenset({".pt", ".ts", ".torchscript"}), frozenset({".onnx"})
 
 
 def is_file_of_a_network(name: str) -> bool:
-    """Whether `name` is a path to such a file, by its suffix, rather than the name of an extractor."""
-    return Path(name).suffix.lower() in TORCHSCRIPT | ONNX
+    """Whether `name` is a path to a file, by its suffix or as it is there, rather than the name of an extractor."""
+    return Path(name).suffix.lower() in TORCHSCRIPT | ONNX or Path(name).is_file()
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -64,9 +65,26 @@ class TorchNetwork:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised float32 (n, 3, size, size) -> float32 (n, d). MetricError: it gives something else."""
-        with _evaluating(self._module), full_precision(self.device):
-            out = self._module(x.to(self.device))
+        try:
+            with _evaluating(self._module), full_precision(self.device):
+                out = self._module(x.to(self.device))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as e:
+            # The errors of a module are its program's; those of a file would be forty lines of its interpreter.
+            if not isinstance(self._module, torch.jit.ScriptModule):
+                raise
+            raise MetricError(
+                f"{self.label}: cannot be run on {len(x)} images of {x.shape[3]}x{x.shape[2]} ({last_line(e)}).",
+                "Check --extractor-size, and that the network takes any number of images.",
+            ) from e
         return _checked(out, len(x), self.label).float()
+
+
+def last_line(error: BaseException) -> str:
+    """What an error says in the end: the interpreter of TorchScript and onnxruntime put their own traces before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200].rstrip(".")
 
 
 @contextlib.contextmanager
@@ -135,9 +153,45 @@ class OnnxNetwork:
             try:
                 out = self._session.run([self._output], {self._input: full})[0]
             except Exception as e:
-                raise MetricError(f"{self.label}: cannot be run ({str(e).splitlines()[0]}).") from e
+                raise MetricError(
+                    f"{self.label}: cannot be run on {len(full)} images of {x.shape[3]}x{x.shape[2]} ({last_line(e)}).",
+                    "Check --extractor-size, and that the network takes any number of images.",
+                ) from e
             parts.append(np.asarray(out)[: len(part)])
         return _checked(torch.from_numpy(np.concatenate(parts)), len(images), self.label).float()
+
+
+_SAVE = (
+    "Save a network with its code: torch.jit.trace(net.eval(), torch.zeros(2, 3, size, size)).save(path); "
+    "a state dict alone has no code. In Python any torch.nn.Module will do."
+)
+
+
+def check_file(file: str | Path) -> Path:
+    """The path of a file that may hold a network with its code, judged by suffix and first bytes, without opening it.
+
+    Raises:
+        WeightsError: there is none, or it is of another kind, which is named. ConfigError: another suffix.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file.", "Check the path of the extractor's file.")
+    kind, suffix = kind_of_file(path), path.suffix.lower()
+    if "weights" in kind:
+        raise WeightsError(
+            f"{path}: {kind}, not a TorchScript file: the code of the network is not in it.",
+            f"Of a network that gantools knows, give it as --weights NAME={path} with --extractor NAME. {_SAVE}",
+        )
+    if suffix not in TORCHSCRIPT | ONNX:
+        known = ", ".join(sorted(TORCHSCRIPT | ONNX))
+        raise ConfigError(f"{path}: {kind}; an extractor's file has one of the suffixes {known}.", _SAVE)
+    if kind == files.TORCHSCRIPT and suffix in ONNX:
+        raise WeightsError(f"{path}: a TorchScript file with the suffix of an ONNX file.", "Call it .pt.")
+    if kind == files.ONNX and suffix in TORCHSCRIPT:
+        raise WeightsError(f"{path}: an ONNX file with the suffix of a TorchScript file.", "Call it .onnx.")
+    if kind not in (files.TORCHSCRIPT, files.ONNX, "a file of another kind"):
+        raise WeightsError(f"{path}: {kind}, not a TorchScript or ONNX file.", _SAVE)
+    return path
 
 
 def open_network(file: str | Path, device: torch.device) -> TorchNetwork | OnnxNetwork:
@@ -148,25 +202,15 @@ def open_network(file: str | Path, device: torch.device) -> TorchNetwork | OnnxN
     Raises:
         WeightsError: missing or unreadable. ConfigError: another suffix, or onnxruntime is missing.
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file.", "Check the path of the extractor's file.")
-    suffix = path.suffix.lower()
-    if suffix in ONNX:
+    path = check_file(file)
+    if path.suffix.lower() in ONNX:
         return OnnxNetwork(path, device)
-    if suffix not in TORCHSCRIPT:
-        known = ", ".join(sorted(TORCHSCRIPT | ONNX))
-        raise ConfigError(f"{path}: an extractor's file has one of the suffixes {known}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the format is older than its deprecation
             module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as e:
-        raise WeightsError(
-            f"{path}: not a TorchScript file ({str(e).splitlines()[0]}).",
-            "Save a network with its code: torch.jit.trace(net.eval(), torch.zeros(2, 3, size, size)).save(path); "
-            "a state dict alone has no code. In Python any torch.nn.Module will do.",
-        ) from e
+        raise WeightsError(f"{path}: not a TorchScript file ({last_line(e)}).", _SAVE) from e
     return TorchNetwork(module.eval(), device, sha256_of(path), str(path))
 
 

@@ -19,6 +19,7 @@ bicubic is the one on 8 bits, antialiased and rounded to whole levels.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gantools.device import full_precision, to_device
-from gantools.errors import ConfigError
-from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, open_network
+from gantools.errors import ConfigError, MetricError
+from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, last_line, open_network
 from gantools.metrics.networks.extractor import Extractor, Kind
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import vgg as vgg16
@@ -177,6 +178,36 @@ def kind_of(published: Published) -> Kind:
     return Kind({published.layer: published.dims}, published.layer, (published.protocol,), make)
 
 
+#: Sides that networks are made for, tried when one refuses the side that was given.
+SIDES = (224, 299, 256, 128, 64, 32, 28, 96, 112, 160, 240, 288, 336, 384, 448, 512)
+
+
+def _width(network: TorchNetwork | OnnxNetwork, size: int) -> int:
+    """How wide its features of images of that side are. MetricError: it takes none; says which side it does take."""
+
+    def tried(side: int) -> int:
+        return network(torch.zeros(2, 3, side, side)).shape[1]
+
+    refusals = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+    try:
+        return tried(size)
+    except (MetricError, *refusals) as e:
+        # What it gives may be wrong as well: that has its own words.
+        if isinstance(e, MetricError) and "cannot be run" not in e.message:
+            raise
+        cause = e.__cause__ if isinstance(e, MetricError) and e.__cause__ is not None else e
+        taken = None
+        for side in SIDES:
+            with contextlib.suppress(MetricError, *refusals):
+                tried(side)
+                taken = side
+                break
+        hint = "Give the side of the images that it was made for: --extractor-size N (in Python size=N)."
+        if taken is not None:
+            hint = f"It takes images of {taken}x{taken}: --extractor-size {taken} (in Python size={taken})."
+        raise MetricError(f"{network.label}: cannot take images of {size}x{size} ({last_line(cause)}).", hint) from e
+
+
 def own_kind(
     network: nn.Module | str | Path,
     *,
@@ -221,7 +252,7 @@ def own_kind(
     def opened(device: torch.device) -> TorchNetwork | OnnxNetwork:
         return TorchNetwork(network, device) if isinstance(network, nn.Module) else open_network(network, device)
 
-    dims = opened(torch.device("cpu"))(torch.zeros(2, 3, size, size)).shape[1]
+    dims = _width(opened(torch.device("cpu")), size)
 
     def make(
         layers: Sequence[str], weights: str | Path | None, device: torch.device, protocols: Sequence[str]

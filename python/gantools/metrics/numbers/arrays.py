@@ -22,7 +22,10 @@ def checked(name: str, features: ArrayLike, *, least: int = 1) -> Features:
     Raises:
         MetricError: not that.
     """
-    x = np.asarray(features)
+    try:
+        x = np.asarray(features)
+    except ValueError as e:
+        raise MetricError(f"{name}: not an array ({e}).", "Give one row an image, all of one width.") from e
     if x.ndim != 2 or x.shape[1] == 0:
         raise MetricError(
             f"{name}: an array of shape {x.shape}, but features are (n, d) with d > 0.",
@@ -60,15 +63,18 @@ def checked_pair(
     return x, y
 
 
-def unit_rows(name: str, features: Features) -> NDArray[np.float64]:
-    """float64 (n, d): each row divided by its Euclidean length. MetricError: a row of zeros has no direction."""
+def unit_rows(name: str, features: Features, first: int = 0) -> NDArray[np.float64]:
+    """float64 (n, d): each row divided by its Euclidean length. MetricError: a row of zeros has no direction.
+
+    `first` is the number of the first row, for the error.
+    """
     x = features.astype(np.float64)
     # First by the largest value, so that squares neither overflow nor vanish.
     largest = np.abs(x).max(axis=1, keepdims=True)
     zero = np.flatnonzero(largest == 0)
     if len(zero):
         raise MetricError(
-            f"{name}: row {zero[0]} is all zeros, so it has no direction ({len(zero)} such rows).",
+            f"{name}: row {first + zero[0]} is all zeros, so it has no direction ({len(zero)} such rows).",
             "Leave these rows out, or check the network that made them.",
         )
     x /= largest

@@ -16,6 +16,9 @@ from gantools import _native
 from gantools.errors import MetricError
 from gantools.metrics.numbers.arrays import checked_pair
 
+#: As rust/stats has it: the relative error that statistics stored in single precision can have.
+_STORED_IN_SINGLE = 1e-4
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -97,18 +100,36 @@ def frechet_distance(*moments: Any) -> _native.Frechet:
         TypeError: neither two nor four arguments.
     """
     if len(moments) == 4:
-        a, b = (_statistics(which, *moments[at : at + 2]) for which, at in (("first", 0), ("second", 2)))
+        names = ("mu1", "sigma1"), ("mu2", "sigma2")
+        a, b = (_statistics(*which, *moments[at : at + 2]) for which, at in zip(names, (0, 2), strict=True))
     elif len(moments) == 2 and all(isinstance(m, Statistics) for m in moments):
+        names = ("first mean", "first covariance"), ("second mean", "second covariance")
         a, b = moments
     else:
         raise TypeError("frechet_distance takes two Statistics, or mu1, sigma1, mu2, sigma2")
-    return frechet_between(a, b)
+    found = frechet_between(a, b, names)
+    if found.route == "truncated-eigen":
+        # The other routes see a negative eigenvalue in the product (Sylvester); this one may leave its direction out.
+        for side, (mean, covariance) in zip((a, b), names, strict=True):
+            check_moments(side, mean, covariance)
+    return found
+
+
+#: What the mean and the covariance of each side are called in an error of a score.
+SIDES = (("mean of the samples", "covariance of the samples"), ("mean of the reference", "covariance of the reference"))
 
 
 def frechet_between(
-    a: Statistics | NDArray[np.float32] | NDArray[np.float64], b: Statistics | NDArray[np.float32] | NDArray[np.float64]
+    a: Statistics | NDArray[np.float32] | NDArray[np.float64],
+    b: Statistics | NDArray[np.float32] | NDArray[np.float64],
+    names: tuple[tuple[str, str], tuple[str, str]] = SIDES,
 ) -> _native.Frechet:
     """As `frechet_distance`, each side as statistics or as features (n, d), n >= 2, by the cheapest exact route.
+
+    Args:
+        a: the samples.
+        b: the reference.
+        names: of each side's mean and covariance, for errors.
 
     Raises:
         MetricError: different widths, fewer than 2 samples, not finite, or a matrix that is no covariance.
@@ -119,16 +140,64 @@ def frechet_between(
             f"statistics of different width: {widths[0]} and {widths[1]}.",
             "Both must come from the same extractor and layer.",
         )
-    # A distance is symmetric, so the side that has features goes first.
+    try:
+        return _between(a, b)
+    except MetricError:
+        # Only here it is known which of the arrays is whose.
+        for side, (mean, covariance) in zip((a, b), names, strict=True):
+            if isinstance(side, Statistics):
+                check_moments(side, mean, covariance)
+        raise
+
+
+def _between(
+    a: Statistics | NDArray[np.float32] | NDArray[np.float64], b: Statistics | NDArray[np.float32] | NDArray[np.float64]
+) -> _native.Frechet:
     first, second = (x.features if isinstance(x, Statistics) and x.features is not None else x for x in (a, b))
     if isinstance(first, Statistics):
+        if isinstance(second, Statistics):
+            return _native.frechet_distance(first.mean, first.covariance, second.mean, second.covariance)
+        # A distance is symmetric, so the side that has features goes first.
         first, second = second, first
-    if isinstance(first, Statistics):
-        assert isinstance(second, Statistics)
-        return _native.frechet_distance(first.mean, first.covariance, second.mean, second.covariance)
     if isinstance(second, Statistics):
         return _native.frechet_distance_features_moments(first, second.mean, second.covariance)
     return _native.frechet_distance_features(first, second)
+
+
+def check_moments(statistics: Statistics, mean: str, covariance: str) -> None:
+    """Refuses a mean that is not finite and a matrix that is no covariance, under the names given (MetricError).
+
+    Symmetry and eigenvalues may be off by 1e-4 of the largest, as those of statistics stored in single precision are.
+    """
+    mu, sigma = statistics.mean, statistics.covariance
+    damaged = (
+        "Statistics are features.mean(0) and np.cov(features, rowvar=False): compute them again from the features."
+    )
+    bad = np.flatnonzero(~np.isfinite(mu))
+    if len(bad):
+        raise MetricError(f"{mean}: not finite (NaN or infinity) at {bad[0]}.", damaged)
+    places = np.argwhere(~np.isfinite(sigma))
+    if len(places):
+        row, column = places[0]
+        raise MetricError(f"{covariance}: not finite (NaN or infinity) at row {row}, column {column}.", damaged)
+    off = np.abs(sigma - sigma.T)
+    if off.max() > _STORED_IN_SINGLE * max(float(np.diagonal(sigma).max()), 0.0):
+        row, column = np.unravel_index(int(off.argmax()), off.shape)
+        raise MetricError(
+            f"{covariance}: not symmetric, entries ({row}, {column}) and ({column}, {row}) differ by "
+            f"{off[row, column]:.3g}.",
+            damaged,
+        )
+    # Against the largest eigenvalue by way of a number that is no smaller.
+    size = float(np.linalg.norm(sigma))
+    try:
+        np.linalg.cholesky(sigma + _STORED_IN_SINGLE * size * np.eye(len(mu))) if size else None
+    except np.linalg.LinAlgError:
+        smallest = float(np.linalg.eigvalsh(sigma)[0])
+        raise MetricError(
+            f"{covariance}: not positive semi-definite, so it is no covariance (smallest eigenvalue {smallest:.3g}).",
+            damaged,
+        ) from None
 
 
 def frechet_distance_features(samples: ArrayLike, reference: ArrayLike) -> _native.Frechet:
@@ -149,15 +218,25 @@ def moments_of(features: NDArray[np.float32] | NDArray[np.float64] | _native.Mom
     return Statistics(moments.n, moments.mean, moments.covariance())
 
 
-def _statistics(which: str, mean: ArrayLike, covariance: ArrayLike) -> Statistics:
-    mu = np.atleast_1d(np.asarray(mean, np.float64))
-    sigma = np.atleast_2d(np.asarray(covariance, np.float64))
+def _statistics(mean: str, covariance: str, mean_values: ArrayLike, covariance_values: ArrayLike) -> Statistics:
+    mu = np.atleast_1d(_numbers(mean, mean_values))
+    sigma = np.atleast_2d(_numbers(covariance, covariance_values))
     if mu.ndim != 1 or len(mu) == 0 or sigma.shape != (len(mu), len(mu)):
         raise MetricError(
-            f"the {which} mean is {mu.shape} and its covariance {sigma.shape}.",
+            f"{mean} is {mu.shape} and {covariance} {sigma.shape}.",
             "A mean is (d,) and a covariance (d, d): features.mean(0), np.cov(features, rowvar=False).",
         )
     return Statistics(None, mu, sigma)
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        found = np.asarray(values)
+    except ValueError as e:
+        raise MetricError(f"{name}: not an array ({e}).", "Give an array of numbers.") from e
+    if found.dtype.kind not in "fiu":
+        raise MetricError(f"{name}: of type {found.dtype}, but statistics are numbers.", "Give float64.")
+    return found.astype(np.float64)
 
 
 @dataclass(frozen=True)

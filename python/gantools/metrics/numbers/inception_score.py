@@ -89,7 +89,8 @@ def inception_score(
         raise MetricError(f"splits is {splits}.", "Give splits >= 1; 10 is usual.")
     if rule.bounds != "chunks" and n < splits:
         raise MetricError(
-            f"{n} images make no {splits} splits.", f"Give splits={n} or fewer, and say so with the score."
+            f"{n} images make no {splits} splits.",
+            f"Give --is-splits {n} or fewer (in Python is_splits={n}, of inception_score splits={n}), and say so.",
         )
     if rule.shuffle if shuffle is None else shuffle:
         x = x[np.random.RandomState(seed).permutation(n)]

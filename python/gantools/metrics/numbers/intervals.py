@@ -15,6 +15,7 @@ itself brings; `fid_infinity` estimates the score without it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -38,7 +39,8 @@ class Interval:
     Attributes:
         estimate: the score of all samples.
         standard_error: of the estimate, from all sides that were resampled.
-        low: lower end of the interval, by Student's t around the estimate; can lie below the smallest possible score.
+        low: lower end of the interval, by Student's t around the estimate; of a Frechet distance 0 where it would lie
+            below, as no distance can (of KID it may: it is unbiased, and so negative for half of all equal sets).
         high: upper end.
         level: the interval's nominal coverage.
         replicates: how many times the score was computed with something left out.
@@ -95,14 +97,17 @@ def frechet_interval(
     for at, side in enumerate(sides):
         parts = (frechet_between(part, whole[1 - at]).distance for part in side.without_each())
         replicates.append(np.fromiter(parts, np.float64))
-    return jackknife_interval(estimate, replicates, level)
+    return jackknife_interval(estimate, replicates, level, least=0.0)
 
 
-def jackknife_interval(estimate: float, replicates: Sequence[NDArray[np.float64]], level: float) -> Interval:
+def jackknife_interval(
+    estimate: float, replicates: Sequence[NDArray[np.float64]], level: float, *, least: float = -math.inf
+) -> Interval:
     """The interval from the estimates with each part left out in turn, a sequence a side; the sides are independent.
 
     A side's variance is (g - 1) / g sum (r - mean r)^2 (Efron and Tibshirani, equation 11.5); those of the sides add
-    up, with the degrees of freedom of Welch and Satterthwaite. A bias that all replicates share drops out.
+    up, with the degrees of freedom of Welch and Satterthwaite. A bias that all replicates share drops out. What lies
+    below `least`, the smallest possible score, is cut off, which takes nothing from the coverage.
 
     Raises:
         MetricError: `level` is not in (0, 1).
@@ -118,7 +123,7 @@ def jackknife_interval(estimate: float, replicates: Sequence[NDArray[np.float64]
     total = sum(variances)
     error = total**0.5
     half = student_t(0.5 + level / 2, total**2 / freedom) * error if freedom > 0 else 0.0
-    return Interval(estimate, error, estimate - half, estimate + half, level, sum(map(len, replicates)))
+    return Interval(estimate, error, max(estimate - half, least), estimate + half, level, sum(map(len, replicates)))
 
 
 def student_t(p: float, freedom: float) -> float:

@@ -113,7 +113,8 @@ def kid(
     if size > min(n, m):
         raise MetricError(
             f"subset_size is {size}, but there are {n} samples and {m} in the reference.",
-            f"Give subset_size={min(n, m)} or less (None chooses it), and say so with the score; or give more samples.",
+            f"Give --kid-subset-size {min(n, m)} or less (in Python kid_subset_size=, for kid subset_size=), or "
+            "none, which chooses it, and say so with the score; or give more samples.",
         )
     k = make_kernel(kernel, x.shape[1], degree=degree, gamma=gamma, coef=coef, sigma=sigma)
     rng = np.random.RandomState(seed)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gantools import _native
-from gantools.errors import MetricError
+from gantools.errors import MetricError, unknown_name
 from gantools.metrics.numbers.arrays import Features, checked_pair, unit_rows
 from gantools.metrics.numbers.frechet import frechet_between
+
+#: Over which side the mean of MiFID runs: the reference, or the samples.
+MIFID_CONVENTIONS = ("torchmetrics", "paper")
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Mifid:
         fid: the Frechet distance.
         distance: the mean distance to the nearest neighbour by the cosine, 0 to 1.
         penalty: what the Frechet distance was divided by: `distance` below the threshold, else 1.
+        convention: over which side the mean runs: `torchmetrics` (the reference) or `paper` (the samples).
     """
 
     score: float
     fid: float
     distance: float
     penalty: float
+    convention: str = "torchmetrics"
 
 
 def nearest_training(samples: ArrayLike, training: ArrayLike) -> Nearest:
@@ -94,30 +100,41 @@ def authenticity(samples: ArrayLike, training: ArrayLike) -> Authenticity:
     return Authenticity(100 * float(authentic.mean()), authentic, Nearest(np.sqrt(squared), index))
 
 
-def mifid(samples: ArrayLike, reference: ArrayLike, *, threshold: float = 0.1) -> Mifid:
-    """The memorization-informed Frechet distance (Bai et al., arXiv:2106.03062, section 4), equal to torchmetrics'.
+def mifid(
+    samples: ArrayLike,
+    reference: ArrayLike,
+    *,
+    threshold: float = 0.1,
+    convention: Literal["torchmetrics", "paper"] = "torchmetrics",
+) -> Mifid:
+    """The memorization-informed Frechet distance (Bai et al., arXiv:2106.03062, section 4): FID / penalty.
 
-    The memorization distance is the mean over the *reference* of the smallest `1 - |cos|` to a sample, as torchmetrics
-    has it (the paper takes the mean over the samples). Rows whose values sum to 0 are left out of it, as there. A
-    Frechet distance of 1e-8 or less gives 0.
+    The memorization distance is a mean of the smallest `1 - |cos|` to the other side. torchmetrics takes it over the
+    *reference*: copies of a few images are near to those few alone, so that a generator that gives nothing but them has
+    no penalty. The paper takes it over the *samples*: a set of pure copies has distance 0, whatever it copies. Rows
+    whose values sum to 0 are left out of it. A Frechet distance of 1e-8 or less gives 0.
 
     Args:
         samples: features (n, d), n >= 2.
         reference: features (m, d), m >= 2, of the training set, from the same extractor.
         threshold: memorization distances of this or more count as none.
+        convention: `torchmetrics`, equal to its number, or `paper`.
 
     Raises:
-        MetricError: features that are none, or nothing but rows that sum to 0.
+        MetricError: features that are none, nothing but rows that sum to 0, or an unknown convention.
     """
+    if convention not in MIFID_CONVENTIONS:
+        raise unknown_name("convention", convention, MIFID_CONVENTIONS, error=MetricError)
     x, y = checked_pair(samples, reference, least=2)
     fid = frechet_between(x, y).distance
     u, v = _directions("samples", x), _directions("reference", y)
     # Of unit vectors |u - v|^2 = 2 - 2 cos, so the nearest of u and -u has the largest |cos|.
-    squared = np.minimum(_native.nearest(v, u)[0], _native.nearest(v, -u)[0])
+    over, near = (v, u) if convention == "torchmetrics" else (u, v)
+    squared = np.minimum(_native.nearest(over, near)[0], _native.nearest(over, -near)[0])
     distance = float(squared.mean()) / 2
     penalty = distance if distance < threshold else 1.0
     # The same small number as in torchmetrics, which keeps a set of exact copies from a division by 0.
-    return Mifid(fid / (penalty + 10e-15) if fid > 1e-8 else 0.0, fid, distance, penalty)
+    return Mifid(fid / (penalty + 10e-15) if fid > 1e-8 else 0.0, fid, distance, penalty, convention)
 
 
 def _directions(name: str, features: Features) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def vendi_score(features: ArrayLike, *, q: float = 1.0) -> Vendi:
     else:
         gram = np.zeros((d, d))
         for start in range(0, n, CHUNK):
-            u = unit_rows("features", x[start : start + CHUNK])
+            u = unit_rows("features", x[start : start + CHUNK], start)
             gram += u.T @ u
     values = np.linalg.eigvalsh(gram / n)
     # Rounding leaves values near 0 of either sign; of a small order they would count.

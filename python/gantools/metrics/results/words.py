@@ -33,10 +33,11 @@ def explain(scores: Scores) -> list[str]:
         if base is not None:
             found.append(f"{score.name}: {base.words} ({base.source}); {score.better} is better.")
         if score.interval is not None:
+            bias = "; the bias that the number of images brings is not in it" if is_frechet(score.key) else ""
             found.append(
                 f"{score.name} of other samples of the same generator, as many as these, would lie in "
                 f"[{score.interval.low:.6g}, {score.interval.high:.6g}] in {100 * score.interval.level:g} % of the "
-                "cases; the bias that the number of images brings is not in it."
+                f"cases{bias}."
             )
     used = dict.fromkeys(s.protocol.name for s in scores if s.protocol is not None)
     for rule in [protocols.PROTOCOLS[name] for name in used if name in protocols.PROTOCOLS]:
@@ -47,12 +48,12 @@ def explain(scores: Scores) -> list[str]:
             f"The same images give other numbers by the other protocols ({others}); by how much, "
             f"--protocol {','.join(protocols.PROTOCOLS)} shows."
         )
-    found.append(
-        f"Compare only with scores of {scores.n_samples:,} samples against the same reference: Frechet distances fall "
-        "as the number of images grows."
-    )
+    against = "" if scores.reference is None else " against the same reference"
+    why = ": Frechet distances fall as the number of images grows" if any(is_frechet(s.key) for s in scores) else ""
+    found.append(f"Compare only with scores of {scores.n_samples:,} samples{against}{why}.")
     formats = {side: found_in.get("formats") for side, found_in in scores.inputs.items() if isinstance(found_in, dict)}
-    if any(f and "JPEG" in f for f in formats.values()):
+    distances = any(s.protocol is not None for s in scores) and scores.reference is not None
+    if distances and any(f and "JPEG" in f for f in formats.values()):
         found.append("JPEG moves features: the same pictures saved as PNG and as JPEG have a distance of their own.")
     return found
 
@@ -98,11 +99,13 @@ def explain_difference(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
         if x != y:
             side = "samples" if what == "n_samples" else "reference images"
             words = f"{_count(x)} and {_count(y)} {side}"
-            found.append(f"They have {words}: a Frechet distance falls as the number of images grows.")
+            shared = first.keys() & second.keys()
+            why = ": a Frechet distance falls as the number of images grows" if any(map(is_frechet, shared)) else ""
+            found.append(f"They have {words}{why}.")
     for side in sorted(set(a.get("inputs", {})) & set(b.get("inputs", {}))):
         for what in ("formats", "sizes", "modes"):
             x, y = (result["inputs"][side].get(what) for result in (a, b))
-            if x != y:
+            if _other_mix(x, y, what):
                 found.append(f"The {side}'s {what} differ: {_mix(x)} and {_mix(y)}.")
     for what, words in (("batch", "images a forward pass"), ("device", "device")):
         if a.get(what) != b.get(what):
@@ -113,6 +116,30 @@ def explain_difference(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
         pairs = ", ".join(f"{k} {versions[0].get(k)} and {versions[1].get(k)}" for k in changed)
         found.append(f"Versions: {pairs}.")
     return found
+
+
+def is_frechet(key: str) -> bool:
+    """Whether the score of this key is a Frechet distance that falls as the number of images grows."""
+    # The extrapolation is made so as not to.
+    return key.split("-")[0] in ("fid", "fd", "sfid", "mifid", "per") and not key.startswith("fid-inf")
+
+
+#: Of two sets of different counts: mixes no farther apart than this (in total variation) are the same.
+SAME_MIX = 0.05
+
+
+def _other_mix(x: Any, y: Any, what: str) -> bool:
+    """Whether two counts by kind are of other images, and not only of more of them."""
+    if x == y or not (isinstance(x, dict) and isinstance(y, dict)):
+        return bool(x != y)
+    totals = sum(x.values()), sum(y.values())
+    if 0 in totals:
+        return totals != (0, 0)
+    few, many = sorted((x, y), key=lambda mix: sum(mix.values()))
+    if what == "sizes" and totals[0] != totals[1] and all(n <= many.get(k, 0) for k, n in few.items()):
+        return False  # of images of many sizes some are of some of them
+    apart = sum(abs(x.get(k, 0) / totals[0] - y.get(k, 0) / totals[1]) for k in {*x, *y}) / 2
+    return totals[0] == totals[1] or apart > SAME_MIX
 
 
 def _count(n: int | None) -> str:
