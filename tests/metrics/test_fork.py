@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from gantools.metrics.frechet import moments_of
+from gantools.metrics.numbers.frechet import moments_of
 
 from gantools import _native, metrics
 
