@@ -162,6 +162,19 @@ def test_size_of_pixels_without_a_file(tmp_path):
     assert len(gantools.prep("array", where="aspect=1.5 & width=12 & height=8", **options)) == 4
 
 
+def test_a_sample_is_drawn_after_the_filters_and_recorded(photos, tmp_path):
+    s = prep(photos, tmp_path, where="class!=c", sample=6, seed=3)
+    assert len(s) == 6 and s.names == sorted(s.names) and not any(name.startswith("c/") for name in s.names)
+    assert (s.manifest["source"]["sample"], s.manifest["source"]["seed"]) == (6, 3)
+    assert prep(photos, tmp_path, where="class!=c", sample=6, seed=3).manifest == s.manifest
+    assert prep(photos, tmp_path, where="class!=c", sample=6, overwrite=True).names != s.names
+    assert len(prep(photos, tmp_path, where="class!=c", sample=99, overwrite=True)) == 14
+    with pytest.raises(ConfigError, match="Give --sample or --limit"):
+        prep(photos, tmp_path, sample=6, limit=3)
+    with pytest.raises(ConfigError, match="Add --sample N"):
+        prep(photos, tmp_path, seed=3)
+
+
 NAMES = st.lists(st.text(max_size=3), max_size=30)
 
 

@@ -47,10 +47,14 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     help="train, val, test, the name of a folder or all, where the source has splits; none: folders are classes.",
 )
 @click.option(
-    "--where", metavar="FILTER", help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)' or 'class!=Bag'."
+    "--where",
+    metavar="FILTER",
+    help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)', 'class!=Bag' or 'width>=256 & aspect<=1.5'.",
 )
 @click.option("--dedupe", is_flag=True, help="Leave out files with exactly the bytes of an earlier one.")
 @click.option("--balance", is_flag=True, help="Equally many images of each class.")
+@click.option("--sample", type=click.IntRange(min=1), help="So many images drawn at random, after the filters.")
+@click.option("--seed", type=int, help="Of --sample: another seed, other images [0].")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images, after the filters.")
 @click.option(
     "--alpha",

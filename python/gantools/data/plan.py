@@ -45,6 +45,8 @@ class PrepOptions:
     where: str | None = None
     dedupe: bool = False
     balance: bool = False
+    sample: int | None = None
+    seed: int | None = None
     limit: int | None = None
     alpha: str = "error"
     orientation: str = "apply"
@@ -72,6 +74,8 @@ class PrepKeywords(TypedDict, total=False):
     where: str | None
     dedupe: bool
     balance: bool
+    sample: int | None
+    seed: int | None
     limit: int | None
     alpha: str
     orientation: str
@@ -152,8 +156,11 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     images, filtered = filters.apply(
         opened,
         expression=o.where,
+        turned=o.orientation == "apply",
         unique=o.dedupe,
         equal=o.balance,
+        count=o.sample,
+        seed=o.seed or 0,
         progress=progress,
     )
     side = width or images.size
@@ -201,9 +208,19 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     ):
         if value not in known:
             raise unknown_name(name, value, known)
-    for name, number in (("size", width), ("size", height), ("limit", o.limit), ("shard_size", o.shard_size)):
+    for name, number in (
+        ("size", width),
+        ("size", height),
+        ("sample", o.sample),
+        ("limit", o.limit),
+        ("shard_size", o.shard_size),
+    ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if o.seed is not None and o.sample is None:
+        raise ConfigError("the seed is that of a random sample.", "Add --sample N, or leave --seed out.")
+    if o.sample is not None and o.limit is not None:
+        raise ConfigError("a sample and a limit both say how many images.", "Give --sample or --limit.")
     if o.crop == "center-wide":
         if not isinstance(o.size, tuple) or o.size[1] > o.size[0]:
             raise ConfigError(

@@ -74,10 +74,14 @@ def prep(
             Pixels differ from the exact ones by a few levels.
         channels: 3 (RGB) or 1 (grey); None for the source's own.
         split: `train`, `val`, `test` or `all`, where the source has splits.
-        where: only images for which this holds, for example `Smiling=1 & Male=-1`; see `gantools.data.filters`.
+        where: only images for which this holds, for example `Smiling=1 & Male=-1`; names are `class`, the annotations',
+            and `width`, `height` and `aspect` (width / height) of the image before it is cropped.
         dedupe: leave out files with exactly the bytes of an earlier one.
         balance: equally many images of each class, the first ones of each (counted before rejects).
-        limit: only the first so many images of what is left by the above.
+        sample: so many images drawn at random of what is left by the above; all where there are fewer. Which ones
+            depends on `seed` and the images' names alone.
+        seed: of the sample, any whole number; None for 0.
+        limit: only the first so many images of what is left by the above; not with `sample`.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the EXIF orientation.
         store: `pixels`, or `encoded`: smaller, and decoded at each reading; for large images.
