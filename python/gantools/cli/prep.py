@@ -10,8 +10,8 @@ import click
 
 from gantools import _native
 
-# The recipe that fits a source; dcgan takes any other.
-TRAINING = {"mnist": "dcgan-fashion", "fashion-mnist": "dcgan-fashion"}
+# The recipe for 28 x 28 grey images, which all relatives of MNIST are; dcgan takes any other source.
+MNIST_RECIPE = "dcgan-fashion"
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | tuple[int, int] | None:
@@ -108,8 +108,9 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 def command(kind: str, shards: str | None, **options: Any) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
-    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, cifar10, cifar100, folder (also a
-    zip), stylegan (dataset.json), tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
+    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, kmnist, qmnist, emnist-letters
+    (-byclass, -bymerge, -balanced, -digits, -mnist), cifar10, cifar100, folder (also a zip), stylegan (dataset.json),
+    tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
 
     \b
     gantools prep celeba --size 64 --source img_align_celeba.zip
@@ -137,4 +138,4 @@ def command(kind: str, shards: str | None, **options: Any) -> None:
     done = prep(kind, **options)
     click.echo(done.path)
     kind = done.manifest["source"]["kind"]
-    click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)
+    click.echo(f"Next: gantools train {MNIST_RECIPE if 'mnist' in kind else 'dcgan'}", err=True)

@@ -17,8 +17,7 @@ from gantools.errors import ConfigError
 # name -> opens it; the path is None when the user gave no --source.
 SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
     "celeba": celeba.open_source,
-    "mnist": idx.open_mnist,
-    "fashion-mnist": idx.open_fashion_mnist,
+    **{kind: idx.opener(kind) for kind in idx.KINDS},
     "cifar10": cifar.open_cifar10,
     "cifar100": cifar.open_cifar100,
     "folder": folder.open_source,

@@ -21,7 +21,7 @@ from gantools import _native
 from gantools.data.sources.array_words import CHANNELS, label_values, to_uint8, wrong_shape
 from gantools.data.sources.base import Source, nearby
 from gantools.data.sources.labels import labels_of
-from gantools.data.sources.splits import ALL
+from gantools.data.sources.splits import ALL, TRAIN
 from gantools.errors import ConfigError, DataError
 
 # What the arrays of a .npz are called, the first that is there counts.
@@ -60,8 +60,11 @@ def _open_npz(path: Path, split: str | None) -> Source:
     with _readable(path), zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist()}
         parts = _parts(path, names)
-        if split is None:
-            split = "train" if "train" in parts else next(iter(parts))
+        if split is None and None not in parts:
+            split = TRAIN
+            if split not in parts:
+                first = next(iter(parts))
+                raise ConfigError(f"{path} has no training data, only {first}.", f"Type: --split {first}")
         if split not in (*parts, ALL):
             known = ", ".join(filter(None, parts))
             raise ConfigError(f"{path} has no split {split!r}.", f"Splits: {known}." if known else "It has none.")

@@ -201,7 +201,7 @@ def _downloaded(form: _Form) -> Path:
     return by_torchvision(
         form.kind,
         form.torchvision_name,
-        splits=(True,),  # one archive holds both
+        calls=[{"train": True}],  # one archive holds both parts
         pick=lambda folder: next(inner for inner in _folders(form, folder)[1:] if inner.is_dir()),
         elsewhere="Fetch it from https://www.cs.toronto.edu/~kriz/cifar.html, then: "
         f"gantools prep {form.kind} --source FILE",
