@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data import filters
+from gantools.data import filters, heif
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
@@ -279,7 +279,11 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
         "policy": policy.to_manifest(),
-        "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
+        "versions": {
+            "gantools": _native.__version__,
+            **dict(_native.DECODERS),
+            **(heif.versions() if any(map(heif.is_further, images.names)) else {}),
+        },
         "shard_size": per_shard,
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data import heif
 from gantools.data.annotations import Annotation as Annotation
 
 #: How the names of images that are read end; .jpe and .jfif are JPEG.
@@ -110,6 +111,8 @@ def report(source: Source) -> list[str]:
         total = sum(source.skipped.values())
         files = "file" if total == 1 else "files"
         lines.append(f"{total:,} {files} skipped: {counted(source.skipped)}.")
+        if further := [suffix for suffix in source.skipped if suffix in heif.SUFFIXES]:
+            lines.append(f"{' and '.join(further)} need an extra. {heif.INSTALL}")
     if source.left_out:
         there = ", ".join(f"{what} ({n:,})" for what, n in source.left_out.items())
         lines.append(f"{f'Split {source.split}; left' if source.split else 'Left'} out: {there}.")
