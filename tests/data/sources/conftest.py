@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from gantools.data import heif
+
 
 @pytest.fixture
 def file_server(tmp_path):
@@ -25,3 +27,9 @@ def file_server(tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield root, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def without_further_formats(monkeypatch):
+    """Which suffixes are images must not depend on the packages that happen to be installed."""
+    monkeypatch.setattr(heif, "suffixes", lambda: ())
