@@ -27,7 +27,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 @click.command("prep", short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")
-@click.option("--source", type=click.Path(path_type=Path), help="Where the images are: a folder, an archive, a file.")
+@click.option("--source", metavar="PATH", help="Where the images are: a folder, an archive, a file, or a URL of one.")
 @click.option("--size", metavar="SIZE", callback=_size, help="Side of the square result [celeba: 64, mnist: 28].")
 @click.option(
     "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
@@ -108,7 +108,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 def command(kind: str, shards: str | None, **options: Any) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
-    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, kmnist, qmnist, emnist-letters
+    SOURCE is a path or URL, which is recognised, or one of celeba, mnist, fashion-mnist, kmnist, qmnist, emnist-letters
     (-byclass, -bymerge, -balanced, -digits, -mnist), cifar10, cifar100, folder (also a zip), stylegan (dataset.json),
     tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
 

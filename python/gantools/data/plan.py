@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data import filters, heif
+from gantools.data import filters, heif, remote
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
@@ -137,7 +137,11 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         ConfigError: an option is wrong. DataError: the source is missing or empty.
     """
     o, source = options, options.source
-    if kind not in SOURCES:
+    if remote.is_url(kind):
+        if source is not None:
+            raise ConfigError("the source is given twice.", f"Type: gantools prep {kind}")
+        source = kind
+    elif kind not in SOURCES:
         # A word that is neither a source nor a path is a misspelt source.
         if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
             raise unknown_name("source", kind, SOURCES)
@@ -148,7 +152,14 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     _check(o, width, height)
     # With a table of labels it is the table's column.
     asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
-    opened = open_as(kind, None if source is None else Path(source), o.split, asked)
+    if source is not None and remote.is_url(source):
+        named = kind if kind in SOURCES else None
+        opened = remote.open_url(
+            str(source), named, o.split, asked, progress=progress, say=lambda line: say(line, progress)
+        )
+        kind = opened.kind
+    else:
+        opened = open_as(kind, None if source is None else Path(source), o.split, asked)
     if o.labels is not None:
         opened = with_label_file(opened, Path(o.labels), o.label_column)
     for line in report(opened):

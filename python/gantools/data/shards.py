@@ -28,6 +28,7 @@ def make_shard(
 
     Raises:
         OSError: the file could not be written. KeyboardInterrupt: Ctrl-C. Nothing is left of it then.
+        DownloadError: the source, which is far away, could not be reached; the shard has no record and is made again.
     """
     rows = plan.rows(shard)
     file = f"images-{shard:05d}.npy" if plan.policy.store == "pixels" else f"images-{shard:05d}.blobs"
@@ -41,6 +42,9 @@ def make_shard(
         store=plan.policy.store,
         regions=None if plan.regions is None else plan.regions[rows],
     )
+    # What was not read for want of a network is no reject, and this shard is not done.
+    if plan.images.failure is not None and (error := plan.images.failure()) is not None:
+        raise error
     record = {
         "file": file,
         "count": count,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gantools
-from gantools.data.sources import array
+from gantools.data.sources import Asked, array
 from gantools.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -52,6 +52,23 @@ def test_two_files_of_one_shape_have_two_fingerprints(tmp_path):
     np.save(tmp_path / "b.npy", RGB[::-1].copy())
     prints = [array.open_source(tmp_path / name).reader.fingerprint() for name in ("a.npy", "b.npy", "a.npy")]
     assert prints[0] == prints[2] != prints[1]
+
+
+def test_the_arrays_may_be_named(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, x_train=RGB, y_train=np.arange(5), faces=RGB[::-1], who=np.array(list("abcde")), y=np.zeros(5, int))
+    source = array.open_source(path, None, Asked(key="faces", label_column="who"))
+    assert source.reader.read(0) == RGB[4].tobytes()
+    assert (source.split, source.classes) == (None, list("abcde"))
+    assert array.open_source(path, None, Asked(key="faces")).labels is None
+    assert array.open_source(path, None, Asked(key="x_train")).labels.tolist() == list(range(5))
+    with pytest.raises(ConfigError, match="Did you mean 'faces'"):
+        array.open_source(path, None, Asked(key="face"))
+    with pytest.raises(ConfigError, match="Add --key"):
+        array.open_source(path, None, Asked(label_column="who"))
+    np.savez(path, faces=RGB)
+    with pytest.raises(DataError, match="--key"):
+        array.open_source(path)
 
 
 # What people keep of images, by the pixels they come from.

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.sources.array_words import CHANNELS, label_values, to_uint8, wrong_shape
-from gantools.data.sources.base import Source, nearby
+from gantools.data.sources.base import Asked, Source, nearby
 from gantools.data.sources.labels import labels_of
 from gantools.data.sources.splits import ALL, TRAIN
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, unknown_name
 
 # What the arrays of a .npz are called, the first that is there counts.
 IMAGES = ("arr_0", "images", "x", "samples")
@@ -33,7 +33,7 @@ CLASSES = "classes"
 LOCAL_HEADER = 30
 
 
-def open_source(path: Path | None, split: str | None = None) -> Source:
+def open_source(path: Path | None, split: str | None = None, asked: Asked | None = None) -> Source:
     """The images of a `.npy` or `.npz`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) of 1, 3 or 4 channels.
 
     An uncompressed array with channels last is read where it lies, image by image; any other is held in memory.
@@ -43,7 +43,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     if not path.is_file():
         raise DataError(f"{path}: no such file.", nearby(path))
     if zipfile.is_zipfile(path):
-        return _open_npz(path, split)
+        return _open_npz(path, split, asked or Asked())
     if split not in (None, ALL):
         raise ConfigError("prep array: a .npy has no splits.", "Give --source the file of the split instead.")
     with _readable(path), path.open("rb") as f:
@@ -56,10 +56,10 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     return _source(path, _reader(path, places, header.shape), header.shape)
 
 
-def _open_npz(path: Path, split: str | None) -> Source:
+def _open_npz(path: Path, split: str | None, asked: Asked) -> Source:
     with _readable(path), zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        parts = _parts(path, names)
+        parts = _parts(path, names, asked)
         if split is None and None not in parts:
             split = TRAIN
             if split not in parts:
@@ -99,14 +99,22 @@ def _open_npz(path: Path, split: str | None) -> Source:
     return source if numbers is None else source.with_labels(*numbers)
 
 
-def _parts(path: Path, names: Collection[str]) -> dict[str | None, tuple[str, str | None]]:
+def _parts(path: Path, names: Collection[str], asked: Asked) -> dict[str | None, tuple[str, str | None]]:
     """The names of images and labels of each split; that of an array without splits is None."""
+    for key in (asked.key, asked.label_column):
+        if key is not None and key not in names:
+            raise unknown_name(f"array of {path}", key, names)
 
     def first(known: Sequence[str], end: str = "") -> str | None:
         return next((name + end for name in known if name + end in names), None)
 
-    if (key := first(IMAGES)) is not None:
-        return {None: (key, first(LABELS))}
+    if asked.key is not None or asked.label_column is not None or first(IMAGES) is not None:
+        key = asked.key or first(IMAGES)
+        if key is None:
+            raise ConfigError(f"{path}: --label-column without the images.", f"Add --key; it has {', '.join(names)}.")
+        # Labels that have a name of their own go with the images that have.
+        end = next((end for end in SPLITS if key.endswith(end)), "")
+        return {None: (key, asked.label_column or first(LABELS, end) or (first(LABELS) if asked.key is None else None))}
     parts: dict[str | None, tuple[str, str | None]] = {
         split: (key, first(LABELS, end)) for end, split in SPLITS.items() if (key := first(IMAGES, end)) is not None
     }
@@ -114,7 +122,7 @@ def _parts(path: Path, names: Collection[str]) -> dict[str | None, tuple[str, st
         known = [*IMAGES, *(f"x{end}" for end in SPLITS)]
         raise DataError(
             f"{path}: no images in it; it has {', '.join(names) or 'nothing'}.",
-            f"Save them under one of the names {', '.join(known)}.",
+            f"Say which it is with --key, or save it under one of the names {', '.join(known)}.",
         )
     return parts
 

@@ -27,14 +27,20 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images of a zip or folder with `dataset.json`; numbers are classes, vectors go to `label_vectors`."""
     if path is None:
         raise ConfigError("prep stylegan: which archive?", "Type: gantools prep stylegan --source set.zip --size 64")
+    return source_of_tree(open_tree(path), path.stem or "images", split)
+
+
+def source_of_tree(tree: Tree, title: str, split: str | None) -> Source:
+    """The images of a tree with `dataset.json`, as a set called `title`."""
     if split not in (None, ALL):
         raise ConfigError("prep stylegan: such a set has no splits.", "Give --source the set of the split instead.")
-    tree = open_tree(path)
     reader, items, names = tree.images()
     name = dataset_in(tree.names)
     if name is None:
-        raise DataError(f"{path}: no {DATASET} in it.", f"Without one, type: gantools prep folder --source {path}")
-    source = Source("stylegan", path.stem or "images", reader, items, names, 3, None, skipped=tree.skipped([name]))
+        raise DataError(
+            f"{tree.path}: no {DATASET} in it.", f"Without one, type: gantools prep folder --source {tree.path}"
+        )
+    source = Source("stylegan", title, reader, items, names, 3, None, skipped=tree.skipped([name]))
     return labelled(source.with_notes(*tree.notes), tree, name)
 
 

@@ -198,7 +198,12 @@ def open_tree(path: Path) -> Tree:
         raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
-    reader = _native.Source.zip(path)
+    try:
+        reader = _native.Source.zip(path)
+    except DataError as e:
+        raise DataError(
+            f"{path}: not a readable zip archive.", "It is cut off, damaged or no zip: get it again."
+        ) from e
     return Tree(path, reader.names or [], reader)
 
 
