@@ -89,9 +89,17 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     type=click.Path(path_type=Path),
     help="A table with the label of each image by its name.",
 )
-@click.option("--label-column", metavar="NAME", help="The column of labels, of --labels or of parquet  [if certain].")
+@click.option(
+    "--label-column",
+    metavar="NAME",
+    help="The column of labels, of --labels or parquet, or the array of a .npz  [if certain].",
+)
 @click.option("--column", metavar="NAME", help="The column of images in parquet files  [if certain].")
-@click.option("--key", metavar="EXT", help="Which file of WebDataset samples is the image: jpg, seg.png  [if certain].")
+@click.option(
+    "--key",
+    metavar="EXT",
+    help="The file of WebDataset samples (jpg, seg.png) or array of a .npz that is the image  [if certain].",
+)
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")

@@ -61,7 +61,8 @@ def prep(
 
     Args:
         kind: a source by name (docs/sources.md lists them), or the path or URL of one, which is then recognised.
-        source: where the images are, a path or URL; None looks in the source's usual places, then downloads, where it can.
+        source: where the images are, a path or URL; None looks in the source's usual places, then downloads, where it
+            can.
         size: side of the square result in pixels; None for the source's own (celeba 64; mnist, cifar10 as they are).
             For the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
         crop: `center` (largest centred square), `none` (the whole image, squeezed), `pad` (the whole image on a

@@ -60,7 +60,7 @@ def test_the_arrays_may_be_named(tmp_path):
     source = array.open_source(path, None, Asked(key="faces", label_column="who"))
     assert source.reader.read(0) == RGB[4].tobytes()
     assert (source.split, source.classes) == (None, list("abcde"))
-    assert array.open_source(path, None, Asked(key="faces")).labels is None
+    assert array.open_source(path, None, Asked(key="faces")).labels.tolist() == [0] * 5
     assert array.open_source(path, None, Asked(key="x_train")).labels.tolist() == list(range(5))
     with pytest.raises(ConfigError, match="Did you mean 'faces'"):
         array.open_source(path, None, Asked(key="face"))

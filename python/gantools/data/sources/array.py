@@ -114,7 +114,7 @@ def _parts(path: Path, names: Collection[str], asked: Asked) -> dict[str | None,
             raise ConfigError(f"{path}: --label-column without the images.", f"Add --key; it has {', '.join(names)}.")
         # Labels that have a name of their own go with the images that have.
         end = next((end for end in SPLITS if key.endswith(end)), "")
-        return {None: (key, asked.label_column or first(LABELS, end) or (first(LABELS) if asked.key is None else None))}
+        return {None: (key, asked.label_column or first(LABELS, end))}
     parts: dict[str | None, tuple[str, str | None]] = {
         split: (key, first(LABELS, end)) for end, split in SPLITS.items() if (key := first(IMAGES, end)) is not None
     }
