@@ -39,7 +39,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option(
     "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
 )
-@click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [the source's own].")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [3; MNISTs and grey arrays: 1].")
 @click.option(
     "--split",
     "--partition",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gantools import _native
+from gantools.data.advice import in_words
 from gantools.data.plan import PrepPlan
 from gantools.files import write_json
 
@@ -49,7 +50,7 @@ def make_shard(
         "file": file,
         "count": count,
         "xxh3": xxh3,
-        "rejects": [[rows.start + at, reason] for at, reason in rejects],
+        "rejects": [[rows.start + at, in_words(reason)] for at, reason in rejects],
         "sizes": [[*size, len(list(run))] for size, run in itertools.groupby(sizes)],
     }
     write_json(folder / _record_name(shard), record)
