@@ -37,7 +37,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 )
 @click.option("--pad-color", metavar="COLOR", help="Background of --crop pad and box: black, white or #rrggbb [black].")
 @click.option(
-    "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
+    "--fast", is_flag=True, help="Decode large JPEGs at reduced size, several times faster; pixels differ slightly."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [3; MNISTs and grey arrays: 1].")
 @click.option(
