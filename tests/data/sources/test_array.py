@@ -284,3 +284,8 @@ def test_what_is_no_array_of_images_is_an_error(tmp_path):
         array.open_source(tmp_path / "none.npy")
     with pytest.raises(ConfigError, match="no splits"):
         array.open_source(path, "train")
+
+
+def test_which_names_are_those_of_images():
+    assert all(array.holds_images(["y", name]) for name in ("arr_0", "x", "x_train", "x_test", "images", "samples"))
+    assert not array.holds_images(["mu", "sigma", "y_train"])

@@ -140,6 +140,11 @@ def _labels(
     return values, more
 
 
+def holds_images(names: Collection[str]) -> bool:
+    """Whether one of the arrays of a `.npz` is called as those of images are."""
+    return any(name + end in names for name in IMAGES for end in ("", *SPLITS))
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Whatever a damaged file makes the readers raise, as one error."""
