@@ -188,7 +188,7 @@ class Source:
     def fetched(names: list[str], fingerprint: str, fetch: Callable[[int], bytes]) -> Source:
         """Image files whose bytes a function gives; it is called from any thread, with the interpreter lock held.
 
-        An exception in it makes that item a reject with the exception as the reason. `fingerprint` stands for the
+        An exception in it makes that item a reject with its first line as the reason. `fingerprint` stands for the
         content: it has to change when the content does.
         """
 

@@ -122,7 +122,7 @@ impl Source {
     fn fetched(names: Vec<OsString>, fingerprint: String, fetch: Py<PyAny>) -> Self {
         let fetch = Box::new(move |i: usize| {
             Python::attach(|py| {
-                let data = fetch.call1(py, (i,)).map_err(|e| e.to_string())?;
+                let data = fetch.call1(py, (i,)).map_err(|e| words(py, &e))?;
                 let data = data.cast_bound::<PyBytes>(py);
                 let data = data.map_err(|_| "its reader gave no bytes".to_owned())?;
                 Ok(data.as_bytes().to_vec())
@@ -190,4 +190,16 @@ impl Source {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Source>()
+}
+
+/// What an exception says, without its class and without its hint.
+fn words(py: Python<'_>, error: &PyErr) -> String {
+    let text = error.value(py).str().map(|text| text.to_string());
+    let text = text.unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
+    if first.is_empty() {
+        "it cannot be read".to_owned()
+    } else {
+        first.to_owned()
+    }
 }

@@ -25,7 +25,7 @@ from gantools.data.sources.folder import source_of_tree
 from gantools.data.sources.labels import Labels, is_class_names, labels_of
 from gantools.data.sources.tables import whole_numbers
 from gantools.data.sources.tree import Tree, is_furniture, path_of
-from gantools.errors import ConfigError, DataError, unknown_name
+from gantools.errors import ConfigError, DataError, cause, unknown_name
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 CLASSES = "classes.json"
@@ -160,7 +160,7 @@ def _class_names(folder: Path) -> list[str] | None:
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as e:
-        raise DataError(f"{file}: damaged ({e}).", "Mend or remove it.") from e
+        raise DataError(f"{file}: damaged ({cause(e)}).", "Mend or remove it.") from e
     if not is_class_names(names):
         raise DataError(f"{file}: not a list of class names.", "Mend or remove it.")
     return list(names)
@@ -186,7 +186,7 @@ def _sample_labels(
             try:
                 sample = json.loads(tree.read(f"{key}.json"))
             except (ValueError, RecursionError) as e:
-                raise DataError(f"{tree.path}: {key}.json is damaged ({e}).", "Mend or remove it.") from e
+                raise DataError(f"{tree.path}: {key}.json is damaged ({cause(e)}).", "Mend or remove it.") from e
             found = sample if isinstance(sample, dict) else {}
             values.append(next((found[k] for k in ((asked,) if asked else JSON_KEYS) if k in found), None))
         else:

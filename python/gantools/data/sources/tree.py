@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data import heif
 from gantools.data.sources.base import IMAGE_SUFFIXES, counted, nearby
 from gantools.errors import DataError
 
@@ -66,7 +67,13 @@ def is_furniture(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a path has the suffix of an image format that is read, and is no hidden or macOS resource file."""
     path = path_of(name)
-    return suffix_of(path) in IMAGE_SUFFIXES and not is_furniture(path)
+    return is_read(path) and not is_furniture(path)
+
+
+def is_read(path: str) -> bool:
+    """Whether a path has the suffix of a format that is read here; HEIC and AVIF are where their extra is installed."""
+    suffix = suffix_of(path)
+    return suffix in IMAGE_SUFFIXES or suffix in heif.suffixes()
 
 
 def suffix_of(name: str) -> str:
@@ -108,7 +115,7 @@ class Tree:
         self.names = [paths[i] for i in order]
         self._numbers = order
         self._at = {name: at for at, name in enumerate(self.names)}
-        self._images = [at for at, name in enumerate(self.names) if suffix_of(name) in IMAGE_SUFFIXES]
+        self._images = [at for at, name in enumerate(self.names) if is_read(name)]
         image_names = [self.names[at] for at in self._images]
         if twice := [name for name, n in Counter(image_names).items() if n > 1]:
             self.notes.append(f"{len(twice):,} names stand for several images, for example {twice[0]}.")
@@ -140,8 +147,8 @@ class Tree:
         names = [self.names[at] for at in self._images]
         numbers = [self._numbers[at] for at in self._images]
         if self._reader is not None:
-            return self._reader, np.array(numbers, dtype=np.int64), names
-        reader = _native.Source.files(self.path, [self._raw[i] for i in numbers])
+            return heif.reading(self._reader, names), np.array(numbers, dtype=np.int64), names
+        reader = heif.reading(_native.Source.files(self.path, [self._raw[i] for i in numbers]), names)
         return reader, np.arange(len(names), dtype=np.int64), names
 
     def no_image(self) -> DataError:
@@ -191,7 +198,12 @@ def open_tree(path: Path) -> Tree:
         raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
-    reader = _native.Source.zip(path)
+    try:
+        reader = _native.Source.zip(path)
+    except DataError as e:
+        raise DataError(
+            f"{path}: not a readable zip archive.", "It is cut off, damaged or no zip: get it again."
+        ) from e
     return Tree(path, reader.names or [], reader)
 
 
