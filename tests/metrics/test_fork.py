@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from gantools.metrics.frechet import moments_of
 
 from gantools import _native, metrics
+from gantools.metrics.numbers.frechet import moments_of
 
 RNG = np.random.default_rng(0)
 # Fewer rows than columns (the products of the features) and more (those of the covariances) take different ways.

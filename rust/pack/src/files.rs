@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+/// Encoded images larger than this are refused; the largest camera files are a tenth of it.
+pub(crate) const MAX_ENCODED: u64 = 1 << 30;
+
 /// The regular file at `path`, or at the end of the links there, open for reading.
 ///
 /// A named pipe would wait for a writer for ever, and a device may do anything, so these are not opened but refused by

@@ -11,15 +11,13 @@ use std::sync::Arc;
 
 use gantools_image::Pixels;
 
-use crate::files;
+use crate::files::{self, MAX_ENCODED};
 use crate::hash::Fingerprint;
 use crate::links::{text, Fault};
 use crate::tar::{self, TarError};
 use crate::unpack::{unpack, Compression};
 use crate::zip::Zip;
 
-/// Encoded images larger than this are refused; the largest camera files are a tenth of it.
-pub(crate) const MAX_ENCODED: u64 = 1 << 30;
 /// With more files than this, a file is opened for each read, so that the limit on open files is not met.
 const KEPT_OPEN: usize = 256;
 

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
+use crate::files::MAX_ENCODED;
 use crate::links::{Fault, Listing, Node, Tree};
-use crate::source::MAX_ENCODED;
 
 /// The record at the end of a directory, without its comment, and the longest comment.
 const END: usize = 22;
