@@ -9,7 +9,7 @@ use crate::formats::jpeg::JpegDecoder;
 use crate::formats::{self, damaged, Format, Limit};
 use crate::orientation::{self, OrientationPolicy};
 use crate::resize::pillow::Geometry;
-use crate::{ImageError, Pixels};
+use crate::{ImageError, Pixels, Rect};
 
 /// The default limit on width times height: Pillow's bound for "decompression bomb" errors.
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
@@ -79,11 +79,16 @@ impl Reduced {
                 length,
             )
         };
-        let (x, y, w, h) = full.part;
-        let (x, w, left, across) = axis(x, w, self.origin.0, self.pixels.width);
-        let (y, h, top, down) = axis(y, h, self.origin.1, self.pixels.height);
+        let part = full.part;
+        let (x, width, left, across) = axis(part.x, part.width, self.origin.0, self.pixels.width);
+        let (y, height, top, down) = axis(part.y, part.height, self.origin.1, self.pixels.height);
         Geometry {
-            part: (x, y, w, h),
+            part: Rect {
+                x,
+                y,
+                width,
+                height,
+            },
             span: (left, top, across, down),
             ..*full
         }

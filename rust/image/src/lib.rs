@@ -30,7 +30,7 @@ pub use error::ImageError;
 pub use formats::Format;
 pub use inspect::{inspect, Header, Mode};
 pub use orientation::OrientationPolicy;
-pub use pixels::Pixels;
+pub use pixels::{Pixels, Rect};
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};
 pub use region::Region;
 pub use resize::Filter;

@@ -3,7 +3,9 @@
 use crate::colour::luma;
 use crate::decode::Reduced;
 use crate::resize::pillow::{Geometry, Resizer};
-use crate::{region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Region};
+use crate::{
+    region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Rect, Region,
+};
 
 /// Everything that decides the pixels of a prepared image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,8 @@ impl PixelPolicy {
             Ok(p) if allowed => [8, 4, 2]
                 .into_iter()
                 .find(|by| {
-                    p.part.2 >= p.size.0 * FAST_MARGIN * by
-                        && p.part.3 >= p.size.1 * FAST_MARGIN * by
+                    p.part.width >= p.size.0 * FAST_MARGIN * by
+                        && p.part.height >= p.size.1 * FAST_MARGIN * by
                 })
                 .unwrap_or(1),
             _ => 1,
@@ -143,7 +145,7 @@ impl Preparer {
             window: placement.window,
             ..Geometry::whole(placement.part, placement.size)
         });
-        let (_, _, width, height) = placement.window;
+        let Rect { width, height, .. } = placement.window;
         if (width, height) == target {
             return self
                 .resizer
@@ -180,7 +182,7 @@ impl Preparer {
         while let Some(size) = shown::halved((w, h), policy.width) {
             let from = halved.as_ref().unwrap_or(image);
             let mut data = vec![0; size.0 * size.1 * image.channels];
-            let geometry = Geometry::whole((0, 0, w, h), size);
+            let geometry = Geometry::whole(Rect::from_size(w, h), size);
             self.resizer
                 .resize(from, &geometry, Filter::Box, &mut data)?;
             halved = Some(Pixels::new(size.0, size.1, image.channels, data)?);

@@ -80,8 +80,7 @@ fn resize<'py>(
     let filter = by_name("filter", filter, &gi::Filter::NAMES)?;
     let pixels = pixels_from_array(&image)?;
     let resized = py.detach(|| {
-        let part = (0, 0, pixels.width, pixels.height);
-        let geometry = gi::resize::pillow::Geometry::whole(part, (width, height));
+        let geometry = gi::resize::pillow::Geometry::whole(gi::Rect::of(&pixels), (width, height));
         let mut data = vec![0; height * width * pixels.channels];
         gi::resize::pillow::Resizer::default().resize(&pixels, &geometry, filter, &mut data)?;
         gi::Pixels::new(width, height, pixels.channels, data)
