@@ -1,13 +1,12 @@
 //! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
 
-use image::metadata::Orientation;
-
 use std::panic::catch_unwind;
 
 use crate::colour::{self, AlphaPolicy};
+use crate::formats::depth::SixteenBit;
 use crate::formats::jpeg::JpegDecoder;
 use crate::formats::{self, damaged, Format, Limit};
-use crate::orientation::{self, OrientationPolicy};
+use crate::orientation::{self, JpegMetadata, OrientationPolicy};
 use crate::resize::pillow::Geometry;
 use crate::{ImageError, Pixels, Rect};
 
@@ -23,7 +22,7 @@ pub const DECODERS: [(&str, &str); 6] = [
     ("libwebp", "1.6.0"),
     ("image", "0.25.10"),
     ("gif", "0.14.2"),
-    ("tiff", "0.11.3"),
+    ("weezl", "0.1.12"),
 ];
 
 /// How bytes become pixels.
@@ -35,6 +34,8 @@ pub struct DecodeOptions {
     pub alpha: AlphaPolicy,
     /// What happens to an EXIF orientation tag.
     pub orientation: OrientationPolicy,
+    /// Which 16-bit values become 0 and 255.
+    pub sixteen_bit: SixteenBit,
     /// The limit on declared width times height, checked before memory is taken.
     pub max_pixels: u64,
 }
@@ -49,6 +50,8 @@ pub(crate) struct Reduced {
     /// Where the left and upper edge of the full image lie in `pixels`: not at 0 where the last column or row, which
     /// stands for fewer pixels of the file than the others, has been turned to the front.
     origin: (f64, f64),
+    /// The largest colour of 16 bits in the file; none where its samples have fewer.
+    pub(crate) largest: Option<u16>,
 }
 
 impl Reduced {
@@ -59,6 +62,7 @@ impl Reduced {
             pixels,
             by: 1,
             origin: (0.0, 0.0),
+            largest: None,
         }
     }
 
@@ -117,12 +121,12 @@ impl Decoder {
         let limit = Limit(options.max_pixels);
         let turned = |orientation| match options.orientation {
             OrientationPolicy::Apply => orientation,
-            OrientationPolicy::Ignore => Orientation::NoTransforms,
+            OrientationPolicy::Ignore => 1,
         };
         let format = Format::of(data).ok_or_else(|| formats::not_an_image(data))?;
         let mut reduced = match format {
             Format::Jpeg => {
-                let orientation = turned(orientation::from_exif(orientation::jpeg_exif(data)));
+                let orientation = turned(JpegMetadata::of(data).orientation());
                 let (transpose, flip_x, flip_y) = orientation::parts(orientation);
                 let jpeg = self.jpeg.decode(data, limit, |w, h| {
                     if transpose {
@@ -145,13 +149,18 @@ impl Decoder {
                     full,
                     by: jpeg.by,
                     origin,
+                    largest: None,
                 }
             }
             _ => {
                 // These decoders keep no state, so a panic in one of them ends with the image.
-                let raw = catch_unwind(|| format.decode(data, limit))
+                let deep = catch_unwind(|| format.decode(data, limit, options.sixteen_bit))
                     .unwrap_or_else(|_| Err(damaged("image", "its decoder failed")))?;
-                Reduced::not(orientation::apply(raw.pixels, turned(raw.orientation)))
+                let turn = turned(deep.raw.orientation);
+                Reduced {
+                    largest: deep.largest,
+                    ..Reduced::not(orientation::apply(deep.raw.pixels, turn))
+                }
             }
         };
         reduced.pixels = colour::flatten_alpha(reduced.pixels, options.alpha)?;
@@ -202,6 +211,7 @@ mod tests {
             channels: 3,
             alpha: AlphaPolicy::Error,
             orientation: OrientationPolicy::Apply,
+            sixteen_bit: SixteenBit::Full,
             max_pixels: DEFAULT_MAX_PIXELS,
         };
         let message = |data: &[u8]| {
@@ -231,7 +241,7 @@ mod tests {
         let crc = png_crc(&png[12..]);
         png.extend(crc.to_be_bytes());
         png.extend(b"\0\0\0\0IDAT");
-        let result = Format::Png.decode(&png, Limit(1 << 20));
+        let result = Format::Png.decode(&png, Limit(1 << 20), SixteenBit::Full);
         assert!(matches!(result, Err(ImageError::TooLarge { .. })));
     }
 

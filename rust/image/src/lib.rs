@@ -27,6 +27,7 @@ pub use crop::{Crop, Placement};
 pub use decode::{DecodeOptions, Decoder, DECODERS, DEFAULT_MAX_PIXELS};
 pub use encode::{encode_jpeg, encode_png};
 pub use error::ImageError;
+pub use formats::depth::SixteenBit;
 pub use formats::Format;
 pub use inspect::{inspect, Header, Mode};
 pub use orientation::OrientationPolicy;

@@ -61,11 +61,17 @@ impl PixelPolicy {
 pub struct Preparer {
     decoder: Decoder,
     resizer: Resizer,
+    largest: Option<u16>,
     /// A resized picture before it is put on its background.
     picture: Vec<u8>,
 }
 
 impl Preparer {
+    /// The largest colour of 16 bits in the file of the last image; none where its samples have fewer.
+    pub fn largest(&self) -> Option<u16> {
+        self.largest
+    }
+
     /// Decodes `data` and writes the prepared image, `policy.image_len()` bytes, into `out`.
     ///
     /// `region` is the part to keep for the crops that are given for each image; others do not look at it. Returns width
@@ -77,10 +83,12 @@ impl Preparer {
         region: Option<&Region>,
         out: &mut [u8],
     ) -> Result<(usize, usize), ImageError> {
+        self.largest = None;
         let reduced = self
             .decoder
             .decode_reduced(data, &policy.decode, |w, h| policy.reduction(w, h))?;
         let size = reduced.full;
+        self.largest = reduced.largest;
         let result = self.crop_and_resize(&reduced, policy, region, out);
         self.decoder.recycle(reduced.pixels);
         result.map(|()| size)
@@ -94,6 +102,7 @@ impl Preparer {
         region: Option<&Region>,
         out: &mut [u8],
     ) -> Result<(usize, usize), ImageError> {
+        self.largest = None;
         let size = (image.width, image.height);
         let image = crate::colour::flatten_alpha(image, policy.decode.alpha)?;
         let image = crate::colour::to_channels(image, policy.decode.channels)?;

@@ -303,7 +303,7 @@ fn write(path: &Path, header: &[u8], data: &[u8]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy};
+    use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, SixteenBit};
 
     use super::*;
     use crate::{Encoding, Reader};
@@ -318,6 +318,7 @@ mod tests {
             fast: false,
             filter: Filter::Lanczos,
             decode: DecodeOptions {
+                sixteen_bit: SixteenBit::Full,
                 channels: 1,
                 alpha: AlphaPolicy::Error,
                 orientation: OrientationPolicy::Apply,

@@ -21,7 +21,7 @@ impl PixelPolicy {
     #[new]
     #[pyo3(signature = (*, width, height, channels, crop="center", band=None,
                         background=None, filter="lanczos", fast=false, alpha="error", orientation="apply",
-                        max_pixels=178_956_970))]
+                        sixteen_bit="full", max_pixels=178_956_970))]
     fn new(
         width: usize,
         height: usize,
@@ -33,6 +33,7 @@ impl PixelPolicy {
         fast: bool,
         alpha: &str,
         orientation: &str,
+        sixteen_bit: &str,
         max_pixels: u64,
     ) -> PyResult<Self> {
         if width == 0 || height == 0 {
@@ -46,7 +47,7 @@ impl PixelPolicy {
             background: background.map_or([0; 3], Into::into),
             fast,
             filter: by_name("filter", filter, &gi::Filter::NAMES)?,
-            decode: decode_options(channels, alpha, orientation, max_pixels)?,
+            decode: decode_options(channels, alpha, orientation, sixteen_bit, max_pixels)?,
         }))
     }
 }

@@ -3,7 +3,6 @@
 use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
-use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder};
 
 use super::{damaged, Format, Limit, Raw};
@@ -45,6 +44,6 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     decoder.read_image(&mut samples).map_err(bad)?;
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        orientation: Orientation::NoTransforms,
+        orientation: 1,
     })
 }

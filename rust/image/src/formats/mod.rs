@@ -1,13 +1,14 @@
 //! One file a format: what its header declares, and its pixels.
 
 mod bmp;
+pub(crate) mod depth;
 mod gif;
 pub(crate) mod jpeg;
 mod png;
 mod tiff;
 mod webp;
 
-use image::metadata::Orientation;
+use depth::SixteenBit;
 
 use crate::{Header, ImageError, Pixels};
 
@@ -69,15 +70,21 @@ impl Format {
     }
 
     /// The pixels of a file of this format.
-    pub(crate) fn decode(self, data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
-        match self {
+    pub(crate) fn decode(
+        self,
+        data: &[u8],
+        limit: Limit,
+        sixteen: SixteenBit,
+    ) -> Result<Deep, ImageError> {
+        let raw = match self {
+            Self::Png => return png::decode(data, limit, sixteen),
+            Self::Tiff => return tiff::decode(data, limit, sixteen),
             Self::Jpeg => jpeg::decode(data, limit),
-            Self::Png => png::decode(data, limit),
             Self::WebP => webp::decode(data, limit),
             Self::Bmp => bmp::decode(data, limit),
             Self::Gif => gif::decode(data, limit),
-            Self::Tiff => tiff::decode(data, limit),
-        }
+        };
+        raw.map(Deep::from)
     }
 }
 
@@ -92,7 +99,21 @@ pub(crate) fn not_an_image(data: &[u8]) -> ImageError {
 /// What a format's decoder returns: 1 to 4 channels as stored, and how they have to be turned.
 pub(crate) struct Raw {
     pub(crate) pixels: Pixels,
-    pub(crate) orientation: Orientation,
+    /// 1 to 8, as in EXIF.
+    pub(crate) orientation: u8,
+}
+
+/// What becomes of a file whose samples may have 16 bits.
+pub(crate) struct Deep {
+    pub(crate) raw: Raw,
+    /// The largest colour of 16 bits; none of files of fewer.
+    pub(crate) largest: Option<u16>,
+}
+
+impl From<Raw> for Deep {
+    fn from(raw: Raw) -> Self {
+        Self { raw, largest: None }
+    }
 }
 
 /// The limit on declared pixels.

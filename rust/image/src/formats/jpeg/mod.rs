@@ -9,7 +9,7 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{damaged, Format, Limit, Raw, KEPT_MEMORY};
 use crate::colour::adobe_cmyk_to_rgb;
-use crate::orientation::{exif_orientation, from_exif, jpeg_exif};
+use crate::orientation::JpegMetadata;
 use crate::{Header, ImageError, Mode, Pixels};
 
 /// Scans of a progressive file beyond this many are an attack, not an image.
@@ -80,7 +80,7 @@ pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
         },
         bits,
         alpha: false,
-        orientation: exif_orientation(jpeg_exif(data)),
+        orientation: JpegMetadata::of(data).orientation(),
     })
 }
 
@@ -89,7 +89,7 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let jpeg = JpegDecoder::default().decode(data, limit, |_, _| 1)?;
     Ok(Raw {
         pixels: jpeg.pixels,
-        orientation: from_exif(jpeg_exif(data)),
+        orientation: JpegMetadata::of(data).orientation(),
     })
 }
 
