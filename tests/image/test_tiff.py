@@ -231,7 +231,11 @@ def test_few_bits_are_equal_with_pillow(bits, photometric, fill):
     if photometric == 3:
         tags[320] = ("H", colours)
     data = write(rows[:, :, None], Layout(1, photometric), tags=tags)
-    plain = write(np.packbits(digits.reshape(HEIGHT, -1), axis=1)[:, :, None], Layout(1, photometric), tags=tags | {266: ("H", (1,))})
+    plain = write(
+        np.packbits(digits.reshape(HEIGHT, -1), axis=1)[:, :, None],
+        Layout(1, photometric),
+        tags=tags | {266: ("H", (1,))},
+    )
     # Pillow has no reader for tables with bits in reversed order.
     np.testing.assert_array_equal(_native.decode(data), decoded_by_pillow(plain))
 

@@ -14,13 +14,12 @@ use crate::{ImageError, Pixels, Rect};
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
 
 /// The libraries that decide decoded pixels, with their versions; recorded in manifests.
-pub const DECODERS: [(&str, &str); 6] = [
+pub const DECODERS: [(&str, &str); 5] = [
     // As bundled by turbojpeg-sys 1.2.0.
     ("libjpeg-turbo", "3.1.0"),
     ("png", "0.18.1"),
     // As bundled by libwebp-sys 0.14.4.
     ("libwebp", "1.6.0"),
-    ("image", "0.25.10"),
     ("gif", "0.14.2"),
     ("weezl", "0.1.12"),
 ];
@@ -116,7 +115,7 @@ impl Decoder {
         &mut self,
         data: &[u8],
         options: &DecodeOptions,
-        reduction: impl FnOnce(usize, usize) -> usize,
+        reduction: impl Fn(usize, usize) -> usize,
     ) -> Result<Reduced, ImageError> {
         let limit = Limit(options.max_pixels);
         let turned = |orientation| match options.orientation {
