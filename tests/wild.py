@@ -1,9 +1,8 @@
 """Compares every image below a folder, and in the tar files there, with Pillow: `python tests/wild.py FOLDER`.
 
-Each file is equal, differs, is refused by one of the two, or by both. A table of counts by format and reason is printed,
-and with `--list` the files that are not equal. Pixels are those of `convert("RGB")` after `exif_transpose`, alpha dropped.
-Two differences are meant and counted as equal: 16-bit grey keeps its high byte, where Pillow clips, and what Pillow
-reads of a file that is truncated. A panic of a decoder ends the script.
+Each file is equal, differs, is refused by one of the two or by both. Counts by format and reason are printed,
+and with `--list` the files that are not equal. Pixels are those of `convert("RGB")` after `exif_transpose`, alpha
+dropped. One difference is meant and counted as equal: 16-bit grey keeps its high byte, where Pillow clips.
 """
 
 from __future__ import annotations

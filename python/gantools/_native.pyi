@@ -269,7 +269,7 @@ def prepare_shard(
     *,
     store: str = "pixels",
     regions: NDArray[np.float64] | None = None,
-) -> tuple[int, str, list[tuple[int, str]], list[tuple[int, int]]]:
+) -> tuple[int, str, list[tuple[int, str, str]], list[tuple[int, int]], int]:
     """Decodes, crops and resizes items and writes them into one file, whole or not at all.
 
     Args:
@@ -286,7 +286,9 @@ def prepare_shard(
 
     Returns:
         The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,
-        reason), and the others' (width, height) before they were prepared.
+        class, reason), the others' (width, height) before they were prepared, and how many of them have 16-bit samples
+        that all stay below 4096. Classes are `not-an-image`, `unsupported`, `damaged`, `too-large`, `transparent`,
+        `does-not-fit` and `unreadable`.
 
     Raises:
         OSError: the file could not be written; nothing is left of it.

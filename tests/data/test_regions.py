@@ -28,7 +28,7 @@ def noise(h: int, w: int, c: int = 3, seed: int = 0) -> np.ndarray:
 def native(path, image, regions, **policy):
     """The prepared image and the rejects."""
     policy = {"height": policy["width"], "channels": image.shape[-1], **policy}
-    _, _, rejects, _ = _native.prepare_shard(
+    _, _, rejects, *_ = _native.prepare_shard(
         _native.Source.array(image[None]),
         np.zeros(len(regions), np.int64),
         _native.PixelPolicy(**policy),

@@ -30,7 +30,7 @@ def native(path: Path, images: np.ndarray, **policy) -> tuple[np.ndarray, list[t
     """The prepared images and the rejects."""
     policy = {"height": policy["width"], "channels": images.shape[-1], **policy}
     items = np.arange(len(images), dtype=np.int64)
-    _, _, rejects, _ = _native.prepare_shard(
+    _, _, rejects, *_ = _native.prepare_shard(
         _native.Source.array(images), items, _native.PixelPolicy(**policy), path / "x.npy"
     )
     return np.load(path / "x.npy"), rejects

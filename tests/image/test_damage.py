@@ -57,7 +57,7 @@ def test_damage_to_pixels_of_a_jpeg_still_rejects():
         "codes that are none": data[: scan + 100] + b"\xff\x00" * 60 + data[scan + 220 :],
         "stray bytes and cut": stray[: len(stray) * 2 // 3],
     }.items():
-        with pytest.raises(DataError, match="damaged JPEG: (?!TurboJPEG)"):
+        with pytest.raises(DataError, match=r"damaged JPEG: (?!TurboJPEG)"):
             print(what, _native.decode(changed).shape)
 
 
@@ -80,5 +80,5 @@ def test_a_wrong_sum_of_the_pixels_or_of_their_header_rejects():
         with pytest.raises(DataError):
             _native.decode(bytes(broken))
     assert zlib.crc32(b"IEND") == struct.unpack(">I", data[-4:])[0]
-    with pytest.raises(DataError, match="cut off|damaged PNG"):
+    with pytest.raises(DataError, match=r"cut off|damaged PNG"):
         _native.decode(data[:-40])

@@ -66,7 +66,7 @@ def equal(data: bytes) -> None:
 @pytest.mark.parametrize("source", PNG_SAYS)
 @pytest.mark.parametrize("behind", [False, True])
 def test_png_is_turned_by_everything_that_pillow_heeds(source, behind):
-    for value in range(0, 10):
+    for value in range(10):
         equal(png(PNG_SAYS[source](value), behind=behind))
 
 
@@ -75,7 +75,7 @@ def test_of_two_that_differ_png_heeds_the_one_that_pillow_heeds(one, other):
     equal(png(PNG_SAYS[one](6), PNG_SAYS[other](3)))
 
 
-@pytest.mark.parametrize("value", range(0, 10))
+@pytest.mark.parametrize("value", range(10))
 def test_jpeg_and_webp_are_turned_by_xmp_where_exif_is_silent(value):
     equal(jpeg(XAP + xmp(value)))
     equal(jpeg(XAP + xmp(value, element=True)))

@@ -268,7 +268,7 @@ def test_a_file_cut_anywhere_is_refused_without_a_panic(packing, tile, capfd):
     data = write(picture(LAYOUTS["RGB"], np.uint8), LAYOUTS["RGB"], packing=packing, tile=tile)
     directory = struct.unpack("<I", data[4:8])[0]
     # With the directory moved in front, a cut goes through the pixels.
-    for end in [*range(0, 8), 20, directory // 2, directory, directory + 40, len(data) - 1]:
+    for end in [*range(8), 20, directory // 2, directory, directory + 40, len(data) - 1]:
         with pytest.raises(DataError):
             _native.decode(data[:end])
     assert capfd.readouterr().err == ""

@@ -28,6 +28,7 @@ from gantools.data.engines import check_engine, make_shards
 from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
 from gantools.data.listing import Listing, json_line
 from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
+from gantools.data.policy import SIXTEEN_BIT
 from gantools.data.prepared import (
     FORMAT,
     FORMAT_VERSION,
@@ -79,7 +80,9 @@ def prep(
         balance: equally many images of each class, the first ones of each (counted before rejects).
         limit: only the first so many images of what is left by the above.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
-        orientation: `apply` or `ignore` the EXIF orientation.
+        orientation: `apply` or `ignore` the orientation of EXIF or XMP data.
+        sixteen_bit: which values of 16-bit PNG, TIFF and PGM become 0 and 255: `full` keeps the high byte, `stretch`
+            takes each image's lowest and highest, `LOW:HIGH` these two, for example `0:4095` for 12-bit data.
         store: `pixels`, or `encoded`: smaller, and decoded at each reading; for large images.
         encoding: what an encoded store holds: `png` (None; the same pixels), `jpeg` (quality 95, 4:4:4) or `original`
             (the source's own bytes, cropped and resized at each reading).
@@ -141,6 +144,13 @@ def prep(
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
+    shallow = done.manifest["source"].get("shallow_16_bit", 0)
+    if shallow and plan.policy.sixteen_bit == SIXTEEN_BIT:
+        say(
+            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
+            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
+            progress,
+        )
     say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
     return done
 
@@ -228,6 +238,13 @@ def merge(
             _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
         publish(partial, target)
     done = PreparedSet(target)
+    shallow = done.manifest["source"].get("shallow_16_bit", 0)
+    if shallow and plan.policy.sixteen_bit == SIXTEEN_BIT:
+        say(
+            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
+            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
+            progress,
+        )
     say(f"{len(done):,} images of {done.shape} in {target}.", progress)
     return done
 
@@ -276,10 +293,10 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
 
 def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
     """Writes everything beside the shards, the manifest last: with it the set is whole."""
-    rejects = [(row, reason) for record in records for row, reason in record["rejects"]]
-    kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _ in rejects])
+    rejects = [reject for record in records for reject in record["rejects"]]
+    kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _, _ in rejects])
     if not len(kept):
-        row, reason = rejects[0]
+        row, _, reason = rejects[0]
         raise DataError(
             f"none of the {len(images):,} images could be read; the first: {images.names[row]}: {reason}.",
             "Check that --source holds images.",
@@ -288,7 +305,9 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         f.writelines(json_line(images.names[i]) for i in kept)
     if rejects:
         with atomic_write(partial / REJECTS) as f:
-            f.writelines(json_line({"name": images.names[row], "reason": reason}) for row, reason in rejects)
+            f.writelines(
+                json_line({"name": images.names[row], "class": kind, "reason": reason}) for row, kind, reason in rejects
+            )
     with atomic_write(partial / SIZES) as f:
         np.save(f, _sizes(records), allow_pickle=False)
     shards = [{key: record[key] for key in ("file", "count", "xxh3")} for record in records]
@@ -303,7 +322,7 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         "dtype": "uint8",
         "layout": "NHWC",
         "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
-        "source": {**plan["source"], **_left(images), "rejected": len(rejects)},
+        "source": {**plan["source"], **_left(images), "rejected": len(rejects), **_shallow(records)},
         "policy": policy,
         "versions": plan["versions"],
         "plan": digest(plan),
@@ -324,6 +343,12 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
+
+
+def _shallow(records: list[dict[str, Any]]) -> dict[str, int]:
+    """How many images hold 12 bits at most in 16, where there are any."""
+    number = sum(record["shallow"] for record in records)
+    return {"shallow_16_bit": number} if number else {}
 
 
 def _left(images: Listing) -> dict[str, Any]:

@@ -31,7 +31,7 @@ impl<'a> JpegMetadata<'a> {
         let mut at = 2;
         while let Some(&[first, marker]) = data.get(at..).and_then(|d| d.first_chunk()) {
             match (first, marker) {
-                (0xff, 0xff) => at += 1,               // fill byte
+                (0xff, 0xff) => at += 1,                      // fill byte
                 (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2, // no length
                 (0xff, 0xd9 | 0xda) => break, // end of image, start of scan: no more metadata
                 (0xff, _) => {

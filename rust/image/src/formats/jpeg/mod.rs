@@ -198,7 +198,7 @@ fn plain(data: &[u8]) -> Option<Vec<u8>> {
         let &[first, marker] = data.get(at..)?.first_chunk()?;
         match (first, marker) {
             (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2, // no length
-            (0xff, 0xd9) => return None,           // no scan
+            (0xff, 0xd9) => return None,                  // no scan
             (0xff, 0xc0..=0xfe) => {
                 let length = u16::from_be_bytes(*data.get(at + 2..)?.first_chunk()?);
                 let end = at + 2 + usize::from(length);

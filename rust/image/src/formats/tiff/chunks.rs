@@ -74,7 +74,11 @@ impl Compression {
 }
 
 fn lzw(packed: &[u8], need: usize) -> Result<Vec<u8>, ImageError> {
-    let configuration = Configuration::with_tiff_size_switch(BitOrder::Msb, 8);
+    // Writers before the specification of 1992 began codes at the lowest bit: the first one, which clears, then is 0, 1.
+    let configuration = match packed {
+        [0, second, ..] if second & 1 == 1 => Configuration::new(BitOrder::Lsb, 8),
+        _ => Configuration::with_tiff_size_switch(BitOrder::Msb, 8),
+    };
     let mut decoder = configuration.with_yield_on_full_buffer(true).build();
     let mut out = vec![0; need];
     let (mut read, mut written) = (0, 0);

@@ -191,8 +191,13 @@ impl Layout {
             true => (tag::TILE_OFFSETS, tag::TILE_LENGTHS),
             false => (tag::STRIP_OFFSETS, tag::STRIP_LENGTHS),
         };
-        let offsets = directory.numbers(offsets)?;
-        let lengths = directory.numbers(lengths)?;
+        // Old writers put the places of tiles where those of strips belong.
+        let or_strips = |numbers: Vec<u64>, tag| match numbers.is_empty() {
+            true => directory.numbers(tag),
+            false => Ok(numbers),
+        };
+        let offsets = or_strips(directory.numbers(offsets)?, tag::STRIP_OFFSETS)?;
+        let lengths = or_strips(directory.numbers(lengths)?, tag::STRIP_LENGTHS)?;
         let across = self.width.div_ceil(self.chunk.0);
         let down = self.height.div_ceil(self.chunk.1);
         let (planes, each) = match self.planar {
