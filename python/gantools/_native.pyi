@@ -80,8 +80,8 @@ def decode(
         channels: 3 (RGB) or 1 (ITU-R 601 luma as Pillow's `convert("L")`).
         alpha: `error`, `drop`, `white` or `black`; alpha that is opaque everywhere is always dropped.
         orientation: `apply` or `ignore` an orientation of EXIF or XMP data.
-        sixteen_bit: which 16-bit values become 0 and 255: `full` keeps the high byte, `stretch` takes the image's lowest and
-            highest, `LOW:HIGH` these two.
+        sixteen_bit: which 16-bit values become 0 and 255: `full` keeps the high byte, `stretch` takes the image's
+            lowest and highest, `LOW:HIGH` these two.
         max_pixels: limit on declared width times height.
 
     Raises:

@@ -109,8 +109,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         `source`, `policy`, `versions`; `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
         set says; `classes` (name -> images) where there are labels; `attributes` (name ->
         images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
-        are any; `rejects` (class of the reason -> images); `duplicates` (`images` that could go, in `groups` of equal ones,
-        `examples`: up to five such groups as names).
+        are any; `rejects` (class of the reason -> images); `duplicates` (`images` that could go, in `groups` of equal
+        ones, `examples`: up to five such groups as names).
 
     Raises:
         DataError: no prepared set, or a damaged one.

@@ -28,7 +28,7 @@ from gantools.data.engines import check_engine, make_shards
 from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
 from gantools.data.listing import Listing, json_line
 from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
-from gantools.data.policy import SIXTEEN_BIT
+from gantools.data.policy import HIGH_BYTE
 from gantools.data.prepared import (
     FORMAT,
     FORMAT_VERSION,
@@ -144,13 +144,7 @@ def prep(
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
-    shallow = done.manifest["source"].get("shallow_16_bit", 0)
-    if shallow and plan.policy.sixteen_bit == SIXTEEN_BIT:
-        say(
-            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
-            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
-            progress,
-        )
+    _note_shallow(done, progress)
     say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
     return done
 
@@ -238,13 +232,7 @@ def merge(
             _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
         publish(partial, target)
     done = PreparedSet(target)
-    shallow = done.manifest["source"].get("shallow_16_bit", 0)
-    if shallow and plan.policy.sixteen_bit == SIXTEEN_BIT:
-        say(
-            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
-            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
-            progress,
-        )
+    _note_shallow(done, progress)
     say(f"{len(done):,} images of {done.shape} in {target}.", progress)
     return done
 
@@ -343,6 +331,17 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
+
+
+def _note_shallow(done: PreparedSet, progress: bool) -> None:
+    """Says where 12-bit data have come out nearly black."""
+    shallow = done.manifest["source"].get("shallow_16_bit", 0)
+    if shallow and done.manifest["policy"]["sixteen_bit"] == HIGH_BYTE:
+        say(
+            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
+            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
+            progress,
+        )
 
 
 def _shallow(records: list[dict[str, Any]]) -> dict[str, int]:
