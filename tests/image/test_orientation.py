@@ -81,6 +81,10 @@ def test_jpeg_and_webp_are_turned_by_xmp_where_exif_is_silent(value):
     equal(jpeg(XAP + xmp(value, element=True)))
     equal(jpeg(b"Exif\0\0" + exif(3), XAP + xmp(value)))
     equal(jpeg(XAP + xmp(value), b"Exif\0\0" + exif(value, kind=4)))
+    for metadata in ({"xmp": xmp(value)}, {"xmp": xmp(value), "exif": exif(3)}, {"exif": exif(value)}):
+        buffer = io.BytesIO()
+        PHOTO.save(buffer, "WEBP", lossless=True, **metadata)
+        equal(buffer.getvalue())
 
 
 def test_a_profile_that_is_no_hexadecimal_is_silent():

@@ -72,16 +72,6 @@ pub(crate) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u8 {
     }
 }
 
-/// As [`orientation`] of EXIF data alone.
-pub(crate) fn exif_orientation(exif: Option<&[u8]>) -> u8 {
-    orientation(exif, None)
-}
-
-/// As [`orientation`] of EXIF data alone.
-pub(crate) fn from_exif(exif: Option<&[u8]>) -> u8 {
-    orientation(exif, None)
-}
-
 /// The number that EXIF data give for tag 0x0112 in their first directory, 0 for one beyond 255.
 fn in_exif(exif: &[u8]) -> Option<u8> {
     let little = match exif.get(..2)? {
