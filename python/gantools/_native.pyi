@@ -65,7 +65,13 @@ DECODERS: list[tuple[str, str]]
 # --- images -------------------------------------------------------------------------------------------------------
 
 def decode(
-    data: bytes, *, channels: int = 3, alpha: str = "error", orientation: str = "apply", max_pixels: int = 178956970
+    data: bytes,
+    *,
+    channels: int = 3,
+    alpha: str = "error",
+    orientation: str = "apply",
+    sixteen_bit: str = "full",
+    max_pixels: int = 178956970,
 ) -> NDArray[np.uint8]:
     """The image in the bytes of a JPEG, PNG, WebP, BMP, GIF or TIFF file: uint8 (h, w, channels), channels 1 or 3.
 
@@ -73,7 +79,9 @@ def decode(
         data: the file's bytes; the format is taken from them.
         channels: 3 (RGB) or 1 (ITU-R 601 luma as Pillow's `convert("L")`).
         alpha: `error`, `drop`, `white` or `black`; alpha that is opaque everywhere is always dropped.
-        orientation: `apply` or `ignore` an EXIF orientation tag.
+        orientation: `apply` or `ignore` an orientation of EXIF or XMP data.
+        sixteen_bit: which 16-bit values become 0 and 255: `full` keeps the high byte, `stretch` takes the image's
+            lowest and highest, `LOW:HIGH` these two.
         max_pixels: limit on declared width times height.
 
     Raises:
@@ -232,6 +240,7 @@ class PixelPolicy:
         fast: bool = False,
         alpha: str = "error",
         orientation: str = "apply",
+        sixteen_bit: str = "full",
         max_pixels: int = 178956970,
     ) -> PixelPolicy: ...
 
@@ -260,7 +269,7 @@ def prepare_shard(
     *,
     store: str = "pixels",
     regions: NDArray[np.float64] | None = None,
-) -> tuple[int, str, list[tuple[int, str]], list[tuple[int, int]]]:
+) -> tuple[int, str, list[tuple[int, str, str]], list[tuple[int, int]], int]:
     """Decodes, crops and resizes items and writes them into one file, whole or not at all.
 
     Args:
@@ -277,7 +286,9 @@ def prepare_shard(
 
     Returns:
         The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,
-        reason), and the others' (width, height) before they were prepared.
+        class, reason), the others' (width, height) before they were prepared, and how many of them have 16-bit samples
+        that all stay below 4096. Classes are `not-an-image`, `unsupported`, `damaged`, `too-large`, `transparent`,
+        `does-not-fit` and `unreadable`.
 
     Raises:
         OSError: the file could not be written; nothing is left of it.

@@ -30,7 +30,7 @@ def native(path: Path, images: np.ndarray, **policy) -> tuple[np.ndarray, list[t
     """The prepared images and the rejects."""
     policy = {"height": policy["width"], "channels": images.shape[-1], **policy}
     items = np.arange(len(images), dtype=np.int64)
-    _, _, rejects, _ = _native.prepare_shard(
+    _, _, rejects, *_ = _native.prepare_shard(
         _native.Source.array(images), items, _native.PixelPolicy(**policy), path / "x.npy"
     )
     return np.load(path / "x.npy"), rejects
@@ -70,7 +70,7 @@ def test_center_wide_is_that_of_stylegan(w, h, size, tmp_path_factory):
     expected = center_crop_wide(width, height, image)
     if expected is None:
         assert len(rejects) == 1
-        assert f"for a picture of {width}x{height}" in rejects[0][1]
+        assert f"for a picture of {width}x{height}" in rejects[0][2]
     else:
         np.testing.assert_array_equal(ours[0], expected)
 
@@ -138,7 +138,7 @@ def test_celeba_boxes_on_real_images(side, test_data, tmp_path):
 
 def test_celeba_boxes_refuse_images_of_another_size(tmp_path):
     _, rejects = native(tmp_path, noise(178, 218)[None], width=64, crop="celeba-128")
-    assert "no aligned CelebA image" in rejects[0][1]
+    assert "no aligned CelebA image" in rejects[0][2]
 
 
 @pytest.fixture

@@ -274,7 +274,7 @@ def test_of_a_tiff_of_several_pages_the_first_is_taken():
 
 def test_tiff_of_other_kinds_says_what_it_is():
     for image, options, words in (
-        (photo().convert("P"), {}, "unsupported TIFF.*RGBPalette"),
+        (photo().convert("YCbCr"), {}, "unsupported TIFF: YCbCr colours"),
         (photo(), {"compression": "jpeg"}, "unsupported TIFF.*JPEG"),
         (photo().convert("F"), {}, "unsupported TIFF: samples that are no unsigned integers"),
     ):
@@ -347,7 +347,7 @@ def test_a_tiff_that_declares_values_without_end_is_refused_in_little_memory():
         "AAAAAQAAAEIBBAABAAAAAAAAgEMBBAABAAAAAAAAgEQBBAABAAAAloAAAEUBBAABAAAAZAAAAAAAAMvLy8vLy8vLy8vLy8vLy8vL"
         "y8vL48vLAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     )
-    with pytest.raises(DataError, match="limits exceeded"):
+    with pytest.raises(DataError, match=r"too large|lie outside of the file"):
         _native.decode(data)
 
 

@@ -46,7 +46,7 @@ def both(tmp_path, files: list[bytes], size: int, **policy) -> tuple[np.ndarray,
     results = []
     for fast in (False, True):
         options = {"width": size, "height": size, "channels": 3, **policy}
-        count, _, rejects, _ = _native.prepare_shard(
+        count, _, rejects, *_ = _native.prepare_shard(
             source, items, _native.PixelPolicy(fast=fast, **options), tmp_path / "x.npy"
         )
         assert (count, rejects) == (len(files), [])

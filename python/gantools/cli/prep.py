@@ -68,7 +68,14 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     type=click.Choice(_native.ORIENTATION_POLICIES),
     default="apply",
     show_default=True,
-    help="The EXIF orientation.",
+    help="The orientation of EXIF or XMP data.",
+)
+@click.option(
+    "--sixteen-bit",
+    metavar="full|stretch|LOW:HIGH",
+    default="full",
+    show_default=True,
+    help="16-bit values: keep the high byte, stretch each image, or these two as black and white.",
 )
 @click.option(
     "--store",

@@ -82,7 +82,7 @@ def make_shards(
 
 def _check_strict(plan: PrepPlan, record: dict[str, Any], strict: bool) -> None:
     if strict and record["rejects"]:
-        row, reason = record["rejects"][0]
+        row, _, reason = record["rejects"][0]
         raise DataError(
             f"{plan.images.names[row]}: {reason}.",
             "Without --strict such images are listed in rejects.jsonl and left out; nothing done is lost.",

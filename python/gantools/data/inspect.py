@@ -109,8 +109,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         `source`, `policy`, `versions`; `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
         set says; `classes` (name -> images) where there are labels; `attributes` (name ->
         images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
-        are any; `rejects` (reason -> images); `duplicates` (`images` that could go, in `groups` of equal ones,
-        `examples`: up to five such groups as names).
+        are any; `rejects` (class of the reason -> images); `duplicates` (`images` that could go, in `groups` of equal
+        ones, `examples`: up to five such groups as names).
 
     Raises:
         DataError: no prepared set, or a damaged one.
@@ -148,7 +148,7 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
     rejects = _lines(data.path / REJECTS) if (data.path / REJECTS).is_file() else []
     if rejects is None:
         raise DataError(f"{data.path / REJECTS}: damaged.", "Prepare the set again.")
-    found["rejects"] = dict(Counter(reject["reason"] for reject in rejects).most_common())
+    found["rejects"] = dict(Counter(reject.get("class", reject["reason"]) for reject in rejects).most_common())
     if duplicates:
         found["duplicates"] = _duplicates(data, progress)
     return found

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data import filters, heif, remote
-from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
+from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
@@ -50,6 +50,7 @@ class PrepOptions:
     limit: int | None = None
     alpha: str = "error"
     orientation: str = "apply"
+    sixteen_bit: str = SIXTEEN_BIT
     store: str = "pixels"
     encoding: str | None = None
     out: str | Path | None = None
@@ -79,6 +80,7 @@ class PrepKeywords(TypedDict, total=False):
     limit: int | None
     alpha: str
     orientation: str
+    sixteen_bit: str
     store: str
     encoding: str | None
     out: str | Path | None
@@ -189,6 +191,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         fast=o.fast,
         alpha=o.alpha,
         orientation=o.orientation,
+        sixteen_bit=_sixteen_bit(o.sixteen_bit),
         pad_color=_color(o.pad_color or "black") if o.crop in ("pad", "box") else None,
         band=height if o.crop == "center-wide" else None,
         store=o.encoding or ENCODINGS[0] if o.store == "encoded" else PIXELS,
@@ -204,6 +207,19 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         per_shard=per_shard,
         document=_document(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}),
         target=target,
+    )
+
+
+def _sixteen_bit(text: str) -> str:
+    """The policy as it stands in the manifest: one spelling for one meaning."""
+    if text in (SIXTEEN_BIT, "stretch"):
+        return text
+    low, _, high = text.partition(":")
+    if low.isdecimal() and high.isdecimal() and int(low) < int(high) <= 65535:
+        return f"{int(low)}:{int(high)}"
+    raise ConfigError(
+        f"--sixteen-bit is {text!r}; it has to be full, stretch or LOW:HIGH, whole numbers of 0 to 65535 that rise.",
+        "For 12-bit data: --sixteen-bit 0:4095",
     )
 
 

@@ -10,11 +10,13 @@ from gantools.errors import DataError
 
 # What cannot be chosen yet, but would change pixels if it changed. Pillow 13 changed the order of the two passes of the
 # resize for tall images.
-FIXED_POLICY = {"resize": "pillow-13", "sixteen_bit": "high-byte", "cmyk": "pillow", "animation": "first-frame"}
+FIXED_POLICY = {"resize": "pillow-13", "cmyk": "pillow", "animation": "first-frame"}
 # The filters of the crop that has its own.
 DHARIWAL_FILTERS = "box, bicubic"
 EXACT, FAST = "exact", "fast-4x"
 BLACK = "#000000"
+# How the manifest calls the policy for 16-bit samples that keeps their high byte, and how it is asked for.
+HIGH_BYTE, SIXTEEN_BIT = "high-byte", "full"
 PIXELS = "pixels"
 
 
@@ -34,6 +36,7 @@ class Policy:
         pad_color: `#rrggbb`, for the crops with a background; else None.
         band: height of the picture in the square, for the crop `center-wide`; else None.
         store: a name in `_native.STORES`.
+        sixteen_bit: `full`, `stretch` or `LOW:HIGH`.
     """
 
     width: int
@@ -47,6 +50,7 @@ class Policy:
     pad_color: str | None = None
     band: int | None = None
     store: str = PIXELS
+    sixteen_bit: str = SIXTEEN_BIT
 
     def to_manifest(self) -> dict[str, Any]:
         """The policy as it is written: what was chosen, then what cannot be."""
@@ -66,6 +70,7 @@ class Policy:
             chosen["band"] = self.band
         if self.store != PIXELS:
             chosen["store"] = self.store
+        chosen["sixteen_bit"] = HIGH_BYTE if self.sixteen_bit == SIXTEEN_BIT else self.sixteen_bit
         return {**chosen, **FIXED_POLICY}
 
     @staticmethod
@@ -88,6 +93,7 @@ class Policy:
                 pad_color=manifest.get("pad_color"),
                 band=manifest.get("band"),
                 store=manifest.get("store", PIXELS),
+                sixteen_bit=str(manifest.get("sixteen_bit", HIGH_BYTE)).replace(HIGH_BYTE, SIXTEEN_BIT),
             )
             # The one that knows which values there are.
             policy.native()
@@ -109,4 +115,5 @@ class Policy:
             fast=self.fast,
             alpha=self.alpha,
             orientation=self.orientation,
+            sixteen_bit=self.sixteen_bit,
         )

@@ -29,6 +29,7 @@ from gantools.data.engines import check_engine, make_shards
 from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
 from gantools.data.listing import Listing, json_line
 from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
+from gantools.data.policy import HIGH_BYTE
 from gantools.data.prepared import (
     FORMAT,
     FORMAT_VERSION,
@@ -85,7 +86,9 @@ def prep(
         seed: of the sample, any whole number; None for 0.
         limit: only the first so many images of what is left by the above; not with `sample`.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
-        orientation: `apply` or `ignore` the EXIF orientation.
+        orientation: `apply` or `ignore` the orientation of EXIF or XMP data.
+        sixteen_bit: which values of 16-bit PNG, TIFF and PGM become 0 and 255: `full` keeps the high byte, `stretch`
+            takes each image's lowest and highest, `LOW:HIGH` these two, for example `0:4095` for 12-bit data.
         store: `pixels`, or `encoded`: smaller, and decoded at each reading; for large images.
         encoding: what an encoded store holds: `png` (None; the same pixels), `jpeg` (quality 95, 4:4:4) or `original`
             (the source's own bytes, cropped and resized at each reading).
@@ -147,6 +150,7 @@ def prep(
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
+    _note_shallow(done, progress)
     say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
     if rejected and progress:
         with (target / REJECTS).open(encoding="utf-8") as f:
@@ -239,6 +243,7 @@ def merge(
             _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
         publish(partial, target)
     done = PreparedSet(target)
+    _note_shallow(done, progress)
     say(f"{len(done):,} images of {done.shape} in {target}.", progress)
     return done
 
@@ -289,19 +294,21 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
 
 def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
     """Writes everything beside the shards, the manifest last: with it the set is whole."""
-    rejects = [(row, reason) for record in records for row, reason in record["rejects"]]
-    kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _ in rejects])
+    rejects = [reject for record in records for reject in record["rejects"]]
+    kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _, _ in rejects])
     if not len(kept):
-        row, reason = rejects[0]
+        row, _, reason = rejects[0]
         raise DataError(
             f"none of the {len(images):,} images could be read; the first: {images.names[row]}: {reason}.",
-            none_left([reason for _, reason in rejects]),
+            none_left([reason for _, _, reason in rejects]),
         )
     with atomic_write(partial / "names.jsonl") as f:
         f.writelines(json_line(images.names[i]) for i in kept)
     if rejects:
         with atomic_write(partial / REJECTS) as f:
-            f.writelines(json_line({"name": images.names[row], "reason": reason}) for row, reason in rejects)
+            f.writelines(
+                json_line({"name": images.names[row], "class": kind, "reason": reason}) for row, kind, reason in rejects
+            )
     with atomic_write(partial / SIZES) as f:
         np.save(f, _sizes(records), allow_pickle=False)
     shards = [{key: record[key] for key in ("file", "count", "xxh3")} for record in records]
@@ -316,7 +323,7 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         "dtype": "uint8",
         "layout": "NHWC",
         "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
-        "source": {**plan["source"], **_left(images), "rejected": len(rejects)},
+        "source": {**plan["source"], **_left(images), "rejected": len(rejects), **_shallow(records)},
         "policy": policy,
         "versions": plan["versions"],
         "plan": digest(plan),
@@ -337,6 +344,23 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
     if annotations:
         manifest["annotations"] = annotations
     write_json(partial / MANIFEST, manifest)
+
+
+def _note_shallow(done: PreparedSet, progress: bool) -> None:
+    """Says where 12-bit data have come out nearly black."""
+    shallow = done.manifest["source"].get("shallow_16_bit", 0)
+    if shallow and done.manifest["policy"]["sixteen_bit"] == HIGH_BYTE:
+        say(
+            f"Note: {shallow:,} images of 16 bits hold values below 4096 only, so they come out nearly black: "
+            "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
+            progress,
+        )
+
+
+def _shallow(records: list[dict[str, Any]]) -> dict[str, int]:
+    """How many images hold 12 bits at most in 16, where there are any."""
+    number = sum(record["shallow"] for record in records)
+    return {"shallow_16_bit": number} if number else {}
 
 
 def _left(images: Listing) -> dict[str, Any]:

@@ -107,7 +107,13 @@ PREPARED_SET = record(
     {
         "source": record(
             {},
-            {"rejected": is_count, "kind": is_text, "skipped": is_counts, "left_out": is_counts},
+            {
+                "rejected": is_count,
+                "shallow_16_bit": is_count,
+                "kind": is_text,
+                "skipped": is_counts,
+                "left_out": is_counts,
+            },
         ),
         "policy": is_object,
         "versions": is_object,

@@ -24,8 +24,9 @@ def make_shard(
     """Makes shard number `shard` in `folder` and returns its record; the same bytes wherever and however often.
 
     Returns:
-        `file`, `count`, `xxh3`; `rejects`, pairs of an image's position in the set and the reason; `sizes`, runs of
-        (width, height, how many images) before they were prepared.
+        `file`, `count`, `xxh3`; `rejects`: an image's position in the set, the class of the reason and the reason;
+        `sizes`, runs of (width, height, how many images) before they were prepared; `shallow`, how many have 16-bit
+        samples that all stay below 4096.
 
     Raises:
         OSError: the file could not be written. KeyboardInterrupt: Ctrl-C. Nothing is left of it then.
@@ -33,7 +34,7 @@ def make_shard(
     """
     rows = plan.rows(shard)
     file = f"images-{shard:05d}.npy" if plan.policy.store == "pixels" else f"images-{shard:05d}.blobs"
-    count, xxh3, rejects, sizes = _native.prepare_shard(
+    count, xxh3, rejects, sizes, shallow = _native.prepare_shard(
         plan.images.reader,
         plan.images.items[rows],
         plan.policy.native(),
@@ -50,8 +51,9 @@ def make_shard(
         "file": file,
         "count": count,
         "xxh3": xxh3,
-        "rejects": [[rows.start + at, in_words(reason)] for at, reason in rejects],
+        "rejects": [[rows.start + at, kind, in_words(reason)] for at, kind, reason in rejects],
         "sizes": [[*size, len(list(run))] for size, run in itertools.groupby(sizes)],
+        "shallow": shallow,
     }
     write_json(folder / _record_name(shard), record)
     return record

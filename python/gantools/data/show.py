@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.policy import Policy
+from gantools.data.policy import HIGH_BYTE, SIXTEEN_BIT, Policy
 from gantools.data.prepared import PreparedSet
 from gantools.data.regions import REGION_CROPS, box_squares, eye_squares, into_region
 from gantools.data.sources import celeba
@@ -123,8 +123,10 @@ def _originals(data: PreparedSet, source: Path, rows: NDArray[np.int64]) -> list
         item = item_of.get(name, by_file.get(Path(name).name))
         if item is None:
             raise DataError(f"{source}: {name} is not in it.", "Give --source the images that the set was made of.")
-        orientation = data.manifest.get("policy", {}).get("orientation", "apply")
-        images.append(_native.decode(reader.read(item), alpha="drop", orientation=orientation))
+        policy = data.manifest.get("policy", {})
+        depth = SIXTEEN_BIT if policy.get("sixteen_bit", HIGH_BYTE) == HIGH_BYTE else policy["sixteen_bit"]
+        how = {"orientation": policy.get("orientation", "apply"), "sixteen_bit": depth}
+        images.append(_native.decode(reader.read(item), alpha="drop", **how))
     return images
 
 

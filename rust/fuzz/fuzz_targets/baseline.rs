@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use gantools_image::{AlphaPolicy, DecodeOptions, Decoder, OrientationPolicy};
+use gantools_image::{AlphaPolicy, DecodeOptions, Decoder, OrientationPolicy, SixteenBit};
 use libfuzzer_sys::fuzz_target;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
@@ -54,6 +54,7 @@ fuzz_target!(|input: &[u8]| {
 fn check(data: &[u8]) {
     let Some(want) = theirs(data) else { return };
     let options = DecodeOptions {
+        sixteen_bit: SixteenBit::Full,
         channels: 3,
         alpha: AlphaPolicy::Error,
         orientation: OrientationPolicy::Ignore,

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use gantools_image::{
-    AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy, Preparer, Region,
+    AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy, Preparer, Region, SixteenBit,
 };
 
 thread_local! {
@@ -33,6 +33,11 @@ pub fn prepare(input: &[u8], magic: &[u8]) {
         filter: Filter::NAMES[pick(*b >> 2, 4)].1,
         fast: *a & 0x80 != 0,
         decode: DecodeOptions {
+            sixteen_bit: [
+                SixteenBit::Full,
+                SixteenBit::Stretch,
+                SixteenBit::Range(100, 4095),
+            ][pick(*a >> 2, 3)],
             channels: if *b & 0x80 == 0 { 3 } else { 1 },
             alpha: AlphaPolicy::NAMES[pick(*a >> 4, 4)].1,
             orientation: OrientationPolicy::NAMES[pick(*b >> 6, 2)].1,

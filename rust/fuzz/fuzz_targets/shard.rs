@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy};
+use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy, SixteenBit};
 use gantools_pack::{Encoding, Layout, Reader, Store};
 use libfuzzer_sys::fuzz_target;
 
@@ -16,6 +16,7 @@ const POLICY: PixelPolicy = PixelPolicy {
     filter: Filter::Lanczos,
     fast: false,
     decode: DecodeOptions {
+        sixteen_bit: SixteenBit::Full,
         channels: 1,
         alpha: AlphaPolicy::Drop,
         orientation: OrientationPolicy::Apply,

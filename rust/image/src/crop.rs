@@ -1,6 +1,6 @@
 //! Which part of an image is kept and where it goes, by name.
 
-use crate::ImageError;
+use crate::{ImageError, Rect};
 
 /// A crop rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,23 +38,23 @@ const CELEBA: (usize, usize) = (178, 218);
 /// put at `at` of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// x, y, width and height in the image.
-    pub part: (usize, usize, usize, usize),
+    /// What of the image.
+    pub part: Rect,
     /// Width and height that the part is resized to.
     pub size: (usize, usize),
-    /// x, y, width and height in the resized part.
-    pub window: (usize, usize, usize, usize),
+    /// What of the resized part.
+    pub window: Rect,
     /// x and y in the result.
     pub at: (usize, usize),
 }
 
 impl Placement {
     /// The whole of the resized part, at `at`.
-    fn whole(part: (usize, usize, usize, usize), size: (usize, usize), at: (usize, usize)) -> Self {
+    fn whole(part: Rect, size: (usize, usize), at: (usize, usize)) -> Self {
         Self {
             part,
             size,
-            window: (0, 0, size.0, size.1),
+            window: Rect::from_size(size.0, size.1),
             at,
         }
     }
@@ -92,7 +92,13 @@ impl Crop {
         if width == 0 || height == 0 || target.0 == 0 || target.1 == 0 {
             return Err(ImageError::Geometry("an image or target of size 0".into()));
         }
-        let everything = (0, 0, width, height);
+        let everything = Rect::from_size(width, height);
+        let middle = |w: usize, h: usize| Rect {
+            x: (width - w) / 2,
+            y: (height - h) / 2,
+            width: w,
+            height: h,
+        };
         Ok(match self {
             Self::None => Placement::whole(everything, target, (0, 0)),
             Self::Center => {
@@ -101,8 +107,7 @@ impl Crop {
                 } else {
                     (width, (width * target.1 / target.0).max(1))
                 };
-                let part = ((width - w) / 2, (height - h) / 2, w, h);
-                Placement::whole(part, target, (0, 0))
+                Placement::whole(middle(w, h), target, (0, 0))
             }
             Self::CenterWide => {
                 let rows = target.0 as f64 * height as f64 / width as f64;
@@ -113,8 +118,11 @@ impl Crop {
                         target.0
                     )));
                 }
-                let part = (0, (height - rows) / 2, width, rows);
-                Placement::whole(part, (target.0, band), (0, (target.1 - band) / 2))
+                Placement::whole(
+                    middle(width, rows),
+                    (target.0, band),
+                    (0, (target.1 - band) / 2),
+                )
             }
             Self::Dhariwal => {
                 let scale = target.0 as f64 / width.min(height) as f64;
@@ -123,7 +131,12 @@ impl Crop {
                 Placement {
                     part: everything,
                     size: (size[0], size[1]),
-                    window: (x, y, target.0, target.1),
+                    window: Rect {
+                        x,
+                        y,
+                        width: target.0,
+                        height: target.1,
+                    },
                     at: (0, 0),
                 }
             }
@@ -134,8 +147,7 @@ impl Crop {
                         CELEBA.0, CELEBA.1
                     )));
                 }
-                let part = ((width - side) / 2, (height - side) / 2, side, side);
-                Placement::whole(part, target, (0, 0))
+                Placement::whole(middle(side, side), target, (0, 0))
             }
             Self::Box | Self::Landmarks => {
                 return Err(ImageError::Geometry("its place is not given".into()));
@@ -165,7 +177,13 @@ mod tests {
     fn part(crop: Crop, image: (usize, usize), target: (usize, usize)) -> [usize; 4] {
         let placement = crop.placement(image.0, image.1, target, 0).unwrap();
         assert_eq!((placement.size, placement.at), (target, (0, 0)));
-        placement.part.into()
+        let Rect {
+            x,
+            y,
+            width,
+            height,
+        } = placement.part;
+        [x, y, width, height]
     }
 
     #[test]
@@ -221,14 +239,14 @@ mod tests {
                             );
                             continue;
                         };
+                        assert!(p.part.is_inside(w, h), "{name}");
+                        assert!(p.window.is_inside(p.size.0, p.size.1), "{name}");
                         assert!(
-                            p.part.0 + p.part.2 <= w && p.part.1 + p.part.3 <= h,
-                            "{name}"
+                            p.at.0 + p.window.width <= side && p.at.1 + p.window.height <= side
                         );
-                        assert!(p.window.0 + p.window.2 <= p.size.0, "{name}");
-                        assert!(p.window.1 + p.window.3 <= p.size.1, "{name}");
-                        assert!(p.at.0 + p.window.2 <= side && p.at.1 + p.window.3 <= side);
-                        assert!(p.part.2 > 0 && p.part.3 > 0 && p.window.2 > 0 && p.window.3 > 0);
+                        assert!([p.part, p.window]
+                            .iter()
+                            .all(|r| r.width > 0 && r.height > 0));
                     }
                 }
             }

@@ -1,29 +1,27 @@
 //! Encoded bytes to pixels. The format is taken from the bytes, never from a file name.
 
-use image::metadata::Orientation;
-
 use std::panic::catch_unwind;
 
 use crate::colour::{self, AlphaPolicy};
+use crate::formats::depth::SixteenBit;
 use crate::formats::jpeg::JpegDecoder;
 use crate::formats::{self, damaged, Format, Limit};
-use crate::orientation::{self, OrientationPolicy};
+use crate::orientation::{self, JpegMetadata, OrientationPolicy};
 use crate::resize::pillow::Geometry;
-use crate::{ImageError, Pixels};
+use crate::{ImageError, Pixels, Rect};
 
 /// The default limit on width times height: Pillow's bound for "decompression bomb" errors.
 pub const DEFAULT_MAX_PIXELS: u64 = 2 * 89_478_485;
 
 /// The libraries that decide decoded pixels, with their versions; recorded in manifests.
-pub const DECODERS: [(&str, &str); 6] = [
+pub const DECODERS: [(&str, &str); 5] = [
     // As bundled by turbojpeg-sys 1.2.0.
     ("libjpeg-turbo", "3.1.0"),
     ("png", "0.18.1"),
     // As bundled by libwebp-sys 0.14.4.
     ("libwebp", "1.6.0"),
-    ("image", "0.25.10"),
     ("gif", "0.14.2"),
-    ("tiff", "0.11.3"),
+    ("weezl", "0.1.12"),
 ];
 
 /// How bytes become pixels.
@@ -35,6 +33,8 @@ pub struct DecodeOptions {
     pub alpha: AlphaPolicy,
     /// What happens to an EXIF orientation tag.
     pub orientation: OrientationPolicy,
+    /// Which 16-bit values become 0 and 255.
+    pub sixteen_bit: SixteenBit,
     /// The limit on declared width times height, checked before memory is taken.
     pub max_pixels: u64,
 }
@@ -49,6 +49,8 @@ pub(crate) struct Reduced {
     /// Where the left and upper edge of the full image lie in `pixels`: not at 0 where the last column or row, which
     /// stands for fewer pixels of the file than the others, has been turned to the front.
     origin: (f64, f64),
+    /// The largest colour of 16 bits in the file; none where its samples have fewer.
+    pub(crate) largest: Option<u16>,
 }
 
 impl Reduced {
@@ -59,6 +61,7 @@ impl Reduced {
             pixels,
             by: 1,
             origin: (0.0, 0.0),
+            largest: None,
         }
     }
 
@@ -79,11 +82,16 @@ impl Reduced {
                 length,
             )
         };
-        let (x, y, w, h) = full.part;
-        let (x, w, left, across) = axis(x, w, self.origin.0, self.pixels.width);
-        let (y, h, top, down) = axis(y, h, self.origin.1, self.pixels.height);
+        let part = full.part;
+        let (x, width, left, across) = axis(part.x, part.width, self.origin.0, self.pixels.width);
+        let (y, height, top, down) = axis(part.y, part.height, self.origin.1, self.pixels.height);
         Geometry {
-            part: (x, y, w, h),
+            part: Rect {
+                x,
+                y,
+                width,
+                height,
+            },
             span: (left, top, across, down),
             ..*full
         }
@@ -107,17 +115,17 @@ impl Decoder {
         &mut self,
         data: &[u8],
         options: &DecodeOptions,
-        reduction: impl FnOnce(usize, usize) -> usize,
+        reduction: impl Fn(usize, usize) -> usize,
     ) -> Result<Reduced, ImageError> {
         let limit = Limit(options.max_pixels);
         let turned = |orientation| match options.orientation {
             OrientationPolicy::Apply => orientation,
-            OrientationPolicy::Ignore => Orientation::NoTransforms,
+            OrientationPolicy::Ignore => 1,
         };
         let format = Format::of(data).ok_or_else(|| formats::not_an_image(data))?;
         let mut reduced = match format {
             Format::Jpeg => {
-                let orientation = turned(orientation::from_exif(orientation::jpeg_exif(data)));
+                let orientation = turned(JpegMetadata::of(data).orientation());
                 let (transpose, flip_x, flip_y) = orientation::parts(orientation);
                 let jpeg = self.jpeg.decode(data, limit, |w, h| {
                     if transpose {
@@ -140,13 +148,18 @@ impl Decoder {
                     full,
                     by: jpeg.by,
                     origin,
+                    largest: None,
                 }
             }
             _ => {
                 // These decoders keep no state, so a panic in one of them ends with the image.
-                let raw = catch_unwind(|| format.decode(data, limit))
+                let deep = catch_unwind(|| format.decode(data, limit, options.sixteen_bit))
                     .unwrap_or_else(|_| Err(damaged("image", "its decoder failed")))?;
-                Reduced::not(orientation::apply(raw.pixels, turned(raw.orientation)))
+                let turn = turned(deep.raw.orientation);
+                Reduced {
+                    largest: deep.largest,
+                    ..Reduced::not(orientation::apply(deep.raw.pixels, turn))
+                }
             }
         };
         reduced.pixels = colour::flatten_alpha(reduced.pixels, options.alpha)?;
@@ -197,6 +210,7 @@ mod tests {
             channels: 3,
             alpha: AlphaPolicy::Error,
             orientation: OrientationPolicy::Apply,
+            sixteen_bit: SixteenBit::Full,
             max_pixels: DEFAULT_MAX_PIXELS,
         };
         let message = |data: &[u8]| {
@@ -226,7 +240,7 @@ mod tests {
         let crc = png_crc(&png[12..]);
         png.extend(crc.to_be_bytes());
         png.extend(b"\0\0\0\0IDAT");
-        let result = Format::Png.decode(&png, Limit(1 << 20));
+        let result = Format::Png.decode(&png, Limit(1 << 20), SixteenBit::Full);
         assert!(matches!(result, Err(ImageError::TooLarge { .. })));
     }
 

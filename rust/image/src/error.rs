@@ -34,3 +34,18 @@ pub enum ImageError {
     #[error("{0}")]
     Geometry(String),
 }
+
+impl ImageError {
+    /// The class of the reason, whose name stays the same whatever the words: `not-an-image`, `unsupported`, `damaged`,
+    /// `too-large`, `transparent` or `does-not-fit`.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::NotAnImage(_) => "not-an-image",
+            Self::Unsupported(_) => "unsupported",
+            Self::Damaged { .. } => "damaged",
+            Self::TooLarge { .. } => "too-large",
+            Self::HasAlpha => "transparent",
+            Self::Geometry(_) => "does-not-fit",
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use crate::colour::luma;
 use crate::decode::Reduced;
 use crate::resize::pillow::{Geometry, Resizer};
-use crate::{region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Region};
+use crate::{
+    region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Rect, Region,
+};
 
 /// Everything that decides the pixels of a prepared image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,8 @@ impl PixelPolicy {
             Ok(p) if allowed => [8, 4, 2]
                 .into_iter()
                 .find(|by| {
-                    p.part.2 >= p.size.0 * FAST_MARGIN * by
-                        && p.part.3 >= p.size.1 * FAST_MARGIN * by
+                    p.part.width >= p.size.0 * FAST_MARGIN * by
+                        && p.part.height >= p.size.1 * FAST_MARGIN * by
                 })
                 .unwrap_or(1),
             _ => 1,
@@ -59,11 +61,17 @@ impl PixelPolicy {
 pub struct Preparer {
     decoder: Decoder,
     resizer: Resizer,
+    largest: Option<u16>,
     /// A resized picture before it is put on its background.
     picture: Vec<u8>,
 }
 
 impl Preparer {
+    /// The largest colour of 16 bits in the file of the last image; none where its samples have fewer.
+    pub fn largest(&self) -> Option<u16> {
+        self.largest
+    }
+
     /// Decodes `data` and writes the prepared image, `policy.image_len()` bytes, into `out`.
     ///
     /// `region` is the part to keep for the crops that are given for each image; others do not look at it. Returns width
@@ -75,10 +83,12 @@ impl Preparer {
         region: Option<&Region>,
         out: &mut [u8],
     ) -> Result<(usize, usize), ImageError> {
+        self.largest = None;
         let reduced = self
             .decoder
             .decode_reduced(data, &policy.decode, |w, h| policy.reduction(w, h))?;
         let size = reduced.full;
+        self.largest = reduced.largest;
         let result = self.crop_and_resize(&reduced, policy, region, out);
         self.decoder.recycle(reduced.pixels);
         result.map(|()| size)
@@ -92,6 +102,7 @@ impl Preparer {
         region: Option<&Region>,
         out: &mut [u8],
     ) -> Result<(usize, usize), ImageError> {
+        self.largest = None;
         let size = (image.width, image.height);
         let image = crate::colour::flatten_alpha(image, policy.decode.alpha)?;
         let image = crate::colour::to_channels(image, policy.decode.channels)?;
@@ -143,7 +154,7 @@ impl Preparer {
             window: placement.window,
             ..Geometry::whole(placement.part, placement.size)
         });
-        let (_, _, width, height) = placement.window;
+        let Rect { width, height, .. } = placement.window;
         if (width, height) == target {
             return self
                 .resizer
@@ -180,7 +191,7 @@ impl Preparer {
         while let Some(size) = shown::halved((w, h), policy.width) {
             let from = halved.as_ref().unwrap_or(image);
             let mut data = vec![0; size.0 * size.1 * image.channels];
-            let geometry = Geometry::whole((0, 0, w, h), size);
+            let geometry = Geometry::whole(Rect::from_size(w, h), size);
             self.resizer
                 .resize(from, &geometry, Filter::Box, &mut data)?;
             halved = Some(Pixels::new(size.0, size.1, image.channels, data)?);

@@ -1,7 +1,7 @@
 //! Parts of an image that are given for each image: a square, or a quadrilateral that is straightened.
 
 use crate::resize::pillow::{Geometry, Resizer};
-use crate::{Filter, ImageError, Pixels};
+use crate::{Filter, ImageError, Pixels, Rect};
 
 /// The corners of a part of one image: north-west, south-west, south-east, north-east, each x and y.
 ///
@@ -72,7 +72,15 @@ pub(crate) fn boxed(
         )));
     }
     if (right - left, bottom - top) == (side, side) {
-        let geometry = Geometry::whole((left, top, side, side), size);
+        let geometry = Geometry::whole(
+            Rect {
+                x: left,
+                y: top,
+                width: side,
+                height: side,
+            },
+            size,
+        );
         return resizer.resize(image, &geometry, filter, out);
     }
     // A box mostly outside of its image is no picture, and a huge one would be a lot of memory for nothing.
@@ -93,7 +101,7 @@ pub(crate) fn boxed(
     let square = Pixels::new(side, side, c, data)?;
     resizer.resize(
         &square,
-        &Geometry::whole((0, 0, side, side), size),
+        &Geometry::whole(Rect::from_size(side, side), size),
         filter,
         out,
     )
@@ -119,7 +127,7 @@ pub(crate) fn straightened(
         let smaller = |n: usize| ((n as f64 / shrink).round_ties_even() as usize).max(1);
         let (w, h) = (smaller(image.width), smaller(image.height));
         let mut data = vec![0; w * h * image.channels];
-        let whole = Geometry::whole((0, 0, image.width, image.height), (w, h));
+        let whole = Geometry::whole(Rect::of(image), (w, h));
         resizer.resize(image, &whole, filter, &mut data)?;
         corners = corners.map(|v| v / shrink);
         Some(Pixels::new(w, h, image.channels, data)?)
@@ -135,7 +143,7 @@ pub(crate) fn straightened(
     )?;
     resizer.resize(
         &warped,
-        &Geometry::whole((0, 0, large.0, large.1), size),
+        &Geometry::whole(Rect::from_size(large.0, large.1), size),
         filter,
         out,
     )

@@ -38,19 +38,19 @@ impl PixelPolicy {
         let (part, window) = (placement.part, placement.window);
         let shrunk = [width as f64 / size.0 as f64, height as f64 / size.1 as f64];
         let (left, across) = axis(
-            part.0,
-            part.2,
+            part.x,
+            part.width,
             placement.size.0,
-            window.0,
+            window.x,
             placement.at.0,
             self.width,
             shrunk[0],
         );
         let (top, down) = axis(
-            part.1,
-            part.3,
+            part.y,
+            part.height,
             placement.size.1,
-            window.1,
+            window.y,
             placement.at.1,
             self.height,
             shrunk[1],
@@ -62,7 +62,9 @@ impl PixelPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AlphaPolicy, DecodeOptions, Filter, OrientationPolicy, Pixels, Preparer};
+    use crate::{
+        AlphaPolicy, DecodeOptions, Filter, OrientationPolicy, Pixels, Preparer, SixteenBit,
+    };
 
     fn policy(crop: Crop, width: usize, height: usize) -> PixelPolicy {
         PixelPolicy {
@@ -74,6 +76,7 @@ mod tests {
             fast: false,
             filter: Filter::Bilinear,
             decode: DecodeOptions {
+                sixteen_bit: SixteenBit::Full,
                 channels: 1,
                 alpha: AlphaPolicy::Error,
                 orientation: OrientationPolicy::Apply,

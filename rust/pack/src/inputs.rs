@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use gantools_image::resize::input::{Input, InputResizer};
 use gantools_image::{
-    AlphaPolicy, DecodeOptions, Decoder, OrientationPolicy, Pixels, DEFAULT_MAX_PIXELS,
+    AlphaPolicy, DecodeOptions, Decoder, OrientationPolicy, Pixels, SixteenBit, DEFAULT_MAX_PIXELS,
 };
 use gantools_threads::parallel;
 
@@ -99,6 +99,7 @@ pub fn fill_from(
     watch: impl FnMut() -> bool,
 ) -> Result<(), FillError> {
     const OPTIONS: DecodeOptions = DecodeOptions {
+        sixteen_bit: SixteenBit::Full,
         channels: 3,
         alpha: AlphaPolicy::Drop,
         orientation: OrientationPolicy::Ignore,

@@ -8,7 +8,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use gantools_image::{encode_jpeg, encode_png, PixelPolicy, Pixels, Preparer, Region};
+use gantools_image::{encode_jpeg, encode_png, ImageError, PixelPolicy, Pixels, Preparer, Region};
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -49,6 +49,27 @@ pub struct Work<'a> {
     pub store: Store,
 }
 
+/// Why an item has no image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The class of the reason: one of [`ImageError::class`], or `unreadable`: its bytes could not be had.
+    pub class: &'static str,
+    /// The reason.
+    pub reason: String,
+}
+
+impl From<ImageError> for Reject {
+    fn from(error: ImageError) -> Self {
+        Self {
+            class: error.class(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// A file of 16-bit samples whose colours all stay below this holds 12 bits at most.
+const SHALLOW: u16 = 1 << 12;
+
 /// What became of a shard's items.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -57,7 +78,9 @@ pub struct Shard {
     /// XXH3 of the whole file, hexadecimal.
     pub xxh3: String,
     /// Items without an image: their position in the list of items and the reason.
-    pub rejects: Vec<(usize, String)>,
+    pub rejects: Vec<(usize, Reject)>,
+    /// Images of 16-bit samples that all stay below 4096.
+    pub shallow: usize,
     /// Width and height of the images of the file before they were prepared.
     pub sizes: Vec<(usize, usize)>,
 }
@@ -98,18 +121,20 @@ pub fn prepare_shard(
     let Contents {
         header,
         data,
-        sizes,
+        done,
         rejects,
     } = contents.ok_or(ShardError::Interrupted)?;
     let xxh3 = write(path, &header, &data).map_err(|error| ShardError::Write {
         path: path.into(),
         error,
     })?;
+    let shallow = |done: &&Done| done.largest.is_some_and(|v| v > 0 && v < SHALLOW);
     Ok(Shard {
-        count: sizes.len(),
+        count: done.len(),
         xxh3,
         rejects,
-        sizes,
+        shallow: done.iter().filter(shallow).count(),
+        sizes: done.iter().map(|done| done.size).collect(),
     })
 }
 
@@ -117,8 +142,16 @@ pub fn prepare_shard(
 struct Contents {
     header: Vec<u8>,
     data: Vec<u8>,
-    sizes: Vec<(usize, usize)>,
-    rejects: Vec<(usize, String)>,
+    done: Vec<Done>,
+    rejects: Vec<(usize, Reject)>,
+}
+
+/// What is known of an item that has become an image.
+struct Done {
+    /// Width and height before it was prepared.
+    size: (usize, usize),
+    /// Its largest colour, where it has 16 bits.
+    largest: Option<u16>,
 }
 
 /// All items' pixels; None when the watcher asked to stop.
@@ -137,7 +170,7 @@ fn as_pixels(
         results.set(
             i,
             guarded(preparer, |preparer| {
-                let item = source.read(items[i])?;
+                let item = source.read(items[i]).map_err(unreadable)?;
                 prepare_item(preparer, item, i, work, out)
             }),
         );
@@ -145,10 +178,10 @@ fn as_pixels(
     if !parallel::fill_each(&mut data, length, threads, Preparer::default, one, watch) {
         return None;
     }
-    let (sizes, rejects) = results.split();
+    let (done, rejects) = results.split();
     close_gaps(&mut data, length, rejects.iter().map(|(i, _)| *i));
     let shape = [
-        sizes.len(),
+        done.len(),
         policy.height,
         policy.width,
         policy.decode.channels,
@@ -156,7 +189,7 @@ fn as_pixels(
     Some(Contents {
         header: npy::header(&shape),
         data,
-        sizes,
+        done,
         rejects,
     })
 }
@@ -175,10 +208,10 @@ fn encoded(
         results.set(
             i,
             guarded(preparer, |preparer| {
-                let item = source.read(items[i])?;
+                let item = source.read(items[i]).map_err(unreadable)?;
                 let original = (work.store == Store::Original).then(|| item.clone());
-                let size = prepare_item(preparer, item, i, work, out)?;
-                Ok((size, encode(original, out, work)?))
+                let done = prepare_item(preparer, item, i, work, out)?;
+                Ok((done, encode(original, out, work)?))
             }),
         );
     };
@@ -186,29 +219,29 @@ fn encoded(
         return None;
     }
     let (kept, rejects) = results.split();
-    let (sizes, images): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    let (done, images): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
     Some(Contents {
         header: blobs::header(images.iter().map(Vec::len)),
         data: images.concat(),
-        sizes,
+        done,
         rejects,
     })
 }
 
 /// A result for each item, set from any thread.
-struct Results<T>(Vec<Mutex<Option<Result<T, String>>>>);
+struct Results<T>(Vec<Mutex<Option<Result<T, Reject>>>>);
 
 impl<T> Results<T> {
     fn new(n: usize) -> Self {
         Self((0..n).map(|_| Mutex::new(None)).collect())
     }
 
-    fn set(&self, i: usize, result: Result<T, String>) {
+    fn set(&self, i: usize, result: Result<T, Reject>) {
         *self.0[i].lock().expect("no panic while it is held") = Some(result);
     }
 
     /// The good ones in order, and the others with their positions.
-    fn split(self) -> (Vec<T>, Vec<(usize, String)>) {
+    fn split(self) -> (Vec<T>, Vec<(usize, Reject)>) {
         let (mut good, mut bad) = (Vec::with_capacity(self.0.len()), Vec::new());
         for (i, result) in self.0.into_iter().enumerate() {
             let result = result.into_inner().expect("no panic while it is held");
@@ -224,12 +257,15 @@ impl<T> Results<T> {
 /// Runs `work`, and makes a reason of its panic.
 fn guarded<T>(
     preparer: &mut Preparer,
-    work: impl FnOnce(&mut Preparer) -> Result<T, String>,
-) -> Result<T, String> {
+    work: impl FnOnce(&mut Preparer) -> Result<T, Reject>,
+) -> Result<T, Reject> {
     catch_unwind(AssertUnwindSafe(|| work(preparer))).unwrap_or_else(|_| {
         // The panic may have left the decoder half-way.
         *preparer = Preparer::default();
-        Err("the decoder failed on it (please report this file)".into())
+        Err(Reject {
+            class: "damaged",
+            reason: "the decoder failed on it (please report this file)".into(),
+        })
     })
 }
 
@@ -239,30 +275,40 @@ fn prepare_item(
     i: usize,
     work: Work<'_>,
     out: &mut [u8],
-) -> Result<(usize, usize), String> {
+) -> Result<Done, Reject> {
     let region = work.regions.map(|regions| &regions[i]);
-    match item {
-        Item::Encoded(bytes) => preparer.encoded(&bytes, work.policy, region, out),
-        Item::Raw(pixels) => preparer.raw(pixels, work.policy, region, out),
+    let size = match item {
+        Item::Encoded(bytes) => preparer.encoded(&bytes, work.policy, region, out)?,
+        Item::Raw(pixels) => preparer.raw(pixels, work.policy, region, out)?,
+    };
+    Ok(Done {
+        size,
+        largest: preparer.largest(),
+    })
+}
+
+fn unreadable(reason: String) -> Reject {
+    Reject {
+        class: "unreadable",
+        reason,
     }
-    .map_err(|e| e.to_string())
 }
 
 /// What is stored of an item whose prepared pixels are `pixels`; `original` is the item, where that is to be stored.
-fn encode(original: Option<Item>, pixels: &[u8], work: Work<'_>) -> Result<Vec<u8>, String> {
+fn encode(original: Option<Item>, pixels: &[u8], work: Work<'_>) -> Result<Vec<u8>, Reject> {
     let policy = work.policy;
     let prepared = || {
         let channels = policy.decode.channels;
         Pixels::new(policy.width, policy.height, channels, pixels.to_vec())
     };
-    match original {
+    let image = match original {
         Some(Item::Encoded(bytes)) => Ok(bytes),
         // What was never encoded has no bytes of its own.
         Some(Item::Raw(pixels)) => encode_png(&pixels),
         None if work.store == Store::Jpeg => prepared().and_then(|image| encode_jpeg(&image)),
         None => prepared().and_then(|image| encode_png(&image)),
-    }
-    .map_err(|e| e.to_string())
+    };
+    Ok(image?)
 }
 
 /// Removes the blocks number `gaps` (ascending) of `length` elements each.
@@ -303,7 +349,7 @@ fn write(path: &Path, header: &[u8], data: &[u8]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy};
+    use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, SixteenBit};
 
     use super::*;
     use crate::{Encoding, Reader};
@@ -318,6 +364,7 @@ mod tests {
             fast: false,
             filter: Filter::Lanczos,
             decode: DecodeOptions {
+                sixteen_bit: SixteenBit::Full,
                 channels: 1,
                 alpha: AlphaPolicy::Error,
                 orientation: OrientationPolicy::Apply,
@@ -394,7 +441,7 @@ mod tests {
             shard.rejects.iter().map(|(i, _)| *i).collect::<Vec<_>>(),
             [1, 3, 4]
         );
-        assert!(shard.rejects[0].1.contains("not an image"));
+        assert!(shard.rejects[0].1.reason.contains("not an image"));
         let data = std::fs::read(&path).unwrap();
         assert_eq!(&data[128..], b"aaaacccc");
         assert_eq!(shard.sizes, [(2, 2); 2]);

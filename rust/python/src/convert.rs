@@ -28,6 +28,7 @@ pub fn decode_options(
     channels: usize,
     alpha: &str,
     orientation: &str,
+    sixteen_bit: &str,
     max_pixels: u64,
 ) -> PyResult<gi::DecodeOptions> {
     if channels != 1 && channels != 3 {
@@ -39,6 +40,11 @@ pub fn decode_options(
         channels,
         alpha: by_name("alpha", alpha, &gi::AlphaPolicy::NAMES)?,
         orientation: by_name("orientation", orientation, &gi::OrientationPolicy::NAMES)?,
+        sixteen_bit: gi::SixteenBit::parse(sixteen_bit).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "sixteen_bit is full, stretch or LOW:HIGH with LOW below HIGH, not {sixteen_bit:?}"
+            ))
+        })?,
         max_pixels,
     })
 }

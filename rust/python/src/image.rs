@@ -40,16 +40,17 @@ fn to_array3(py: Python<'_>, pixels: gi::Pixels) -> PyResult<Bound<'_, PyArray3<
 }
 
 #[pyfunction]
-#[pyo3(signature = (data, *, channels=3, alpha="error", orientation="apply", max_pixels=178_956_970))]
+#[pyo3(signature = (data, *, channels=3, alpha="error", orientation="apply", sixteen_bit="full", max_pixels=178_956_970))]
 fn decode<'py>(
     py: Python<'py>,
     data: &[u8],
     channels: usize,
     alpha: &str,
     orientation: &str,
+    sixteen_bit: &str,
     max_pixels: u64,
 ) -> PyResult<Bound<'py, PyArray3<u8>>> {
-    let options = decode_options(channels, alpha, orientation, max_pixels)?;
+    let options = decode_options(channels, alpha, orientation, sixteen_bit, max_pixels)?;
     let pixels = py
         .detach(|| gi::Decoder::default().decode(data, &options))
         .map_err(|e| data_error(py, e))?;
@@ -80,8 +81,7 @@ fn resize<'py>(
     let filter = by_name("filter", filter, &gi::Filter::NAMES)?;
     let pixels = pixels_from_array(&image)?;
     let resized = py.detach(|| {
-        let part = (0, 0, pixels.width, pixels.height);
-        let geometry = gi::resize::pillow::Geometry::whole(part, (width, height));
+        let geometry = gi::resize::pillow::Geometry::whole(gi::Rect::of(&pixels), (width, height));
         let mut data = vec![0; height * width * pixels.channels];
         gi::resize::pillow::Resizer::default().resize(&pixels, &geometry, filter, &mut data)?;
         gi::Pixels::new(width, height, pixels.channels, data)

@@ -21,7 +21,7 @@ impl PixelPolicy {
     #[new]
     #[pyo3(signature = (*, width, height, channels, crop="center", band=None,
                         background=None, filter="lanczos", fast=false, alpha="error", orientation="apply",
-                        max_pixels=178_956_970))]
+                        sixteen_bit="full", max_pixels=178_956_970))]
     fn new(
         width: usize,
         height: usize,
@@ -33,6 +33,7 @@ impl PixelPolicy {
         fast: bool,
         alpha: &str,
         orientation: &str,
+        sixteen_bit: &str,
         max_pixels: u64,
     ) -> PyResult<Self> {
         if width == 0 || height == 0 {
@@ -46,7 +47,7 @@ impl PixelPolicy {
             background: background.map_or([0; 3], Into::into),
             fast,
             filter: by_name("filter", filter, &gi::Filter::NAMES)?,
-            decode: decode_options(channels, alpha, orientation, max_pixels)?,
+            decode: decode_options(channels, alpha, orientation, sixteen_bit, max_pixels)?,
         }))
     }
 }
@@ -67,8 +68,11 @@ fn placement(
         .map_err(|e| data_error(py, format!("{e}.")))
 }
 
-/// Count, hash, (position, reason) of the rejects, and the sizes of the others before.
-type Prepared = (usize, String, Vec<(usize, String)>, Vec<(usize, usize)>);
+/// Position, class and reason.
+type Reject = (usize, &'static str, String);
+
+/// Count, hash, the rejects, the sizes of the others before, and how many hold 12 bits in 16.
+type Prepared = (usize, String, Vec<Reject>, Vec<(usize, usize)>, usize);
 
 #[pyfunction]
 #[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None))]
@@ -116,7 +120,12 @@ fn prepare_shard(
     });
     signals.raise()?;
     match result {
-        Ok(shard) => Ok((shard.count, shard.xxh3, shard.rejects, shard.sizes)),
+        Ok(shard) => {
+            let rejects = shard.rejects.into_iter();
+            let rejects = rejects.map(|(i, reject)| (i, reject.class, reject.reason));
+            let (count, sizes) = (shard.count, shard.sizes);
+            Ok((count, shard.xxh3, rejects.collect(), sizes, shard.shallow))
+        }
         Err(pack::ShardError::Write { path, error }) => Err(os_error(&error, &path)),
         Err(pack::ShardError::Interrupted) => unreachable!("only a raised error interrupts"),
     }

@@ -4,7 +4,6 @@ use std::io::Cursor;
 use std::num::NonZeroU64;
 
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
-use image::metadata::Orientation;
 
 use super::{damaged, Format, Limit, Raw};
 use crate::{Header, ImageError, Mode, Pixels};
@@ -94,6 +93,6 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     };
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        orientation: Orientation::NoTransforms,
+        orientation: 1,
     })
 }

@@ -1,13 +1,18 @@
 //! One file a format: what its header declares, and its pixels.
 
 mod bmp;
+pub(crate) mod depth;
 mod gif;
 pub(crate) mod jpeg;
+mod others;
 mod png;
+mod pnm;
+mod tga;
 mod tiff;
 mod webp;
 
-use image::metadata::Orientation;
+use depth::SixteenBit;
+pub(crate) use others::not_an_image;
 
 use crate::{Header, ImageError, Pixels};
 
@@ -29,17 +34,23 @@ pub enum Format {
     Gif,
     /// TIFF.
     Tiff,
+    /// PBM, PGM and PPM.
+    Pnm,
+    /// Truevision TGA.
+    Tga,
 }
 
 impl Format {
     /// All formats with their names.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("JPEG", Self::Jpeg),
         ("PNG", Self::Png),
         ("WebP", Self::WebP),
         ("BMP", Self::Bmp),
         ("GIF", Self::Gif),
         ("TIFF", Self::Tiff),
+        ("PNM", Self::Pnm),
+        ("TGA", Self::Tga),
     ];
 
     /// The format of the file `data`, told by how it begins.
@@ -52,6 +63,9 @@ impl Format {
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Self::Gif),
             // With 42, or 43 for files beyond 4 GB (BigTIFF).
             [b'I', b'I', 0x2a | 0x2b, 0, ..] | [b'M', b'M', 0, 0x2a | 0x2b, ..] => Some(Self::Tiff),
+            [b'P', b'1'..=b'6', b' ' | 0x09..=0x0d | b'#', ..] => Some(Self::Pnm),
+            // The one format without a mark, so the last to be asked.
+            _ if tga::accepts(data) => Some(Self::Tga),
             _ => None,
         }
     }
@@ -65,34 +79,50 @@ impl Format {
             Self::Bmp => bmp::header(data),
             Self::Gif => gif::header(data),
             Self::Tiff => tiff::header(data),
+            Self::Pnm => pnm::header(data),
+            Self::Tga => tga::header(data),
         }
     }
 
     /// The pixels of a file of this format.
-    pub(crate) fn decode(self, data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
-        match self {
+    pub(crate) fn decode(
+        self,
+        data: &[u8],
+        limit: Limit,
+        sixteen: SixteenBit,
+    ) -> Result<Deep, ImageError> {
+        let raw = match self {
+            Self::Png => return png::decode(data, limit, sixteen),
+            Self::Tiff => return tiff::decode(data, limit, sixteen),
+            Self::Pnm => return pnm::decode(data, limit, sixteen),
             Self::Jpeg => jpeg::decode(data, limit),
-            Self::Png => png::decode(data, limit),
             Self::WebP => webp::decode(data, limit),
             Self::Bmp => bmp::decode(data, limit),
             Self::Gif => gif::decode(data, limit),
-            Self::Tiff => tiff::decode(data, limit),
-        }
+            Self::Tga => tga::decode(data, limit),
+        };
+        raw.map(Deep::from)
     }
-}
-
-/// The error for bytes that are of no format that is read.
-pub(crate) fn not_an_image(data: &[u8]) -> ImageError {
-    ImageError::NotAnImage(match data {
-        [] => "it is empty".into(),
-        _ => describe_start(data),
-    })
 }
 
 /// What a format's decoder returns: 1 to 4 channels as stored, and how they have to be turned.
 pub(crate) struct Raw {
     pub(crate) pixels: Pixels,
-    pub(crate) orientation: Orientation,
+    /// 1 to 8, as in EXIF.
+    pub(crate) orientation: u8,
+}
+
+/// What becomes of a file whose samples may have 16 bits.
+pub(crate) struct Deep {
+    pub(crate) raw: Raw,
+    /// The largest colour of 16 bits; none of files of fewer.
+    pub(crate) largest: Option<u16>,
+}
+
+impl From<Raw> for Deep {
+    fn from(raw: Raw) -> Self {
+        Self { raw, largest: None }
+    }
 }
 
 /// The limit on declared pixels.
@@ -125,19 +155,11 @@ pub(crate) fn damaged(format: &'static str, reason: impl std::fmt::Display) -> I
     }
 }
 
-/// The first bytes of a file that is no image, in words a person can use.
-fn describe_start(data: &[u8]) -> String {
-    let head = &data[..data.len().min(12)];
-    if head
-        .iter()
-        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
-    {
-        format!(
-            "it begins with the text {:?}",
-            String::from_utf8_lossy(head)
-        )
-    } else {
-        let hex: Vec<String> = head.iter().map(|b| format!("{b:02x}")).collect();
-        format!("it begins with the bytes {}", hex.join(" "))
+/// Puts the pieces of `length` of `samples`, as rows of an image, in the opposite order.
+fn mirror_rows(samples: &mut [u8], length: usize) {
+    let count = samples.len() / length;
+    for i in 0..count / 2 {
+        let (upper, lower) = samples.split_at_mut((count - 1 - i) * length);
+        upper[i * length..][..length].swap_with_slice(&mut lower[..length]);
     }
 }

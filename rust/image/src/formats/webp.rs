@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use libwebp_sys as ffi;
 
 use super::{damaged, Format, Limit, Raw};
-use crate::orientation::{exif_orientation, from_exif};
+use crate::orientation::orientation;
 use crate::{Header, ImageError, Mode, Pixels};
 
 /// What the file declares of itself.
@@ -24,7 +24,7 @@ pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
         mode: Mode::Rgb,
         bits: 8,
         alpha: file.alpha,
-        orientation: exif_orientation(file.exif()),
+        orientation: orientation(file.exif(), file.chunk(b"XMP ")),
     })
 }
 
@@ -38,7 +38,7 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     file.frame(width, channels, &mut samples)?;
     Ok(Raw {
         pixels: Pixels::new(width, height, channels, samples)?,
-        orientation: from_exif(file.exif()),
+        orientation: orientation(file.exif(), file.chunk(b"XMP ")),
     })
 }
 

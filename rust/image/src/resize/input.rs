@@ -1,6 +1,8 @@
 //! An image of any size to a network's input: cropped or squeezed to a square and resized by a named rule, as float32.
 
-use super::pillow::{Filter, Geometry, Resizer};
+use super::fixed::Filter;
+pub use super::part::Square;
+use super::pillow::{Geometry, Resizer};
 use super::weighted::{self, Weights};
 use super::{lerp, tf1, torch};
 use crate::{ImageError, Pixels};
@@ -34,21 +36,6 @@ impl Rule {
     ];
 }
 
-/// What an image that is not square loses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Square {
-    /// Its proportions: it is squeezed.
-    Squeeze,
-    /// What lies outside its largest centred square; an odd pixel more at the right or at the bottom.
-    Center,
-}
-
-impl Square {
-    /// All with their names.
-    pub const NAMES: [(&'static str, Self); 2] =
-        [("none", Self::Squeeze), ("center", Self::Center)];
-}
-
 /// How an image becomes a network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Input {
@@ -58,43 +45,6 @@ pub struct Input {
     pub size: usize,
     /// What becomes of images that are not square.
     pub square: Square,
-}
-
-/// The part of an image that is resized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) x: usize,
-    pub(super) y: usize,
-    pub(super) width: usize,
-    pub(super) height: usize,
-}
-
-impl Part {
-    fn of(image: &Pixels, square: Square) -> Self {
-        let (width, height) = (image.width, image.height);
-        match square {
-            Square::Squeeze => Self {
-                x: 0,
-                y: 0,
-                width,
-                height,
-            },
-            Square::Center => {
-                let side = width.min(height);
-                Self {
-                    x: (width - side) / 2,
-                    y: (height - side) / 2,
-                    width: side,
-                    height: side,
-                }
-            }
-        }
-    }
-
-    pub(super) fn row<'a>(&self, image: &'a Pixels, y: usize) -> &'a [u8] {
-        let start = (self.y + y) * image.width + self.x;
-        &image.data[start * image.channels..][..self.width * image.channels]
-    }
 }
 
 /// What decides the weights.
@@ -107,7 +57,7 @@ struct Key {
 
 /// The weights of both axes.
 enum Table {
-    Lerp(lerp::Axis, lerp::Axis),
+    Lerp(lerp::Lerps, lerp::Lerps),
     Torch(Weights<f32>, Weights<f32>),
     Pillow(Weights<f64>, Weights<f64>),
 }
@@ -164,9 +114,8 @@ impl InputResizer {
         input: &Input,
         out: &mut [f32],
     ) -> Result<(), ImageError> {
-        let part = Part::of(image, input.square);
+        let part = input.square.part(image);
         if let Rule::Pillow(filter) = input.rule {
-            let part = (part.x, part.y, part.width, part.height);
             let geometry = Geometry::whole(part, (input.size, input.size));
             self.bytes.resize(out.len(), 0);
             self.resizer
@@ -334,8 +283,8 @@ mod tests {
         ) {
             let data: Vec<u8> = (0..w * h * c).map(|i| (i * i * 31 + i * 7) as u8).collect();
             let image = Pixels::new(w, h, c, data).unwrap();
-            let part = Part::of(&image, Square::Center);
-            let cropped: Vec<u8> = (0..part.height).flat_map(|y| part.row(&image, y).to_vec()).collect();
+            let part = Square::Center.part(&image);
+            let cropped: Vec<u8> = (0..part.height).flat_map(|y| image.row(&part, y).to_vec()).collect();
             let crop = Pixels::new(part.width, part.height, c, cropped).unwrap();
             prop_assert_eq!(resized(&image, rule, size, Square::Center), resized(&crop, rule, size, Square::Squeeze));
         }

@@ -1,15 +1,14 @@
 //! Between four pixels: what all bilinear rules without antialiasing share.
 
-use super::input::Part;
-use crate::Pixels;
+use crate::{Pixels, Rect};
 
 /// For one axis: the lower and upper source index and the weight of the upper one, for each target index.
-pub(super) type Axis = Vec<(usize, usize, f32)>;
+pub(super) type Lerps = Vec<(usize, usize, f32)>;
 
 /// `part` of `image` resized to `columns` x `rows`, interpolated along x and then along y in float32, HWC.
 pub(super) fn resize(
     image: &Pixels,
-    part: &Part,
+    part: &Rect,
     columns: &[(usize, usize, f32)],
     rows: &[(usize, usize, f32)],
     out: &mut [f32],
@@ -22,7 +21,7 @@ pub(super) fn resize(
 
 fn with_channels<const C: usize>(
     image: &Pixels,
-    part: &Part,
+    part: &Rect,
     columns: &[(usize, usize, f32)],
     rows: &[(usize, usize, f32)],
     out: &mut [f32],
@@ -33,7 +32,7 @@ fn with_channels<const C: usize>(
     let mut high_row = vec![0f32; length];
     let mut held = (usize::MAX, usize::MAX);
     let fill = |row: usize, to: &mut [f32]| {
-        let (source, _) = part.row(image, row).as_chunks::<C>();
+        let (source, _) = image.row(part, row).as_chunks::<C>();
         let (to, _) = to.as_chunks_mut::<C>();
         for (pixel, &(low, high, weight)) in to.iter_mut().zip(columns) {
             let (low, high) = (&source[low], &source[high]);

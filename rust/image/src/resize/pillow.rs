@@ -5,204 +5,53 @@
 //! the passes therefore matters: the other way round changes one byte in eight. It is the horizontal pass first, but,
 //! since Pillow 13, the vertical one where the height shrinks by more than twice as many pixels as the width.
 
+use super::fixed::{Axis, HALF, PRECISION_BITS};
 use super::rgb;
-use crate::{ImageError, Pixels};
-
-/// Resampling filters, with Pillow's names and supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Filter {
-    /// Area average (support 0.5).
-    Box,
-    /// Triangle (support 1).
-    Bilinear,
-    /// Keys' cubic with a = -0.5 (support 2).
-    Bicubic,
-    /// Windowed sinc with three lobes (support 3).
-    Lanczos,
-}
-
-impl Filter {
-    /// All filters with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("lanczos", Self::Lanczos),
-        ("bicubic", Self::Bicubic),
-        ("bilinear", Self::Bilinear),
-        ("box", Self::Box),
-    ];
-
-    fn support(self) -> f64 {
-        match self {
-            Self::Box => 0.5,
-            Self::Bilinear => 1.0,
-            Self::Bicubic => 2.0,
-            Self::Lanczos => 3.0,
-        }
-    }
-
-    fn weight(self, x: f64) -> f64 {
-        fn sinc(x: f64) -> f64 {
-            if x == 0.0 {
-                1.0
-            } else {
-                let x = x * std::f64::consts::PI;
-                x.sin() / x
-            }
-        }
-        match self {
-            Self::Box => f64::from(x > -0.5 && x <= 0.5),
-            Self::Bilinear => (1.0 - x.abs()).max(0.0),
-            Self::Bicubic => {
-                const A: f64 = -0.5;
-                let x = x.abs();
-                if x < 1.0 {
-                    ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-                } else if x < 2.0 {
-                    (((x - 5.0) * x + 8.0) * x - 4.0) * A
-                } else {
-                    0.0
-                }
-            }
-            Self::Lanczos => {
-                if (-3.0..3.0).contains(&x) {
-                    sinc(x) * sinc(x / 3.0)
-                } else {
-                    0.0
-                }
-            }
-        }
-    }
-}
-
-/// Bits of the fixed-point weights: 8 for the sample and 2 against overflow are left of 32.
-pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
-/// One half, so that the final shift rounds.
-pub(super) const HALF: i32 = 1 << (PRECISION_BITS - 1);
+use super::Filter;
+use crate::{ImageError, Pixels, Rect};
 
 fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// The weights of one axis before they are rounded: Pillow's `precompute_coeffs`.
-pub(super) struct Exact {
-    /// For each target index: its first source index and its number of weights.
-    pub(super) bounds: Vec<(usize, usize)>,
-    /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<f64>,
-    pub(super) taps: usize,
-}
-
-impl Exact {
-    /// Weights for the targets `window` (first, number) of `output`, which the span `from` (start, length; in general
-    /// no whole pixels) of `input` pixels becomes.
-    pub(super) fn new(
-        input: usize,
-        from: (f64, f64),
-        output: usize,
-        window: (usize, usize),
-        filter: Filter,
-    ) -> Self {
-        let scale = from.1 / output as f64;
-        let stretch = scale.max(1.0);
-        let support = filter.support() * stretch;
-        let taps = support.ceil() as usize * 2 + 1;
-        let mut bounds = Vec::with_capacity(window.1);
-        let mut weights = vec![0.0; window.1 * taps];
-        for (i, exact) in weights.chunks_exact_mut(taps).enumerate() {
-            let center = from.0 + ((window.0 + i) as f64 + 0.5) * scale;
-            let shrink = 1.0 / stretch;
-            // `as usize` truncates and takes a negative number to 0, as Pillow's cast and clamp do together.
-            let first = (center - support + 0.5) as usize;
-            let count = ((center + support + 0.5) as usize).min(input) - first;
-            let exact = &mut exact[..count];
-            let mut sum = 0.0;
-            for (i, w) in exact.iter_mut().enumerate() {
-                *w = filter.weight(((i + first) as f64 - center + 0.5) * shrink);
-                sum += *w;
-            }
-            if sum != 0.0 {
-                exact.iter_mut().for_each(|w| *w /= sum);
-            }
-            bounds.push((first, count));
-        }
-        Self {
-            bounds,
-            weights,
-            taps,
-        }
-    }
-}
-
-/// The fixed-point weights of one axis.
-pub(super) struct Axis {
-    /// For each target index: its first source index and its number of weights.
-    pub(super) bounds: Vec<(usize, usize)>,
-    /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<i32>,
-    pub(super) taps: usize,
-}
-
-impl Axis {
-    /// As [`Exact::new`], rounded to fixed point.
-    fn new(
-        input: usize,
-        from: (f64, f64),
-        output: usize,
-        window: (usize, usize),
-        filter: Filter,
-    ) -> Self {
-        let exact = Exact::new(input, from, output, window, filter);
-        let fixed = |&w: &f64| {
-            let w = w * f64::from(1 << PRECISION_BITS);
-            (w + if w < 0.0 { -0.5 } else { 0.5 }) as i32
-        };
-        Self {
-            bounds: exact.bounds,
-            weights: exact.weights.iter().map(fixed).collect(),
-            taps: exact.taps,
-        }
-    }
-
-    /// The first source index that any target needs, and the one after the last.
-    fn reach(&self) -> (usize, usize) {
-        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
-        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
-        (first, end)
-    }
-}
-
 /// What is resized to what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
-    /// x, y, width and height of the part of the image that pixels are taken from; nothing outside is looked at.
-    pub part: (usize, usize, usize, usize),
+    /// The part of the image that pixels are taken from; nothing outside is looked at.
+    pub part: Rect,
     /// x, y, width and height, relative to the part, of the span that becomes the result: mostly the whole part.
     pub span: (f64, f64, f64, f64),
     /// Width and height that the span is resized to.
     pub size: (usize, usize),
-    /// x, y, width and height of what is wanted of that.
-    pub window: (usize, usize, usize, usize),
+    /// What is wanted of that.
+    pub window: Rect,
 }
 
 impl Geometry {
     /// A part resized as a whole.
-    pub fn whole(part: (usize, usize, usize, usize), size: (usize, usize)) -> Self {
+    pub fn whole(part: Rect, size: (usize, usize)) -> Self {
         Self {
             part,
-            span: (0.0, 0.0, part.2 as f64, part.3 as f64),
+            span: (0.0, 0.0, part.width as f64, part.height as f64),
             size,
-            window: (0, 0, size.0, size.1),
+            window: Rect::from_size(size.0, size.1),
         }
     }
 
     fn check(&self, image: &Pixels, out: usize) -> Result<(), ImageError> {
-        let (x0, y0, w, h) = self.part;
-        if w == 0 || h == 0 || x0 + w > image.width || y0 + h > image.height {
+        let Rect {
+            x,
+            y,
+            width: w,
+            height: h,
+        } = self.part;
+        if w == 0 || h == 0 || !self.part.is_inside(image.width, image.height) {
             return Err(ImageError::Geometry(format!(
-                "the crop {w}x{h}+{x0}+{y0} is not inside {}x{}",
+                "the crop {w}x{h}+{x}+{y} is not inside {}x{}",
                 image.width, image.height
             )));
         }
-        let (x, y, width, height) = self.window;
+        let Rect { width, height, .. } = self.window;
         if width == 0 || height == 0 || out != width * height * image.channels {
             return Err(ImageError::Geometry(format!(
                 "{out} bytes are not a {width}x{height} image of {} channels",
@@ -213,8 +62,7 @@ impl Geometry {
             start >= 0.0 && length > 0.0 && start + length <= whole as f64
         };
         let (left, top, across, down) = self.span;
-        if x + width > self.size.0
-            || y + height > self.size.1
+        if !self.window.is_inside(self.size.0, self.size.1)
             || !inside(left, across, w)
             || !inside(top, down, h)
         {
@@ -268,10 +116,16 @@ impl Resizer {
     ) -> Result<(), ImageError> {
         geometry.check(image, out.len())?;
         let c = image.channels;
-        let (x0, y0, w, h) = geometry.part;
-        let (left, top, width, height) = geometry.window;
+        let part = geometry.part;
+        let (w, h) = (part.width, part.height);
+        let Rect {
+            x: left,
+            y: top,
+            width,
+            height,
+        } = geometry.window;
         let stride = image.width * c;
-        let start = y0 * stride + x0 * c;
+        let start = part.y * stride + part.x * c;
         let row = |y: usize| &image.data[start + y * stride..][..w * c];
 
         // Pillow skips the pass along an axis that stays as it is.
@@ -280,7 +134,7 @@ impl Resizer {
         let between = &mut self.between;
         let key = Key {
             geometry: Geometry {
-                part: (0, 0, w, h), // where it lies does not matter for the weights
+                part: Rect::from_size(w, h), // where it lies does not matter for the weights
                 ..*geometry
             },
             filter,
@@ -329,28 +183,28 @@ impl Resizer {
                 kept.remove(0);
             }
             let Geometry {
-                part: (_, _, w, h),
+                part,
                 span,
                 size,
                 window,
             } = key.geometry;
             let channels = key.channels;
             let x = Axis::new(
-                w,
+                part.width,
                 (span.0, span.2),
                 size.0,
-                (window.0, window.2),
+                (window.x, window.width),
                 key.filter,
             );
             let y = Axis::new(
-                h,
+                part.height,
                 (span.1, span.3),
                 size.1,
-                (window.1, window.3),
+                (window.y, window.height),
                 key.filter,
             );
             let x_stride = (x.taps * channels).next_multiple_of(LANES);
-            let mut x_interleaved = vec![0; window.2 * x_stride];
+            let mut x_interleaved = vec![0; window.width * x_stride];
             for (to, from) in x_interleaved
                 .chunks_exact_mut(x_stride)
                 .zip(x.weights.chunks_exact(x.taps))
@@ -521,7 +375,7 @@ mod tests {
         Resizer::default()
             .resize(
                 image,
-                &Geometry::whole((0, 0, image.width, image.height), (width, height)),
+                &Geometry::whole(Rect::of(image), (width, height)),
                 filter,
                 &mut out,
             )
@@ -554,7 +408,7 @@ mod tests {
             let mut state = seed | 1;
             let row: Vec<u8> = (0..w * c).map(|_| { state = state.wrapping_mul(1664525).wrapping_add(1013904223); (state >> 24) as u8 }).collect();
             let mut kept = Vec::new();
-            let key = Key { geometry: Geometry::whole((0, 0, w, w), (tw, tw)), filter: Filter::NAMES[filter].1, channels: c };
+            let key = Key { geometry: Geometry::whole(Rect::from_size(w, w), (tw, tw)), filter: Filter::NAMES[filter].1, channels: c };
             let tables = Resizer::tables(&mut kept, key);
             let (mut a, mut b) = (vec![0; tw * c], vec![0; tw * c]);
             horizontal_any(&row, tables, c, &mut a);
@@ -588,7 +442,7 @@ mod tests {
             resizer
                 .resize(
                     &image,
-                    &Geometry::whole((0, 0, w, 3), (2, 2)),
+                    &Geometry::whole(Rect::from_size(w, 3), (2, 2)),
                     Filter::Lanczos,
                     &mut out,
                 )
@@ -607,19 +461,25 @@ mod tests {
             let result = resizer.resize(&image, &geometry, Filter::Box, &mut out);
             result.is_err()
         };
+        let rect = |x, y, width, height| Rect {
+            x,
+            y,
+            width,
+            height,
+        };
         let whole = Geometry::whole;
-        assert!(!fails(whole((0, 0, 4, 4), (2, 2)), 4));
-        assert!(fails(whole((1, 0, 4, 4), (2, 2)), 4));
-        assert!(fails(whole((0, 0, 4, 4), (0, 2)), 0));
-        assert!(fails(whole((0, 0, 4, 4), (2, 2)), 5));
+        assert!(!fails(whole(rect(0, 0, 4, 4), (2, 2)), 4));
+        assert!(fails(whole(rect(1, 0, 4, 4), (2, 2)), 4));
+        assert!(fails(whole(rect(0, 0, 4, 4), (0, 2)), 0));
+        assert!(fails(whole(rect(0, 0, 4, 4), (2, 2)), 5));
         let with = |span, window| Geometry {
             span,
             window,
-            ..whole((0, 0, 4, 4), (2, 2))
+            ..whole(rect(0, 0, 4, 4), (2, 2))
         };
-        assert!(fails(with((0.5, 0.0, 4.0, 4.0), (0, 0, 2, 2)), 4));
-        assert!(fails(with((0.0, 0.0, f64::NAN, 4.0), (0, 0, 2, 2)), 4));
-        assert!(fails(with((0.0, 0.0, 4.0, 4.0), (1, 0, 2, 2)), 4));
+        assert!(fails(with((0.5, 0.0, 4.0, 4.0), rect(0, 0, 2, 2)), 4));
+        assert!(fails(with((0.0, 0.0, f64::NAN, 4.0), rect(0, 0, 2, 2)), 4));
+        assert!(fails(with((0.0, 0.0, 4.0, 4.0), rect(1, 0, 2, 2)), 4));
     }
 
     proptest! {
@@ -634,12 +494,12 @@ mod tests {
             let filter = Filter::NAMES[filter].1;
             let all = whole(&image, tw, th, filter);
             let (x, y) = ((x * tw as f64) as usize, (y * th as f64) as usize);
-            let window = (x, y, (tw - x).div_ceil(2), (th - y).div_ceil(2));
-            let geometry = Geometry { window, ..Geometry::whole((0, 0, w, h), (tw, th)) };
-            let mut out = vec![0; window.2 * window.3];
+            let window = Rect { x, y, width: (tw - x).div_ceil(2), height: (th - y).div_ceil(2) };
+            let geometry = Geometry { window, ..Geometry::whole(Rect::from_size(w, h), (tw, th)) };
+            let mut out = vec![0; window.width * window.height];
             Resizer::default().resize(&image, &geometry, filter, &mut out).unwrap();
-            for (i, row) in out.chunks_exact(window.2).enumerate() {
-                prop_assert_eq!(row, &all[(y + i) * tw + x..][..window.2]);
+            for (i, row) in out.chunks_exact(window.width).enumerate() {
+                prop_assert_eq!(row, &all[(y + i) * tw + x..][..window.width]);
             }
         }
     }

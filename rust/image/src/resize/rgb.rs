@@ -4,7 +4,7 @@
 //! cut, `k = 2048 * high + low` with `low` in 0..2048, both halves fit 16 bits, and
 //! `sum(k * s) = 2048 * sum(high * s) + sum(low * s)`: the same integer, modulo 2^32, as the plain loop gives.
 
-use super::pillow::Axis;
+use super::fixed::Axis;
 
 /// Bytes behind a row that the vector code may read: the rest of its last block and of that block's register.
 const PADDING: usize = 64;
@@ -181,7 +181,7 @@ impl Weights {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::super::pillow::{HALF, PRECISION_BITS};
+    use super::super::fixed::{HALF, PRECISION_BITS};
     use super::{LOW_BITS, ROWS};
 
     /// The first `N` of `bytes`, zeros where it ends before.

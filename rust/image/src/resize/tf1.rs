@@ -6,7 +6,7 @@
 use super::lerp;
 
 /// Where the targets of one axis lie between the sources.
-pub(super) fn axis(input: usize, output: usize) -> lerp::Axis {
+pub(super) fn axis(input: usize, output: usize) -> lerp::Lerps {
     // The scale is rounded to float32 before it is multiplied, as TensorFlow does.
     let scale = (input as f64 / output as f64) as f32;
     (0..output)

@@ -8,7 +8,7 @@ use super::lerp;
 use super::weighted::Weights;
 
 /// Where the targets of one axis lie between the sources, without antialiasing.
-pub(super) fn axis(input: usize, output: usize) -> lerp::Axis {
+pub(super) fn axis(input: usize, output: usize) -> lerp::Lerps {
     let scale = input as f32 / output as f32;
     (0..output)
         .map(|target| {

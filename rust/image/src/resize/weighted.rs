@@ -6,9 +6,9 @@
 
 use std::ops::{AddAssign, Mul};
 
-use super::input::Part;
-use super::pillow::{vertical_first, Exact, Filter};
-use crate::Pixels;
+use super::fixed::{Exact, Filter};
+use super::pillow::vertical_first;
+use crate::{Pixels, Rect};
 
 /// Float64 or float32: what weights and sums are.
 pub(super) trait Number: Copy + From<f32> + Mul<Output = Self> + AddAssign {
@@ -104,7 +104,7 @@ fn clip(values: &mut [f32]) {
 pub(super) fn pillow(
     memory: &mut Memory,
     image: &Pixels,
-    part: &Part,
+    part: &Rect,
     x: &Weights<f64>,
     y: &Weights<f64>,
     out: &mut [f32],
@@ -118,7 +118,7 @@ pub(super) fn pillow(
     match (width != part.width, height != part.height) {
         (false, false) => {
             for (y, to) in out.chunks_exact_mut(width * c).enumerate() {
-                for (value, &sample) in to.iter_mut().zip(part.row(image, y)) {
+                for (value, &sample) in to.iter_mut().zip(image.row(part, y)) {
                     *value = f32::from(sample);
                 }
             }
@@ -150,7 +150,7 @@ pub(super) fn pillow(
 pub(super) fn torch(
     memory: &mut Memory,
     image: &Pixels,
-    part: &Part,
+    part: &Rect,
     x: &Weights<f32>,
     y: &Weights<f32>,
     out: &mut [f32],
@@ -178,7 +178,7 @@ struct Rows<'a, S> {
 }
 
 impl<'a> Rows<'a, u8> {
-    fn of(image: &'a Pixels, part: &Part) -> Self {
+    fn of(image: &'a Pixels, part: &Rect) -> Self {
         let stride = image.width * image.channels;
         Self {
             data: &image.data[part.y * stride + part.x * image.channels..],

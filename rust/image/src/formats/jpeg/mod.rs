@@ -9,7 +9,7 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::{damaged, Format, Limit, Raw, KEPT_MEMORY};
 use crate::colour::adobe_cmyk_to_rgb;
-use crate::orientation::{exif_orientation, from_exif, jpeg_exif};
+use crate::orientation::JpegMetadata;
 use crate::{Header, ImageError, Mode, Pixels};
 
 /// Scans of a progressive file beyond this many are an attack, not an image.
@@ -22,7 +22,8 @@ pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
     let mut frame = None;
     loop {
         if *data.get(at).ok_or_else(short)? != 0xff {
-            return Err(damaged("JPEG", "no marker where one has to be"));
+            at += 1; // stray bytes between segments
+            continue;
         }
         let marker = *data.get(at + 1).ok_or_else(short)?;
         match marker {
@@ -30,7 +31,7 @@ pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
                 at += 1; // fill byte
                 continue;
             }
-            0x01 | 0xd0..=0xd8 => {
+            0x00 | 0x01 | 0xd0..=0xd8 => {
                 at += 2; // no length
                 continue;
             }
@@ -80,7 +81,7 @@ pub(super) fn header(data: &[u8]) -> Result<Header, ImageError> {
         },
         bits,
         alpha: false,
-        orientation: exif_orientation(jpeg_exif(data)),
+        orientation: JpegMetadata::of(data).orientation(),
     })
 }
 
@@ -89,7 +90,7 @@ pub(super) fn decode(data: &[u8], limit: Limit) -> Result<Raw, ImageError> {
     let jpeg = JpegDecoder::default().decode(data, limit, |_, _| 1)?;
     Ok(Raw {
         pixels: jpeg.pixels,
-        orientation: from_exif(jpeg_exif(data)),
+        orientation: JpegMetadata::of(data).orientation(),
     })
 }
 
@@ -109,12 +110,29 @@ pub(crate) struct Jpeg {
 
 impl JpegDecoder {
     /// A damaged or truncated file is an error: libjpeg's warnings are taken as errors, because what it returns then is
-    /// an image that is partly grey.
+    /// an image that is partly grey. A warning that is not there without the segments that pixels do not need is none.
     pub(crate) fn decode(
         &mut self,
         data: &[u8],
         limit: Limit,
-        reduction: impl FnOnce(usize, usize) -> usize,
+        reduction: impl Fn(usize, usize) -> usize,
+    ) -> Result<Jpeg, ImageError> {
+        let jpeg = self.decode_strictly(data, limit, &reduction);
+        match jpeg {
+            Err(ImageError::Damaged { .. }) => match plain(data) {
+                // What it was warned of may be nothing that pixels are made of.
+                Some(plain) => self.decode_strictly(&plain, limit, reduction).or(jpeg),
+                None => jpeg,
+            },
+            _ => jpeg,
+        }
+    }
+
+    fn decode_strictly(
+        &mut self,
+        data: &[u8],
+        limit: Limit,
+        reduction: impl Fn(usize, usize) -> usize,
     ) -> Result<Jpeg, ImageError> {
         // A decompressor that is used again keeps the tables of the file before, which one without tables would then be
         // decoded with, and after some errors refuses every later file. A new one costs a thousandth of a small image.
@@ -170,13 +188,61 @@ impl JpegDecoder {
     }
 }
 
+/// The file with nothing before its first scan but what pixels are made of: no profiles and notes, no stray bytes between
+/// segments, and the parameters of a sequential scan as they have to be. None where there is no scan.
+fn plain(data: &[u8]) -> Option<Vec<u8>> {
+    let mut out = vec![0xff, 0xd8];
+    let mut at = 2;
+    let mut sequential = false;
+    loop {
+        let &[first, marker] = data.get(at..)?.first_chunk()?;
+        match (first, marker) {
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2, // no length
+            (0xff, 0xd9) => return None,                  // no scan
+            (0xff, 0xc0..=0xfe) => {
+                let length = u16::from_be_bytes(*data.get(at + 2..)?.first_chunk()?);
+                let end = at + 2 + usize::from(length);
+                let segment = data.get(at..end)?;
+                match marker {
+                    0xda => {
+                        out.extend(segment);
+                        if sequential && segment.len() >= 3 {
+                            let tail = out.len() - 3;
+                            out[tail..].copy_from_slice(&[0, 63, 0]);
+                        }
+                        out.extend(&data[end..]);
+                        return Some(out);
+                    }
+                    // JFIF, of a version that is known, and Adobe say what the colours are.
+                    0xe0 if segment[4..].starts_with(b"JFIF\0") && segment.len() >= 16 => {
+                        out.extend(&segment[..9]);
+                        out.extend([1, 1]);
+                        out.extend(&segment[11..]);
+                    }
+                    0xee => out.extend(segment),
+                    0xe0..=0xef | 0xfe => {}
+                    _ => {
+                        sequential |= matches!(marker, 0xc0 | 0xc1);
+                        out.extend(segment);
+                    }
+                }
+                at = end;
+            }
+            _ => at += 1, // a fill byte or a stray one
+        }
+    }
+}
+
 fn bad(error: turbojpeg::Error) -> ImageError {
     match error {
         // The size of a file of tables only, -1.
         turbojpeg::Error::IntegerOverflow(_) => {
-            damaged("JPEG", "TurboJPEG error: JPEG datastream contains no image")
+            damaged("JPEG", "JPEG datastream contains no image")
         }
-        error => damaged("JPEG", error),
+        error => {
+            let words = error.to_string();
+            damaged("JPEG", words.trim_start_matches("TurboJPEG error: "))
+        }
     }
 }
 
