@@ -499,12 +499,12 @@ def test_floats_of_the_other_range_are_refused_in_every_form(rgb: np.ndarray, fo
     x = torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255
     n = 40 if form == "endless" else 11
     with pytest.raises(DataError, match="no value is below 0") as e:
-        list(batches(source(x, (-1, 1)), n, 4, SIZES))
+        list(batches(source(x, (-1, 1)), (0, n), 4, SIZES))
     assert "values=(0, 1)" in str(e.value.hint)
     with pytest.raises(DataError, match="are not those of images in"):
-        list(batches(source(x * 2 - 1, (0, 1)), n, 4, SIZES))
+        list(batches(source(x * 2 - 1, (0, 1)), (0, n), 4, SIZES))
     for right, values in ((x, (0, 1)), (x * 2 - 1, (-1, 1))):
-        assert sum(len(found[0]) for found in batches(source(right, values), n, 4, SIZES)) == n
+        assert sum(len(found[0]) for found in batches(source(right, values), (0, n), 4, SIZES)) == n
 
 
 @pytest.mark.parametrize("key", ["img", "jpg", "png", "x", "pixels", 0, "image", "pixel_values"])
