@@ -138,21 +138,37 @@ def resize_images(
 
 @final
 class Source:
-    """The items that a set is made of, addressed by number: files, entries of archives, parts of files, an array."""
+    """The items that a set is made of, addressed by number: files, entries of archives, parts of files, an array.
+
+    Names are as `os.fsdecode` gives them: what is no UTF-8 in a file system or an archive is there as lone surrogates.
+    """
 
     @staticmethod
     def files(root: str | PathLike[str], names: list[str]) -> Source:
-        """Files by their paths relative to `root`, in this order."""
+        """Files by their paths relative to `root`, in this order. Reading one that is no regular file is an error."""
 
     @staticmethod
     def zip(path: str | PathLike[str]) -> Source:
-        """The files in a zip archive, sorted by name. Raises DataError when it is no readable archive."""
+        """The files in a zip archive, sorted bytewise by name, with its symbolic links followed.
+
+        Separators in the names are as the archive has them, which may be backslashes.
+
+        Raises:
+            DataError: no readable zip archive. OSError: the system cannot read it.
+        """
 
     @staticmethod
     def tar(archives: list[tuple[str | PathLike[str], str]]) -> Source:
-        """The files in uncompressed tar archives: (path, prefix of its names) each; an archive's are sorted by name.
+        """The files in tar archives: (path, prefix of its names) each; an archive's are sorted bytewise by name.
 
-        Raises DataError when one is compressed, damaged, cut off or no tar archive.
+        Hard and symbolic links are followed within their archive, also those to folders. Archives that stand one
+        behind the other in a file are one, where a later file of a name takes the place of an earlier one. What gzip or
+        zstd compressed is unpacked into a temporary file (in TMPDIR) that goes with the source.
+
+        Raises:
+            DataError: one is compressed by something else, damaged, cut off, no tar archive, or does not fit on the
+                disk when unpacked.
+            OSError: the system cannot read it. KeyboardInterrupt: Ctrl-C.
         """
 
     @staticmethod
@@ -172,7 +188,7 @@ class Source:
     def fetched(names: list[str], fingerprint: str, fetch: Callable[[int], bytes]) -> Source:
         """Image files whose bytes a function gives; it is called from any thread, with the interpreter lock held.
 
-        An exception in it makes that item a reject with the exception as the reason. `fingerprint` stands for the
+        An exception in it makes that item a reject with its first line as the reason. `fingerprint` stands for the
         content: it has to change when the content does.
         """
 
@@ -183,6 +199,14 @@ class Source:
     @property
     def names(self) -> list[str] | None:
         """The names of the items; None for pixels."""
+
+    @property
+    def faults(self) -> list[tuple[str, str]]:
+        """What is in archives beside the items and folders: its name and what it is.
+
+        These are earlier files of a name, links that lead back to a folder above them, and what stands behind an
+        archive's end. Links that lead nowhere and members that are no regular files are items, which cannot be read.
+        """
 
     def __len__(self) -> int: ...
     def read(self, index: int) -> bytes:

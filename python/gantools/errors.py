@@ -7,7 +7,18 @@ or do about it. The command line prints both without a traceback and exits with 
 from __future__ import annotations
 
 import difflib
+import gzip
+import http
+import json
+import lzma
+import re
+import socket
+import urllib.error
+import zlib
 from collections.abc import Iterable
+
+#: What shows that words are meant for who writes code: names with dots, underscores or calls, classes of errors.
+_CODE = re.compile(r"\w\.\w+\.\w|_|\(\)|Error|Exception|[Ee]rrno|numpy|pickle|zipfile|tarfile|<class|<module")
 
 
 class GantoolsError(Exception):
@@ -54,6 +65,43 @@ class Interrupted(GantoolsError):
     """The user pressed Ctrl-C and everything finished so far has been kept; the hint says how to go on."""
 
     exit_code = 130
+
+
+def cause(error: BaseException) -> str:
+    """What an error of Python or of a library means, in words for a user, without names of code.
+
+    Args:
+        error: of the system (its own words), of text or JSON (the place), of a decompressor, or any other.
+    """
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server says {error.code}, {http.HTTPStatus(error.code).phrase.lower()}"
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
+        return cause(error.reason)
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no {error.encoding.upper()}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON at line {error.lineno}, column {error.colno}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, MemoryError):
+        return "larger than the memory"
+    if isinstance(error, socket.gaierror):
+        return "there is no such host, or no network"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, EOFError):
+        return "it ends early"
+    if isinstance(error, zlib.error | lzma.LZMAError | gzip.BadGzipFile):
+        return "its compressed data are damaged"
+    return _plain(str(error))
+
+
+def _plain(text: str) -> str:
+    """The first line of a library's words where they are words; else that there are none."""
+    first = text.strip().split("\n", 1)[0].rstrip(".")
+    return "its content is damaged" if not first or _CODE.search(first) else first
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

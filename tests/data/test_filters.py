@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gantools
-from gantools.data.filters import Column, where
+from gantools.data.filters import Column, sample, where
+from gantools.data.sources import Source
 from gantools.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -20,7 +21,9 @@ KNOWN = {
     "lefteye_x": Column(RNG.integers(50, 90, 200)),
     "partition": Column(RNG.integers(0, 3, 200), {"train": 0, "val": 1, "test": 2}, ordered=False),
     "class": Column(RNG.integers(0, 2, 200), {"Bag": 0, "Ankle boot": 1}, ordered=False),
+    "aspect": Column(lambda: ASPECT),
 }
+ASPECT = RNG.choice([0.5, 0.75, 1, 1.25, 1.5, 4 / 3], 200)
 S, M, X, P, C = (KNOWN[k].values for k in ("Smiling", "Male", "lefteye_x", "partition", "class"))
 
 
@@ -35,6 +38,11 @@ S, M, X, P, C = (KNOWN[k].values for k in ("Smiling", "Male", "lefteye_x", "part
         ("partition=test | partition=0", P != 1),
         ("class='Ankle boot'", C == 1),
         ("class!=Bag", C == 1),
+        ("lefteye_x>=60 & lefteye_x<=70", (X >= 60) & (X <= 70)),
+        ("aspect>=1.25", ASPECT >= 1.25),
+        ("aspect<.75 | aspect=1", (ASPECT < 0.75) | (ASPECT == 1)),
+        ("aspect <= 1.5 & aspect >= 0.75", (ASPECT <= 1.5) & (ASPECT >= 0.75)),
+        ("lefteye_x>60.5", X > 60.5),
         ("5_o_Clock_Shadow=1", KNOWN["5_o_Clock_Shadow"].values == 1),
     ],
 )
@@ -43,7 +51,9 @@ def test_an_expression_means_what_it_says(text, expected):
 
 
 LEAF = st.tuples(
-    st.sampled_from(["Smiling", "Male", "lefteye_x"]), st.sampled_from(["=", "!=", "<", ">"]), st.integers(-2, 90)
+    st.sampled_from(["Smiling", "Male", "lefteye_x"]),
+    st.sampled_from(["=", "!=", "<", ">", "<=", ">="]),
+    st.integers(-2, 90),
 )
 TREE = st.recursive(LEAF, lambda t: st.tuples(t, st.sampled_from("&|"), t), max_leaves=8)
 
@@ -68,15 +78,18 @@ def test_any_expression_is_that_of_numpy(tree):
     [
         ("Smilin=1", "Did you mean 'Smiling'"),
         ("", "expected a name, found its end"),
-        ("Smiling", "expected =, !=, < or > after Smiling"),
+        ("Smiling", "expected =, !=, <, >, <= or >= after Smiling"),
         ("Smiling=", "expected a value, found its end"),
         ("Smiling=1 &", "expected a name"),
         ("Smiling=1 Male=1", r"expected & or \|, found 'Male' at position 11"),
         ("(Smiling=1", r"expected \), found its end"),
         ("Smiling=1)", r"expected & or \|"),
         ("Smiling==1", "expected a value, found '='"),
-        ("Smiling=yes", "whole numbers, not 'yes'"),
-        ("Smiling=1.5", "whole numbers"),
+        ("Smiling=yes", "numbers, not 'yes'"),
+        ("Smiling=1.5.2", "numbers, not '1.5.2'"),
+        ("aspect=1,5", "not understood"),
+        ("class>=Bag", "no order"),
+        ("partition=1.5", "unknown value"),
         ("Smiling+1", r"'\+' at position 8 is not understood"),
         ("class=Bog", "Did you mean 'Bag'"),
         ("class<Bag", "no order"),
@@ -121,6 +134,77 @@ def test_counts_of_classes(photos, tmp_path, options, counts):
     assert np.bincount(prep(photos, tmp_path, **options).labels).tolist() == counts
 
 
+def test_size_and_aspect_are_those_of_the_image_as_it_is_seen(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    sizes = {"a": (8, 8), "b": (16, 8), "c": (8, 16), "d": (12, 8)}
+    for name, size in sizes.items():
+        Image.new("RGB", size).save(folder / f"{name}.png")
+    lying = Image.Exif()
+    lying[0x112] = 6
+    Image.new("RGB", (16, 8)).save(folder / "e.jpg", exif=lying)
+    (folder / "f.png").write_bytes(b"no image")
+
+    def names(where, **options):
+        return prep(folder, tmp_path, where=where, overwrite=True, **options).names
+
+    assert names("width>=12") == ["b.png", "d.png"]
+    assert names("height>8") == ["c.png", "e.jpg"]
+    assert names("aspect=1.5 | aspect<1") == ["c.png", "d.png", "e.jpg"]
+    assert names("width=16", orientation="ignore") == ["b.png", "e.jpg"]
+    # The size of what is no image is not known, so it is not left out without a word.
+    assert prep(folder, tmp_path, where="width>=12", overwrite=True).manifest["source"]["rejected"] == 1
+
+
+def test_size_of_pixels_without_a_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 8, 12), np.uint8))
+    options = {"source": tmp_path / "x.npy", "size": 8, "out": tmp_path / "s", "progress": False}
+    assert len(gantools.prep("array", where="aspect=1.5 & width=12 & height=8", **options)) == 4
+
+
+def test_a_sample_is_drawn_after_the_filters_and_recorded(photos, tmp_path):
+    s = prep(photos, tmp_path, where="class!=c", sample=6, seed=3)
+    assert len(s) == 6 and s.names == sorted(s.names) and not any(name.startswith("c/") for name in s.names)
+    assert (s.manifest["source"]["sample"], s.manifest["source"]["seed"]) == (6, 3)
+    assert prep(photos, tmp_path, where="class!=c", sample=6, seed=3).manifest == s.manifest
+    assert prep(photos, tmp_path, where="class!=c", sample=6, overwrite=True).names != s.names
+    assert len(prep(photos, tmp_path, where="class!=c", sample=99, overwrite=True)) == 14
+    with pytest.raises(ConfigError, match="Give --sample or --limit"):
+        prep(photos, tmp_path, sample=6, limit=3)
+    with pytest.raises(ConfigError, match="Add --sample N"):
+        prep(photos, tmp_path, seed=3)
+
+
+NAMES = st.lists(st.text(max_size=3), max_size=30)
+
+
+@given(NAMES, st.integers(0, 20), st.integers(0, 3), st.randoms())
+def test_a_sample_depends_on_seed_and_names_alone(names, count, seed, random):
+    def drawn(names, seed=seed):
+        images = Source("folder", "x", None, np.arange(len(names)), list(names), 3, None)
+        rows = sample(images, count, seed)
+        assert (np.diff(rows) > 0).all() and len(rows) == min(count, len(names))
+        return [names[i] for i in rows]
+
+    chosen = drawn(names)
+    mixed = random.sample(names, len(names))
+    assert sorted(drawn(mixed)) == sorted(chosen)
+    # Without an image that was not drawn the same ones are.
+    left = list(names)
+    for name in chosen:
+        left.remove(name)
+    if left:
+        names.remove(left[0])
+        assert sorted(drawn(names)) == sorted(chosen)
+
+
+def test_samples_of_all_seeds_are_even():
+    images = Source("folder", "x", None, np.arange(40), [f"{i}.png" for i in range(40)], 3, None)
+    counts = np.bincount(np.concatenate([sample(images, 10, seed) for seed in range(2000)]))
+    # Binomial, 2000 draws of 1 in 4: 500 with a deviation of 19.
+    assert counts.min() > 400 and counts.max() < 600
+
+
 def test_another_filter_is_another_plan(photos, tmp_path):
     first = prep(photos, tmp_path, where="class=a")
     with pytest.raises(DataError, match="is something else"):
@@ -136,11 +220,13 @@ def test_what_cannot_be_read_is_no_duplicate_but_a_reject(photos, tmp_path):
 
 
 def test_no_image_left_or_no_classes_is_an_error(photos, tmp_path):
-    with pytest.raises(DataError, match="no image is as"):
+    with pytest.raises(DataError, match=r"no image of 18 is as .*\nclass is a or b or c\."):
         prep(photos, tmp_path, where="class=a & class=b")
+    with pytest.raises(DataError, match=r"width is 8\. aspect is 1\."):
+        prep(photos, tmp_path, where="width>8 & aspect=1")
     with pytest.raises(DataError, match="no classes"):
         prep(photos / "a", tmp_path, balance=True)
-    with pytest.raises(ConfigError, match="neither classes nor annotations"):
+    with pytest.raises(ConfigError, match="unknown name in the filter 'Smiling'"):
         prep(photos / "a", tmp_path, where="Smiling=1")
 
 

@@ -10,8 +10,8 @@ import click
 
 from gantools import _native
 
-# The recipe that fits a source; dcgan takes any other.
-TRAINING = {"mnist": "dcgan-fashion", "fashion-mnist": "dcgan-fashion"}
+# The recipe for 28 x 28 grey images, which all relatives of MNIST are; dcgan takes any other source.
+MNIST_RECIPE = "dcgan-fashion"
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | tuple[int, int] | None:
@@ -27,7 +27,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 @click.command("prep", short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")
-@click.option("--source", type=click.Path(path_type=Path), help="Where the images are: a folder, an archive, a file.")
+@click.option("--source", metavar="PATH", help="Where the images are: a folder, an archive, a file, or a URL of one.")
 @click.option("--size", metavar="SIZE", callback=_size, help="Side of the square result [celeba: 64, mnist: 28].")
 @click.option(
     "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
@@ -37,9 +37,9 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 )
 @click.option("--pad-color", metavar="COLOR", help="Background of --crop pad and box: black, white or #rrggbb [black].")
 @click.option(
-    "--fast", is_flag=True, help="Decode large JPEGs at reduced size: a few levels off, several times faster."
+    "--fast", is_flag=True, help="Decode large JPEGs at reduced size, several times faster; pixels differ slightly."
 )
-@click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [the source's own].")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or RGB [3; MNISTs and grey arrays: 1].")
 @click.option(
     "--split",
     "--partition",
@@ -47,10 +47,14 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     help="train, val, test, the name of a folder or all, where the source has splits; none: folders are classes.",
 )
 @click.option(
-    "--where", metavar="FILTER", help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)' or 'class!=Bag'."
+    "--where",
+    metavar="FILTER",
+    help="Only images such as 'Smiling=1 & (Male=-1 | Young=1)', 'class!=Bag' or 'width>=256 & aspect<=1.5'.",
 )
 @click.option("--dedupe", is_flag=True, help="Leave out files with exactly the bytes of an earlier one.")
 @click.option("--balance", is_flag=True, help="Equally many images of each class.")
+@click.option("--sample", type=click.IntRange(min=1), help="So many images drawn at random, after the filters.")
+@click.option("--seed", type=int, help="Of --sample: another seed, other images [0].")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images, after the filters.")
 @click.option(
     "--alpha",
@@ -85,9 +89,17 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     type=click.Path(path_type=Path),
     help="A table with the label of each image by its name.",
 )
-@click.option("--label-column", metavar="NAME", help="The column of labels, of --labels or of parquet  [if certain].")
+@click.option(
+    "--label-column",
+    metavar="NAME",
+    help="The column of labels, of --labels or parquet, or the array of a .npz  [if certain].",
+)
 @click.option("--column", metavar="NAME", help="The column of images in parquet files  [if certain].")
-@click.option("--key", metavar="EXT", help="Which file of WebDataset samples is the image: jpg, seg.png  [if certain].")
+@click.option(
+    "--key",
+    metavar="EXT",
+    help="The file of WebDataset samples (jpg, seg.png) or array of a .npz that is the image  [if certain].",
+)
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")
@@ -104,8 +116,9 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 def command(kind: str, shards: str | None, **options: Any) -> None:
     """Prepare a set of images: decode, crop, resize, pack.
 
-    SOURCE is a path, which is recognised, or one of celeba, mnist, fashion-mnist, cifar10, cifar100, folder (also a
-    zip), stylegan (dataset.json), tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
+    SOURCE is a path or URL, which is recognised, or one of celeba, mnist, fashion-mnist, kmnist, qmnist, emnist-letters
+    (-byclass, -bymerge, -balanced, -digits, -mnist), cifar10, cifar100, folder (also a zip), stylegan (dataset.json),
+    tar (also WebDataset), parquet, lmdb, array (.npy, .npz).
 
     \b
     gantools prep celeba --size 64 --source img_align_celeba.zip
@@ -133,4 +146,4 @@ def command(kind: str, shards: str | None, **options: Any) -> None:
     done = prep(kind, **options)
     click.echo(done.path)
     kind = done.manifest["source"]["kind"]
-    click.echo(f"Next: gantools train {TRAINING.get(kind, 'dcgan')}", err=True)
+    click.echo(f"Next: gantools train {MNIST_RECIPE if 'mnist' in kind else 'dcgan'}", err=True)

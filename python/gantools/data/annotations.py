@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.errors import DataError
+from gantools.errors import DataError, cause
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def read_table(path: Path, table: Table, names: list[str], data: bytes | None = 
     try:
         lines = (path.read_bytes() if data is None else data).decode("utf-8-sig").splitlines()
     except (UnicodeDecodeError, OSError) as e:
-        raise DataError(f"{path}: cannot be read ({e}).") from e
+        raise DataError(f"{path}: cannot be read ({cause(e)}).") from e
     csv = path.suffix.lower() == ".csv"
     columns, first = _columns(path, lines, table, csv)
     rows: dict[str, int] = {}

@@ -13,7 +13,7 @@ import numpy as np
 from gantools import _native
 from gantools.data.annotations import PARTITIONS
 from gantools.data.prepared import REJECTS, PreparedSet, content_fingerprint, open_shards, read_manifest
-from gantools.errors import DataError
+from gantools.errors import DataError, cause
 from gantools.progress import Progress
 
 
@@ -78,7 +78,7 @@ def _side_file(folder: Path, entry: dict[str, Any], count: int) -> list[str]:
     try:
         values = np.load(folder / entry["file"], allow_pickle=False)
     except (ValueError, EOFError, OSError) as e:
-        return [f"{entry['file']}: cannot be read ({e})"]
+        return [f"{entry['file']}: cannot be read ({cause(e)})"]
     if values.ndim == 0 or len(values) != count:
         return [f"{entry['file']}: not one row for each of the {count} images"]
     if "classes" in entry and (values.min() < 0 or values.max() >= len(entry["classes"])):

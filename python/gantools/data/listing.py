@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gantools.data.annotations import Annotation
 from gantools.data.sources.base import Source
-from gantools.errors import DataError
+from gantools.errors import DataError, cause
 from gantools.files import atomic_write, write_json
 
 
@@ -75,7 +75,7 @@ class Listing:
             skipped, left_out = dict(head.get("skipped", {})), dict(head.get("left_out", {}))
             labels = None if classes is None else np.load(folder / "labels.npy", allow_pickle=False)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise DataError(f"{folder}: missing or damaged ({e}).", "Run the same prep --shards again.") from e
+            raise DataError(f"{folder}: missing or damaged ({cause(e)}).", "Run the same prep --shards again.") from e
         arrays = [a.values for a in annotations.values()] + ([] if labels is None else [labels])
         if any(len(values) != len(names) for values in arrays):
             raise DataError(f"{folder}: its files do not have one row an image.", "Run the same prep --shards again.")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data import filters
+from gantools.data import filters, heif, remote
 from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
@@ -45,6 +45,8 @@ class PrepOptions:
     where: str | None = None
     dedupe: bool = False
     balance: bool = False
+    sample: int | None = None
+    seed: int | None = None
     limit: int | None = None
     alpha: str = "error"
     orientation: str = "apply"
@@ -72,6 +74,8 @@ class PrepKeywords(TypedDict, total=False):
     where: str | None
     dedupe: bool
     balance: bool
+    sample: int | None
+    seed: int | None
     limit: int | None
     alpha: str
     orientation: str
@@ -133,7 +137,11 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         ConfigError: an option is wrong. DataError: the source is missing or empty.
     """
     o, source = options, options.source
-    if kind not in SOURCES:
+    if remote.is_url(kind):
+        if source is not None:
+            raise ConfigError("the source is given twice.", f"Type: gantools prep {kind}")
+        source = kind
+    elif kind not in SOURCES:
         # A word that is neither a source nor a path is a misspelt source.
         if source is not None or not ("/" in kind or "*" in kind or Path(kind).exists()):
             raise unknown_name("source", kind, SOURCES)
@@ -144,7 +152,14 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     _check(o, width, height)
     # With a table of labels it is the table's column.
     asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
-    opened = open_as(kind, None if source is None else Path(source), o.split, asked)
+    if source is not None and remote.is_url(source):
+        named = kind if kind in SOURCES else None
+        opened = remote.open_url(
+            str(source), named, o.split, asked, progress=progress, say=lambda line: say(line, progress)
+        )
+        kind = opened.kind
+    else:
+        opened = open_as(kind, None if source is None else Path(source), o.split, asked)
     if o.labels is not None:
         opened = with_label_file(opened, Path(o.labels), o.label_column)
     for line in report(opened):
@@ -152,8 +167,11 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     images, filtered = filters.apply(
         opened,
         expression=o.where,
+        turned=o.orientation == "apply",
         unique=o.dedupe,
         equal=o.balance,
+        count=o.sample,
+        seed=o.seed or 0,
         progress=progress,
     )
     side = width or images.size
@@ -201,9 +219,19 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     ):
         if value not in known:
             raise unknown_name(name, value, known)
-    for name, number in (("size", width), ("size", height), ("limit", o.limit), ("shard_size", o.shard_size)):
+    for name, number in (
+        ("size", width),
+        ("size", height),
+        ("sample", o.sample),
+        ("limit", o.limit),
+        ("shard_size", o.shard_size),
+    ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if o.seed is not None and o.sample is None:
+        raise ConfigError("the seed is that of a random sample.", "Add --sample N, or leave --seed out.")
+    if o.sample is not None and o.limit is not None:
+        raise ConfigError("a sample and a limit both say how many images.", "Give --sample or --limit.")
     if o.crop == "center-wide":
         if not isinstance(o.size, tuple) or o.size[1] > o.size[0]:
             raise ConfigError(
@@ -262,7 +290,11 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
         "policy": policy.to_manifest(),
-        "versions": {"gantools": _native.__version__, **dict(_native.DECODERS)},
+        "versions": {
+            "gantools": _native.__version__,
+            **dict(_native.DECODERS),
+            **(heif.versions() if any(map(heif.is_further, images.names)) else {}),
+        },
         "shard_size": per_shard,
     }
 

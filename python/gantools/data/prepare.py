@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data.advice import none_left, worth_saying
 from gantools.data.engines import check_engine, make_shards
 from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
 from gantools.data.listing import Listing, json_line
@@ -38,7 +39,7 @@ from gantools.data.prepared import (
     digest,
 )
 from gantools.data.shards import read_record
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, cause
 from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
 
@@ -60,8 +61,9 @@ def prep(
     """Prepare a set of images: decode, crop, resize, pack (docs/formats.md describes the result).
 
     Args:
-        kind: a source by name (docs/sources.md lists them), or the path of one, which is then recognised.
-        source: where the images are; None looks in the source's usual places, then downloads, where it can.
+        kind: a source by name (docs/sources.md lists them), or the path or URL of one, which is then recognised.
+        source: where the images are, a path or URL; None looks in the source's usual places, then downloads, where it
+            can.
         size: side of the square result in pixels; None for the source's own (celeba 64; mnist, cifar10 as they are).
             For the crop `center-wide` (width, height) of the picture in the square, whose side is the width.
         crop: `center` (largest centred square), `none` (the whole image, squeezed), `pad` (the whole image on a
@@ -71,13 +73,17 @@ def prep(
         filter: `lanczos` (None), `bicubic`, `bilinear` or `box`, byte-equal with Pillow 13. `dhariwal` has its own.
         pad_color: the background of `pad` and `box`: `black` (None), `white` or `#rrggbb`.
         fast: decode a JPEG at a half, a quarter or an eighth of its size where at least four times the result remains.
-            Pixels differ from the exact ones by a few levels.
-        channels: 3 (RGB) or 1 (grey); None for the source's own.
+            Pixels differ from the exact ones, of photos by up to 18 levels of 255 (`box`: 48), 99.9 % by up to 7.
+        channels: 3 (RGB) or 1 (grey); None for 3, with MNIST, its relatives and grey arrays 1.
         split: `train`, `val`, `test` or `all`, where the source has splits.
-        where: only images for which this holds, for example `Smiling=1 & Male=-1`; see `gantools.data.filters`.
+        where: only images for which this holds, for example `Smiling=1 & Male=-1`; names are `class`, the annotations',
+            and `width`, `height` and `aspect` (width / height) of the image before it is cropped.
         dedupe: leave out files with exactly the bytes of an earlier one.
         balance: equally many images of each class, the first ones of each (counted before rejects).
-        limit: only the first so many images of what is left by the above.
+        sample: so many images drawn at random of what is left by the above; all where there are fewer. Which ones
+            depends on `seed` and the images' names alone.
+        seed: of the sample, any whole number; None for 0.
+        limit: only the first so many images of what is left by the above; not with `sample`.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the EXIF orientation.
         store: `pixels`, or `encoded`: smaller, and decoded at each reading; for large images.
@@ -142,6 +148,11 @@ def prep(
     rejected = done.manifest["source"]["rejected"]
     note = f", {rejected:,} rejected (reasons in {target / REJECTS})" if rejected else ""
     say(f"{len(done):,} images of {done.shape} in {target}{note}.", progress)
+    if rejected and progress:
+        with (target / REJECTS).open(encoding="utf-8") as f:
+            reasons = [json.loads(line)["reason"] for line in f]
+        for line in worth_saying(reasons, len(done) + rejected):
+            say(line, progress)
     return done
 
 
@@ -238,7 +249,9 @@ def _common_plan(folders: Sequence[Path]) -> dict[str, Any]:
         try:
             plans.append(json.loads((folder / PLAN).read_text()))
         except (OSError, ValueError) as e:
-            raise DataError(f"{folder}: not a share of a set ({e}).", "Make one with: gantools prep --shards") from e
+            raise DataError(
+                f"{folder}: not a share of a set ({cause(e)}).", "Make one with: gantools prep --shards"
+            ) from e
     for folder, plan in zip(folders, plans, strict=True):
         if plan != plans[0]:
             keys = [key for key in plan if plan[key] != plans[0].get(key)]
@@ -282,7 +295,7 @@ def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]]
         row, reason = rejects[0]
         raise DataError(
             f"none of the {len(images):,} images could be read; the first: {images.names[row]}: {reason}.",
-            "Check that --source holds images.",
+            none_left([reason for _, reason in rejects]),
         )
     with atomic_write(partial / "names.jsonl") as f:
         f.writelines(json_line(images.names[i]) for i in kept)

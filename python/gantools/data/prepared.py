@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data.policy import Policy
 from gantools.data.schema import ManifestError, check_manifest
-from gantools.errors import DataError
+from gantools.errors import DataError, cause
 
 if TYPE_CHECKING:
     import torch
@@ -261,7 +261,7 @@ class PreparedSet:
         try:
             array: NDArray[Any] = np.load(path, allow_pickle=False)
         except (ValueError, EOFError, OSError) as e:
-            raise DataError(f"{path}: missing or damaged ({e}).", "Prepare the set again.") from e
+            raise DataError(f"{path}: missing or damaged ({cause(e)}).", "Prepare the set again.") from e
         if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.kind not in "iufb":
             raise DataError(f"{path}: no array of numbers.", "Prepare the set again.")
         if len(array) != len(self):
@@ -311,7 +311,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as e:
-        raise DataError(f"{file}: damaged ({e}).", "Prepare the set again.") from e
+        raise DataError(f"{file}: damaged ({cause(e)}).", "Prepare the set again.") from e
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{path}: not a prepared set (its {MANIFEST} is of another kind).", make)
     if manifest.get("version") != FORMAT_VERSION:
@@ -322,7 +322,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         check_manifest(manifest)
     except ManifestError as e:
-        raise DataError(f"{file}: damaged ({e}).", "Prepare the set again.") from e
+        raise DataError(f"{file}: damaged ({cause(e)}).", "Prepare the set again.") from e
     return manifest
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gantools import _native
+from gantools.data.advice import in_words
 from gantools.data.plan import PrepPlan
 from gantools.files import write_json
 
@@ -28,6 +29,7 @@ def make_shard(
 
     Raises:
         OSError: the file could not be written. KeyboardInterrupt: Ctrl-C. Nothing is left of it then.
+        DownloadError: the source, which is far away, could not be reached; the shard has no record and is made again.
     """
     rows = plan.rows(shard)
     file = f"images-{shard:05d}.npy" if plan.policy.store == "pixels" else f"images-{shard:05d}.blobs"
@@ -41,11 +43,14 @@ def make_shard(
         store=plan.policy.store,
         regions=None if plan.regions is None else plan.regions[rows],
     )
+    # What was not read for want of a network is no reject, and this shard is not done.
+    if plan.images.failure is not None and (error := plan.images.failure()) is not None:
+        raise error
     record = {
         "file": file,
         "count": count,
         "xxh3": xxh3,
-        "rejects": [[rows.start + at, reason] for at, reason in rejects],
+        "rejects": [[rows.start + at, in_words(reason)] for at, reason in rejects],
         "sizes": [[*size, len(list(run))] for size, run in itertools.groupby(sizes)],
     }
     write_json(folder / _record_name(shard), record)

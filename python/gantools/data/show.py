@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data.policy import Policy
 from gantools.data.prepared import PreparedSet
 from gantools.data.regions import REGION_CROPS, box_squares, eye_squares, into_region
 from gantools.data.sources import celeba
@@ -165,27 +166,12 @@ def _moved(data: PreparedSet, rows: NDArray[np.int64], points: NDArray[np.float6
         sizes = data.sizes[rows].tolist()
     else:
         sizes = [ALIGNED] * len(rows)
+    policy = Policy.from_manifest(data.manifest.get("policy", {})).native()
     moved = []
-    for p, size in zip(points, sizes, strict=True):
-        left, top, width, height = _kept(crop, size, (data.shape[1], data.shape[0]))
-        moved.append((p - [left, top]) * [data.shape[1] / width, data.shape[0] / height])
+    for p, (width, height) in zip(points, sizes, strict=True):
+        left, top, w, h = _native.placement(policy, width, height)
+        moved.append((p - [left, top]) * [data.shape[1] / w, data.shape[0] / h])
     return np.stack(moved)
-
-
-def _kept(crop: str | None, size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the part of a (width, height) image that a crop keeps, as rust/image has it."""
-    (w, h), (tw, th) = size, target
-    if crop == "none":
-        return 0, 0, w, h
-    if crop == "center":
-        cw, ch = (max(1, h * tw // th), h) if w * th > h * tw else (w, max(1, w * th // tw))
-        return (w - cw) // 2, (h - ch) // 2, cw, ch
-    if crop is not None and crop.startswith("celeba-"):
-        side = int(crop.removeprefix("celeba-"))
-        return (w - side) // 2, (h - side) // 2, side, side
-    raise DataError(
-        f"marks cannot be drawn on images of the crop {crop!r}.", "Show the original images: --source PATH."
-    )
 
 
 def _frames(

@@ -1,9 +1,11 @@
 //! Pixels to disk and back: item sources, shards, batches. No Python.
 
 mod blobs;
+mod files;
 mod hash;
 pub mod inputs;
 pub mod inspect;
+mod links;
 mod mirror;
 mod npy;
 mod planes;
@@ -11,9 +13,12 @@ mod reader;
 mod shard;
 mod source;
 mod tar;
+mod unpack;
+mod zip;
 
 pub use hash::{hash_bytes, hash_file, Fingerprint};
+pub use links::Fault;
 pub use reader::{Encoding, Layout, ReadError, Reader};
 pub use shard::{prepare_shard, Shard, ShardError, Store, Work};
-pub use source::{Fetch, Item, Range, Source};
-pub use tar::{TarEntry, TarError};
+pub use source::{Archive, Fetch, Item, Range, Ranges, Source};
+pub use tar::TarError;

@@ -377,7 +377,7 @@ mod tests {
         }
         let source = Source::Files {
             root: folder.path().into(),
-            names: ["a", "b", "c", "d", "gone"].map(String::from).to_vec(),
+            names: ["a", "b", "c", "d", "gone"].map(Into::into).to_vec(),
         };
         let path = folder.path().join("out.npy");
         let shard = prepare_shard(

@@ -1,17 +1,23 @@
 //! Where items come from: files, a zip archive, ranges of larger files (tar, `.npy`), an array, a function.
 
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gantools_image::Pixels;
 
+use crate::files::{self, MAX_ENCODED};
 use crate::hash::Fingerprint;
+use crate::links::{text, Fault};
 use crate::tar::{self, TarError};
+use crate::unpack::{unpack, Compression};
+use crate::zip::Zip;
 
-/// Encoded images larger than this are refused; the largest camera files are a tenth of it.
-const MAX_ENCODED: u64 = 1 << 30;
 /// With more files than this, a file is opened for each read, so that the limit on open files is not met.
 const KEPT_OPEN: usize = 256;
 
@@ -22,21 +28,16 @@ pub enum Source {
         /// The folder.
         root: PathBuf,
         /// Paths relative to it, with `/`.
-        names: Vec<String>,
+        names: Vec<OsString>,
     },
     /// The files in a zip archive; it is never unpacked, so names such as `../x` do no harm.
-    Zip {
-        /// The archive, open.
-        file: File,
-        /// Its entries, sorted by name.
-        entries: Vec<Entry>,
-    },
+    Zip(Archive),
     /// Parts of files: the entries of tar archives, the images of a `.npy` file.
     Ranges(Ranges),
     /// Encoded images that a function gives, for stores that only a library can read.
     Fetched {
         /// The names of the items.
-        names: Vec<String>,
+        names: Vec<OsString>,
         /// What stands for the content.
         fingerprint: String,
         /// Gives the bytes of an item, or why it cannot; called from any thread.
@@ -54,13 +55,19 @@ pub enum Source {
 /// Gives the bytes of item number i.
 pub type Fetch = dyn Fn(usize) -> Result<Vec<u8>, String> + Send + Sync;
 
+/// An open zip archive.
+pub struct Archive(Zip);
+
 /// Items that lie at known places of files.
 pub struct Ranges {
-    files: Vec<(PathBuf, Option<File>)>,
-    names: Option<Vec<String>>,
+    files: Vec<(PathBuf, Option<Arc<File>>)>,
+    names: Option<Vec<OsString>>,
     ranges: Vec<Range>,
     /// Height, width and channels where the bytes are pixels.
     shape: Option<[usize; 3]>,
+    /// Why these items have no bytes.
+    unread: HashMap<usize, String>,
+    faults: Vec<Fault>,
 }
 
 /// The place of one item.
@@ -74,23 +81,6 @@ pub struct Range {
     pub length: u64,
 }
 
-/// A file in a zip archive.
-pub struct Entry {
-    name: String,
-    /// Where its local header begins.
-    header: u64,
-    compressed: u64,
-    size: u64,
-    crc32: u32,
-    method: Result<Method, &'static str>,
-}
-
-#[derive(Clone, Copy)]
-enum Method {
-    Stored,
-    Deflated,
-}
-
 /// An item as read.
 #[derive(Clone)]
 pub enum Item {
@@ -101,37 +91,9 @@ pub enum Item {
 }
 
 impl Source {
-    /// The entries of the zip archive at `path`, without its folders.
+    /// The files in the zip archive at `path`, sorted bytewise by name, with its links followed.
     pub fn zip(path: &Path) -> io::Result<Self> {
-        let invalid = |e: zip::result::ZipError| io::Error::new(io::ErrorKind::InvalidData, e);
-        let mut archive =
-            zip::ZipArchive::new(BufReader::new(File::open(path)?)).map_err(invalid)?;
-        let mut entries = Vec::with_capacity(archive.len());
-        for i in 0..archive.len() {
-            let entry = archive.by_index_raw(i).map_err(invalid)?;
-            if entry.is_dir() {
-                continue;
-            }
-            let method = match entry.compression() {
-                _ if entry.encrypted() => Err("is encrypted"),
-                zip::CompressionMethod::Stored => Ok(Method::Stored),
-                zip::CompressionMethod::Deflated => Ok(Method::Deflated),
-                _ => Err("is compressed by a method other than deflate"),
-            };
-            entries.push(Entry {
-                name: entry.name().map_err(invalid)?.into_owned(),
-                header: entry.header_start(),
-                compressed: entry.compressed_size(),
-                size: entry.size(),
-                crc32: entry.crc32(),
-                method,
-            });
-        }
-        entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-        Ok(Self::Zip {
-            file: File::open(path)?,
-            entries,
-        })
+        Zip::open(files::open(path)?).map(Archive).map(Self::Zip)
     }
 
     /// Parts of `files`.
@@ -142,7 +104,7 @@ impl Source {
     /// A range names a file that is not there, or names and ranges differ in number.
     pub fn ranges(
         files: Vec<PathBuf>,
-        names: Option<Vec<String>>,
+        names: Option<Vec<OsString>>,
         ranges: Vec<Range>,
         shape: Option<[usize; 3]>,
     ) -> io::Result<Self> {
@@ -150,7 +112,7 @@ impl Source {
         assert!(names.as_ref().is_none_or(|n| n.len() == ranges.len()));
         let keep = files.len() <= KEPT_OPEN;
         let open = |path: PathBuf| {
-            let file = File::open(&path)?;
+            let file = Arc::new(files::open(&path)?);
             Ok((path, keep.then_some(file)))
         };
         Ok(Self::Ranges(Ranges {
@@ -158,35 +120,85 @@ impl Source {
             names,
             ranges,
             shape,
+            unread: HashMap::new(),
+            faults: Vec::new(),
         }))
     }
 
-    /// The files in tar archives, each archive's sorted by name; the names are preceded by the prefix of the archive.
+    /// The files in tar archives, each archive's sorted bytewise by name, with its links followed; the names are preceded by
+    /// the prefix of the archive.
     ///
-    /// An error comes with the archive that has it.
-    pub fn tar(archives: &[(PathBuf, String)]) -> Result<Self, (PathBuf, TarError)> {
+    /// Archives that gzip or zstd compressed are unpacked together into one temporary file, which goes with the source.
+    /// An error comes with the archive that has it. `watch` is called now and then and stops the work by returning false.
+    pub fn tar(
+        archives: &[(PathBuf, OsString)],
+        watch: &mut dyn FnMut() -> bool,
+    ) -> Result<Self, (PathBuf, TarError)> {
+        let keep = archives.len() <= KEPT_OPEN;
+        let mut unpacked = Unpacked::default();
+        let mut all = Ranges {
+            files: Vec::with_capacity(archives.len()),
+            names: None,
+            ranges: Vec::new(),
+            shape: None,
+            unread: HashMap::new(),
+            faults: Vec::new(),
+        };
         let mut names = Vec::new();
-        let mut ranges = Vec::new();
-        for (file, (path, prefix)) in archives.iter().enumerate() {
-            for entry in tar::index(path).map_err(|e| (path.clone(), e))? {
-                names.push(format!("{prefix}{}", entry.name));
-                ranges.push(Range {
-                    file,
-                    offset: entry.offset,
-                    length: entry.size,
+        for (number, (path, prefix)) in archives.iter().enumerate() {
+            let failed = |e: TarError| (path.clone(), e);
+            let file = files::open(path).map_err(|e| failed(e.into()))?;
+            let (file, start, end, keep) = match compression(&file).map_err(|e| failed(e.into()))? {
+                None => {
+                    let length = file.metadata().map_err(|e| failed(e.into()))?.len();
+                    (Arc::new(file), 0, length, keep)
+                }
+                Some(how) => {
+                    let part = unpacked.add(&file, how, watch).map_err(failed)?;
+                    (part.0, part.1, part.2, true)
+                }
+            };
+            let found = tar::index(&file, start, end, watch).map_err(failed)?;
+            let named = |name: &OsStr| {
+                let mut whole = prefix.clone();
+                whole.push(name);
+                whole
+            };
+            for (name, place) in found.items {
+                let (offset, length) = match place {
+                    Ok(place) => (place.offset, place.size),
+                    Err(reason) => {
+                        all.unread.insert(names.len(), reason);
+                        (0, 0)
+                    }
+                };
+                names.push(named(&name));
+                all.ranges.push(Range {
+                    file: number,
+                    offset,
+                    length,
                 });
             }
+            all.faults
+                .extend(found.faults.into_iter().map(|fault| Fault {
+                    name: match fault.name.is_empty() {
+                        // One of the archive itself.
+                        true => path.file_name().unwrap_or_default().to_owned(),
+                        false => named(&fault.name),
+                    },
+                    reason: fault.reason,
+                }));
+            all.files.push((path.clone(), keep.then_some(file)));
         }
-        let paths: Vec<_> = archives.iter().map(|(path, _)| path.clone()).collect();
-        let first = paths.first().cloned().unwrap_or_default();
-        Self::ranges(paths, Some(names), ranges, None).map_err(|e| (first, e.into()))
+        all.names = Some(names);
+        Ok(Self::Ranges(all))
     }
 
     /// The number of items.
     pub fn len(&self) -> usize {
         match self {
             Self::Files { names, .. } => names.len(),
-            Self::Zip { entries, .. } => entries.len(),
+            Self::Zip(Archive(zip)) => zip.items().len(),
             Self::Ranges(ranges) => ranges.ranges.len(),
             Self::Fetched { names, .. } => names.len(),
             Self::Array { shape, data } => data.len() / shape.iter().product::<usize>().max(1),
@@ -198,27 +210,37 @@ impl Source {
         self.len() == 0
     }
 
-    /// The names of the items; pixels have none.
-    pub fn names(&self) -> Option<Vec<String>> {
+    /// The name of item `index`, as the file system or the archive has it; pixels have none.
+    pub fn name(&self, index: usize) -> Option<&OsStr> {
         match self {
-            Self::Files { names, .. } => Some(names.clone()),
-            Self::Zip { entries, .. } => Some(entries.iter().map(|e| e.name.clone()).collect()),
-            Self::Ranges(ranges) => ranges.names.clone(),
-            Self::Fetched { names, .. } => Some(names.clone()),
+            Self::Files { names, .. } | Self::Fetched { names, .. } => Some(&names[index]),
+            Self::Zip(Archive(zip)) => Some(zip.name(index)),
+            Self::Ranges(ranges) => Some(&ranges.names.as_ref()?[index]),
             Self::Array { .. } => None,
         }
     }
 
+    /// The names of the items; pixels have none.
+    pub fn names(&self) -> Option<Vec<&OsStr>> {
+        (0..self.len()).map(|i| self.name(i)).collect()
+    }
+
     /// What to call item `index` in a message: the path of a file, the name of an entry, else its number.
     pub fn place(&self, index: usize) -> String {
+        match (self, self.name(index)) {
+            (Self::Files { root, .. }, Some(name)) => text(root.join(name).as_os_str().as_bytes()),
+            (_, Some(name)) => text(name.as_bytes()),
+            (_, None) => format!("image {index}"),
+        }
+    }
+
+    /// What is in archives beside the items and folders: earlier files of a name, links that lead back to a folder above
+    /// them, what stands behind an archive's end.
+    pub fn faults(&self) -> &[Fault] {
         match self {
-            Self::Files { root, names } => root.join(&names[index]).display().to_string(),
-            Self::Zip { entries, .. } => entries[index].name.clone(),
-            Self::Ranges(Ranges {
-                names: Some(names), ..
-            })
-            | Self::Fetched { names, .. } => names[index].clone(),
-            Self::Ranges(_) | Self::Array { .. } => format!("image {index}"),
+            Self::Zip(Archive(zip)) => zip.faults(),
+            Self::Ranges(ranges) => &ranges.faults,
+            _ => &[],
         }
     }
 
@@ -243,11 +265,12 @@ impl Source {
                     hash.add(&size.to_le_bytes());
                 }
             }
-            Self::Zip { entries, .. } => {
-                for entry in entries {
-                    hash.add(entry.name.as_bytes());
-                    hash.add(&entry.size.to_le_bytes());
-                    hash.add(&entry.crc32.to_le_bytes());
+            Self::Zip(Archive(zip)) => {
+                for (name, entry) in zip.items() {
+                    let sums = entry.as_ref().map_or((0, 0), |e| (e.size, e.crc32));
+                    hash.add(name.as_bytes());
+                    hash.add(&sums.0.to_le_bytes());
+                    hash.add(&sums.1.to_le_bytes());
                 }
             }
             Self::Array { shape, data } => {
@@ -264,7 +287,7 @@ impl Source {
             Self::Files { root, names } => read_file(&root.join(&names[index]))
                 .map(Item::Encoded)
                 .map_err(|e| format!("cannot be read: {e}")),
-            Self::Zip { file, entries } => read_entry(file, &entries[index]).map(Item::Encoded),
+            Self::Zip(Archive(zip)) => zip.read(index).map(Item::Encoded),
             Self::Ranges(ranges) => ranges.read(index),
             Self::Fetched { fetch, .. } => {
                 let data = fetch(index)?;
@@ -294,12 +317,15 @@ impl Ranges {
         let mut data = vec![0; range.length as usize];
         match &self.files[range.file] {
             (_, Some(file)) => file.read_exact_at(&mut data, range.offset)?,
-            (path, None) => File::open(path)?.read_exact_at(&mut data, range.offset)?,
+            (path, None) => files::open(path)?.read_exact_at(&mut data, range.offset)?,
         }
         Ok(data)
     }
 
     fn read(&self, index: usize) -> Result<Item, String> {
+        if let Some(reason) = self.unread.get(&index) {
+            return Err(reason.clone());
+        }
         let path = &self.files[self.ranges[index].file].0;
         let data = self
             .bytes(index)
@@ -316,8 +342,8 @@ impl Ranges {
         match self.shape {
             None => {
                 for (i, range) in self.ranges.iter().enumerate() {
-                    let name = self.names.as_ref().map_or("", |names| &names[i]);
-                    hash.add(name.as_bytes());
+                    let name = self.names.as_ref().map(|names| names[i].as_bytes());
+                    hash.add(name.unwrap_or_default());
                     hash.add(&range.length.to_le_bytes());
                 }
             }
@@ -334,10 +360,10 @@ impl Ranges {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    let file = files::open(path)?;
     let length = file.metadata()?.len();
     let mut data = Vec::with_capacity(length.min(MAX_ENCODED) as usize + 1);
-    // One byte more than allowed, so that a file that grows (or a device) cannot fill the memory.
+    // One byte more than allowed, so that a file that grows cannot fill the memory.
     file.take(MAX_ENCODED + 1).read_to_end(&mut data)?;
     if data.len() as u64 > MAX_ENCODED {
         return Err(io::Error::other("larger than 1 GiB"));
@@ -345,47 +371,42 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(data)
 }
 
-fn read_entry(file: &File, entry: &Entry) -> Result<Vec<u8>, String> {
-    let method = entry.method?;
-    if entry.size > MAX_ENCODED || entry.compressed > MAX_ENCODED {
-        return Err("larger than 1 GiB".into());
+/// How a file is compressed, by its first bytes.
+fn compression(file: &File) -> io::Result<Option<Compression>> {
+    let mut head = [0; 8];
+    let length = file.read_at(&mut head, 0)?;
+    Ok(Compression::of(&head[..length]))
+}
+
+/// The temporary file that compressed archives are unpacked into, one behind the other.
+#[derive(Default)]
+struct Unpacked {
+    file: Option<Arc<File>>,
+    length: u64,
+}
+
+impl Unpacked {
+    /// The file, and where the archive begins and ends in it.
+    fn add(
+        &mut self,
+        packed: &File,
+        how: Compression,
+        watch: &mut dyn FnMut() -> bool,
+    ) -> Result<(Arc<File>, u64, u64), TarError> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => Arc::new(tempfile::tempfile().map_err(TarError::room)?),
+        };
+        let start = self.length;
+        self.length += unpack(packed, how, &file, start, watch)?;
+        self.file = Some(file.clone());
+        Ok((file, start, self.length))
     }
-    let failed = |e: io::Error| format!("cannot be read from the archive: {e}");
-    // The local header repeats the name and may have another extra field than the directory.
-    const LOCAL_HEADER: usize = 30;
-    let mut header = [0; LOCAL_HEADER];
-    file.read_exact_at(&mut header, entry.header)
-        .map_err(failed)?;
-    if &header[..4] != b"PK\x03\x04" {
-        return Err("cannot be read from the archive: no header where the directory says".into());
-    }
-    let field = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
-    let start = entry.header + LOCAL_HEADER as u64 + field(26) + field(28);
-    let mut compressed = vec![0; entry.compressed as usize];
-    file.read_exact_at(&mut compressed, start).map_err(failed)?;
-    let data = match method {
-        Method::Stored => compressed,
-        Method::Deflated => {
-            let mut data = Vec::with_capacity(entry.size as usize);
-            // A stream that gives more than the declared size is a bomb.
-            flate2::read::DeflateDecoder::new(&compressed[..])
-                .take(entry.size + 1)
-                .read_to_end(&mut data)
-                .map_err(failed)?;
-            data
-        }
-    };
-    if data.len() as u64 != entry.size || crc32fast::hash(&data) != entry.crc32 {
-        return Err("cannot be read from the archive: checksum does not match".into());
-    }
-    Ok(data)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-
-    use zip::write::SimpleFileOptions;
 
     use super::*;
 
@@ -396,45 +417,56 @@ mod tests {
         })
     }
 
-    fn archive(path: &Path) {
-        let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
-        let deflated =
-            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-        let stored =
-            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        zip.add_directory("a", stored).unwrap();
-        zip.start_file("b.jpg", stored).unwrap();
-        zip.write_all(b"second").unwrap();
-        zip.start_file("../a.jpg", deflated).unwrap();
-        zip.write_all(&[7; 10_000]).unwrap();
-        zip.finish().unwrap();
-    }
-
     #[test]
-    fn zip_entries_are_sorted_and_read_by_both_methods() {
+    fn compressed_archives_are_read_beside_others() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.zip");
-        archive(&path);
-        let source = Source::zip(&path).unwrap();
-        assert_eq!(source.names().unwrap(), ["../a.jpg", "b.jpg"]);
-        assert_eq!(bytes(source.read(0)).unwrap(), [7; 10_000]);
-        assert_eq!(bytes(source.read(1)).unwrap(), b"second");
-    }
-
-    #[test]
-    fn damage_in_an_archive_is_found_and_the_other_entries_survive() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.zip");
-        archive(&path);
-        let mut data = std::fs::read(&path).unwrap();
-        let at = data.windows(6).position(|w| w == b"second").unwrap();
-        data[at] ^= 1;
-        std::fs::write(&path, &data).unwrap();
-        let source = Source::zip(&path).unwrap();
-        assert!(bytes(source.read(1)).unwrap_err().contains("checksum"));
-        assert!(source.read(0).is_ok());
-        std::fs::write(&path, &data[..data.len() / 2]).unwrap();
-        assert!(Source::zip(&path).is_err());
+        let tar = |name: &[u8], data: &[u8]| {
+            let mut block = vec![0; 512];
+            block[..name.len()].copy_from_slice(name);
+            block[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
+            block[156] = b'0';
+            block[148..156].fill(b' ');
+            let sum: u64 = block.iter().map(|&b| u64::from(b)).sum();
+            block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+            block.extend(data);
+            block.resize(512 * 4, 0);
+            block
+        };
+        let gzip = |data: Vec<u8>| {
+            let level = flate2::Compression::fast();
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+            encoder.write_all(&data).unwrap();
+            encoder.finish().unwrap()
+        };
+        let archives: Vec<_> = [
+            ("a.tar.gz", gzip(tar(b"x", b"first"))),
+            ("b.tar", tar(b"y", b"second")),
+            ("c.tgz", gzip(tar(b"z\xff", b"third"))),
+            (
+                "d.tar.zst",
+                zstd::bulk::compress(&tar(b"w", b"fourth"), 3).unwrap(),
+            ),
+        ]
+        .into_iter()
+        .map(|(name, data)| {
+            std::fs::write(folder.path().join(name), data).unwrap();
+            (folder.path().join(name), OsString::from(format!("{name}/")))
+        })
+        .collect();
+        let source = Source::tar(&archives, &mut || true).unwrap();
+        let places: Vec<_> = (0..4).map(|i| source.place(i)).collect();
+        assert_eq!(
+            places,
+            ["a.tar.gz/x", "b.tar/y", "c.tgz/z\\xff", "d.tar.zst/w"]
+        );
+        let read: Vec<_> = (0..4).map(|i| bytes(source.read(i)).unwrap()).collect();
+        assert_eq!(read, [&b"first"[..], b"second", b"third", b"fourth"]);
+        let stopped = Source::tar(&archives, &mut || false);
+        assert!(matches!(stopped, Err((_, TarError::Interrupted))));
+        std::fs::write(&archives[0].0, b"\x1f\x8b no gzip").unwrap();
+        let (path, error) = Source::tar(&archives, &mut || true).err().unwrap();
+        assert_eq!(path, archives[0].0);
+        assert!(error.to_string().contains("gzip"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The items that a set is made of, for Python.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gantools_pack as pack;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods};
@@ -9,8 +11,11 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::convert::row_major;
+use crate::convert::{row_major, Signals};
 use crate::error::{data_error, os_error, raise};
+
+/// How often Ctrl-C is asked for while archives are read.
+const SIGNALS: Duration = Duration::from_millis(100);
 
 /// The items that a set is made of.
 #[pyclass(frozen, module = "gantools._native")]
@@ -29,7 +34,7 @@ impl Source {
 #[pymethods]
 impl Source {
     #[staticmethod]
-    fn files(root: PathBuf, names: Vec<String>) -> Self {
+    fn files(root: PathBuf, names: Vec<OsString>) -> Self {
         Self(Arc::new(pack::Source::Files { root, names }))
     }
 
@@ -46,22 +51,33 @@ impl Source {
     }
 
     #[staticmethod]
-    fn tar(py: Python<'_>, archives: Vec<(PathBuf, String)>) -> PyResult<Self> {
-        match py.detach(|| pack::Source::tar(&archives)) {
+    fn tar(py: Python<'_>, archives: Vec<(PathBuf, OsString)>) -> PyResult<Self> {
+        let mut signals = Signals::default();
+        let mut asked = Instant::now();
+        // Not at every call: each takes the interpreter lock.
+        let mut watch = || {
+            if asked.elapsed() < SIGNALS {
+                return true;
+            }
+            asked = Instant::now();
+            signals.none()
+        };
+        let found = py.detach(|| pack::Source::tar(&archives, &mut watch));
+        signals.raise()?;
+        match found {
             Ok(source) => Ok(Self(Arc::new(source))),
             Err((path, pack::TarError::Io(e))) => Err(os_error(&e, &path)),
-            Err((path, error @ pack::TarError::Compressed(_))) => Err(raise(
-                py,
-                "DataError",
-                &format!("{}: {error}.", path.display()),
-                Some("Images cannot be addressed in it. Uncompress it first, for example: gunzip FILE.tar.gz"),
-            )),
-            Err((path, error @ pack::TarError::Format(_))) => Err(raise(
-                py,
-                "DataError",
-                &format!("{}: {error}.", path.display()),
-                Some("Fetch or make the archive again."),
-            )),
+            Err((path, error)) => {
+                let hint = match error {
+                    pack::TarError::Compressed(_) => "Uncompress it first; .tar, .tar.gz and .tar.zst are read.",
+                    pack::TarError::Room { .. } => {
+                        "Set TMPDIR to a folder with room for the unpacked archive, or uncompress it yourself."
+                    }
+                    _ => "Fetch or make the archive again.",
+                };
+                let message = format!("{}: {error}.", path.display());
+                Err(raise(py, "DataError", &message, Some(hint)))
+            }
         }
     }
 
@@ -70,7 +86,7 @@ impl Source {
     fn ranges(
         files: Vec<PathBuf>,
         ranges: PyReadonlyArray2<'_, i64>,
-        names: Option<Vec<String>>,
+        names: Option<Vec<OsString>>,
         shape: Option<[usize; 3]>,
     ) -> PyResult<Self> {
         let wrong = |words: &str| PyValueError::new_err(words.to_owned());
@@ -103,10 +119,10 @@ impl Source {
     }
 
     #[staticmethod]
-    fn fetched(names: Vec<String>, fingerprint: String, fetch: Py<PyAny>) -> Self {
+    fn fetched(names: Vec<OsString>, fingerprint: String, fetch: Py<PyAny>) -> Self {
         let fetch = Box::new(move |i: usize| {
             Python::attach(|py| {
-                let data = fetch.call1(py, (i,)).map_err(|e| e.to_string())?;
+                let data = fetch.call1(py, (i,)).map_err(|e| words(py, &e))?;
                 let data = data.cast_bound::<PyBytes>(py);
                 let data = data.map_err(|_| "its reader gave no bytes".to_owned())?;
                 Ok(data.as_bytes().to_vec())
@@ -142,8 +158,14 @@ impl Source {
     }
 
     #[getter]
-    fn names(&self) -> Option<Vec<String>> {
+    fn names(&self) -> Option<Vec<&OsStr>> {
         self.0.names()
+    }
+
+    #[getter]
+    fn faults(&self) -> Vec<(&OsStr, &str)> {
+        let faults = self.0.faults().iter();
+        faults.map(|f| (&*f.name, &*f.reason)).collect()
     }
 
     fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyBytes>> {
@@ -153,11 +175,10 @@ impl Source {
         match py.detach(|| self.0.read(index)) {
             Ok(pack::Item::Encoded(data)) => Ok(PyBytes::new(py, &data)),
             Ok(pack::Item::Raw(pixels)) => Ok(PyBytes::new(py, &pixels.data)),
-            Err(reason) => {
-                let names = self.0.names();
-                let name = names.map_or_else(|| index.to_string(), |names| names[index].clone());
-                Err(data_error(py, format!("{name}: {reason}.")))
-            }
+            Err(reason) => Err(data_error(
+                py,
+                format!("{}: {reason}.", self.0.place(index)),
+            )),
         }
     }
 
@@ -169,4 +190,16 @@ impl Source {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Source>()
+}
+
+/// What an exception says, without its class and without its hint.
+fn words(py: Python<'_>, error: &PyErr) -> String {
+    let text = error.value(py).str().map(|text| text.to_string());
+    let text = text.unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
+    if first.is_empty() {
+        "it cannot be read".to_owned()
+    } else {
+        first.to_owned()
+    }
 }

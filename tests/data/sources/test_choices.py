@@ -50,6 +50,9 @@ def test_samples_of_several_images_are_asked_about(tmp_path, side, several):
 def test_samples_of_one_image_of_any_kind_are_not_asked_about(tmp_path):
     files = {"0.png": png(0), "0.cls": b"1", "1.jpg": png(1), "1.cls": b"0"}
     assert tar.open_source(write_tar(tmp_path / "x.tar", files)).labels.tolist() == [1, 0]
+    # Captions beside some images, as a folder may have them, too.
+    files = {"0.png": png(0), "0.jpg": png(1), "0.txt": b"x", "1.png": png(2), "1.txt": b"x"}
+    assert len(tar.open_source(write_tar(tmp_path / "z.tar", files))) == 3
     # Points in the names of a plain archive make no samples.
     files = {f"a/2021.01.{i}.png": png(i) for i in range(3)}
     assert len(tar.open_source(write_tar(tmp_path / "y.tar", files))) == 3

@@ -160,7 +160,7 @@ def test_rows_and_images_without_each_other_are_said(photos, tmp_path, capsys):
     assert (s.classes, s.labels.tolist()) == (["boxer", "pug"], [1, 0])
     said = capsys.readouterr().err
     assert "1 rows name no image here" in said
-    assert "left out: without a row in train.csv (2)" in said
+    assert "Left out: without a row in train.csv (2)" in said
     assert s.manifest["source"]["left_out"] == {"without a row in train.csv": 2}
 
 

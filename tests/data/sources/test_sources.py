@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.server
 import inspect
 import io
 import struct
-import threading
 import zipfile
 
 import numpy as np
@@ -142,7 +140,10 @@ def test_a_damaged_idx_file_is_an_error(tmp_path):
         (gzip.compress(b"hello"), "not an idx file"),
         (b"", "not an idx file"),
         (raw[:4] + struct.pack(">3I", 2**31, 2**10, 2**10), "more than 4 GiB"),
-        (whole[:-8] + bytes([whole[-8] ^ 255]) + whole[-7:], "damaged gzip .*CRC"),
+        (
+            whole[:-8] + bytes([whole[-8] ^ 255]) + whole[-7:],
+            "damaged gzip or xz file .its compressed data are damaged",
+        ),
     ):
         path.write_bytes(data)
         with pytest.raises(DataError, match=words):
@@ -152,25 +153,6 @@ def test_a_damaged_idx_file_is_an_error(tmp_path):
         idx.open_mnist(tmp_path)
     with pytest.raises(ConfigError, match="no split 'val'"):
         idx.open_mnist(tmp_path, "val")
-
-
-@pytest.fixture
-def file_server(tmp_path):
-    """A local stand-in for the servers that the real download code talks to."""
-    root = tmp_path / "server"
-    root.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(root))
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield root, f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 def test_without_a_source_mnist_is_downloaded_once_into_the_cache(tmp_path, file_server, monkeypatch):

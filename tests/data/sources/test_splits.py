@@ -45,6 +45,8 @@ def test_a_word_within_a_name_and_the_part_of_a_file():
         ("train2017/00001.tar", "train2017"),
         ("imagenet-val-000012.tar", "imagenet-val"),
         ("00001.tar", ""),
+        ("train-000.tar.gz", "train"),
+        ("val-000.tar.zst", "val"),
         ("s-01.tar", "s"),
     ):
         assert part_of_file(path) == part, path
@@ -186,6 +188,30 @@ def test_several_sets_of_parquet_files_are_asked_about(tmp_path):
         parquet.open_source(tmp_path)
     assert len(parquet.open_source(tmp_path / "full_numbers")) == 1
     assert str(tmp_path / "full_numbers") in error.value.hint
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+@pytest.mark.parametrize("name", ["val", "Validation", "test_set", "imagenet_test", "extra"])
+def test_who_points_at_a_part_by_name_has_chosen_it(tmp_path, kind, name):
+    inner = {"val": "valid", "Validation": "Validation"}.get(name, "test" if "test" in name else "extra")
+    files = layout({f"{inner}": TWO})
+    if kind == "zip":
+        path = write_zip(tmp_path / f"{name}.zip", files)
+    elif kind == "tar":
+        path = write_tar(tmp_path / f"{name}.tar", files)
+    else:
+        path = write(tmp_path / name, files)
+    source = (tar if kind == "tar" else folder).open_source(path)
+    assert (source.split, source.usual_split, source.classes) == (inner, inner, ["a", "b"])
+
+
+def test_a_pattern_names_the_part(tmp_path):
+    for name in ("train-0.tar", "val-0.tar", "val-1.tar"):
+        write_tar(tmp_path / name, {f"{name}.png": IMAGE})
+    assert len(tar.open_source(tmp_path / "val-*.tar")) == 2
+    assert len(tar.open_source(tmp_path / "*.tar")) == 1
+    with pytest.raises(ConfigError, match="has no split 'train'"):
+        tar.open_source(tmp_path / "val-*.tar", "train")
 
 
 def test_nothing_is_chosen_where_no_name_is_a_part():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -14,6 +15,7 @@ from tests.data.sources.makers import pixels, png, write_tar
 
 import gantools
 from gantools.data.sources import tar
+from gantools.data.sources.recognise import recognise
 from gantools.errors import ConfigError, DataError
 
 
@@ -89,7 +91,8 @@ def test_damage_names_the_file_and_what_to_do(tmp_path):
     good = write_tar(tmp_path / "good.tar", {"1.png": png(1), "1.cls": b"3"}).read_bytes()
     path = tmp_path / "x.tar"
     for data, words, hint in (
-        (gzip.compress(good), r"x.tar: is compressed \(gzip\)", "gunzip"),
+        (bz2.compress(good), r"x.tar: is compressed by bzip2", "Uncompress"),
+        (gzip.compress(good)[:-9], r"x.tar: its gzip stream is damaged or cut off", "again"),
         (good[:700], r"x.tar: the archive is cut off", "again"),
         (good[:512] + b"x" * 2000, "damaged|cut off", "again"),
         (b"hello" * 200, "not a tar archive", "again"),
@@ -132,3 +135,21 @@ def test_an_archive_that_is_cut_after_its_index_was_read_ends_in_rejects(tmp_pat
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(DataError, match=r"2.png: cannot be read from .*x.tar"):
         source.reader.read(1)
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".TAR.GZ", ".tar.zst"])
+def test_a_compressed_archive_is_what_it_holds(tmp_path, suffix):
+    plain = write_tar(tmp_path / "x.tar", {f"{c}/{i}.png": png(i) for c in "ab" for i in range(2)})
+    packed = gzip.compress(plain.read_bytes())
+    if suffix.endswith("zst"):
+        packed = pytest.importorskip("pyarrow").compress(plain.read_bytes(), codec="zstd", asbytes=True)
+    (tmp_path / "one").mkdir()
+    path = tmp_path / f"one/x{suffix}"
+    path.write_bytes(packed)
+    expected = tar.open_source(plain)
+    assert recognise(path)[0] == recognise(path.parent)[0] == "tar"
+    for found in (tar.open_source(path), tar.open_source(path.parent)):
+        assert (found.names, found.classes) == (expected.names, expected.classes)
+        assert found.labels.tolist() == expected.labels.tolist()
+        assert found.reader.read(int(found.items[3])) == png(1)
+    assert tar.open_source(path).name == "x"

@@ -17,7 +17,7 @@ from tests.data.sources.makers import png, write_tar
 import gantools
 from gantools.data.sources import SOURCES, folder, recognise, report, tar
 from gantools.data.sources.base import IMAGE_SUFFIXES, Source
-from gantools.data.sources.tree import LOOP, SAME_NAME, UNREAD_SUFFIXES, open_tree, path_of
+from gantools.data.sources.tree import LOOP, NOWHERE, SAME_NAME, UNREAD_SUFFIXES, open_tree, path_of
 from gantools.errors import DataError
 
 IMAGE = png(0)
@@ -67,7 +67,7 @@ words = st.sampled_from(["cat", "dog", "é", "ü1", "B", "a b", "x.y"])
 paths = st.builds(
     lambda parts, suffix: "/".join(parts) + suffix,
     st.lists(words, min_size=1, max_size=3),
-    st.sampled_from([".png", ".JPG", ".txt", ".heic"]),
+    st.sampled_from([".png", ".JPG", ".md", ".heic"]),
 )
 
 
@@ -141,7 +141,14 @@ def test_links_are_followed_and_never_in_a_circle(tmp_path):
     (root / "self").symlink_to("self")
     source = folder.open_source(root)
     assert source.names == sorted([*whole, "a/other/2.png", "b/other/1.png", "b/other/2.png"])
-    assert source.skipped == {LOOP: 9}
+    (root / "a/gone").symlink_to("nowhere")
+    (root / "a/gone.png").symlink_to("nowhere")
+    source = folder.open_source(root)
+    # The name of an image deserves a reject with the reason.
+    assert source.names == sorted(
+        [*whole, "a/gone.png", "a/other/2.png", "b/other/1.png", "b/other/2.png", "b/other/gone.png"]
+    )
+    assert source.skipped == {LOOP: 9, NOWHERE: 3}
 
 
 def test_the_last_of_entries_of_one_name_counts_and_it_is_said(tmp_path):

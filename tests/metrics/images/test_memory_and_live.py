@@ -109,10 +109,10 @@ def test_archives_without_images_or_with_other_kinds_are_refused(tmp_path: Path,
     (tmp_path / "z.zip").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError, match=r"z\.zip: not a readable zip"):
         open_source(tmp_path / "z.zip")
-    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as t:
+    with tarfile.open(tmp_path / "c.tar.bz2", "w:bz2") as t:
         t.add(class_folder, "f")
-    with pytest.raises(DataError, match=r"c\.tar\.gz.*compressed"):
-        open_source(tmp_path / "c.tar.gz")
+    with pytest.raises(DataError, match=r"c\.tar\.bz2.*compressed"):
+        open_source(tmp_path / "c.tar.bz2")
 
 
 def test_a_damaged_image_in_an_archive_is_named_with_it(tmp_path: Path, class_folder: Path) -> None:

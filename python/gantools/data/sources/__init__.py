@@ -17,8 +17,7 @@ from gantools.errors import ConfigError
 # name -> opens it; the path is None when the user gave no --source.
 SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
     "celeba": celeba.open_source,
-    "mnist": idx.open_mnist,
-    "fashion-mnist": idx.open_fashion_mnist,
+    **{kind: idx.opener(kind) for kind in idx.KINDS},
     "cifar10": cifar.open_cifar10,
     "cifar100": cifar.open_cifar100,
     "folder": folder.open_source,
@@ -33,8 +32,9 @@ SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
 CHOICES: dict[str, tuple[str, ...]] = {
     "tar": ("key", "label_column"),
     "parquet": ("column", "label_column"),
+    "array": ("key", "label_column"),
 }
-_CHOSEN = {"tar": tar.open_source, "parquet": parquet.open_source}
+_CHOSEN = {"tar": tar.open_source, "parquet": parquet.open_source, "array": array.open_source}
 
 
 def open_as(kind: str, path: Path | None, split: str | None = None, asked: Asked | None = None) -> Source:
@@ -49,11 +49,7 @@ def open_as(kind: str, path: Path | None, split: str | None = None, asked: Asked
     Raises:
         ConfigError: `asked` says something that sources of this kind do not have. And what the source raises.
     """
-    for name, value in vars(asked or Asked()).items():
-        if value is not None and name not in CHOICES.get(kind, ()):
-            takers = ", ".join(kind for kind, names in CHOICES.items() if name in names)
-            flag = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{flag} is not for the source {kind}.", f"It goes with {takers}. Leave it out.")
+    check_asked(kind, asked)
     if kind in _CHOSEN:
         return _CHOSEN[kind](path, split, asked or Asked())
     return SOURCES[kind](path, split)
@@ -78,4 +74,13 @@ def open_source(path: Path, split: str | None = None, *, loose: bool = False) ->
         return e.source
 
 
-__all__ = ["CHOICES", "SOURCES", "Asked", "Source", "open_as", "open_source", "recognise", "report"]
+def check_asked(kind: str, asked: Asked | None) -> None:
+    """ConfigError: `asked` says something that sources of this kind do not have."""
+    for name, value in vars(asked or Asked()).items():
+        if value is not None and name not in CHOICES.get(kind, ()):
+            takers = ", ".join(kind for kind, names in CHOICES.items() if name in names)
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is not for the source {kind}.", f"It goes with {takers}. Leave it out.")
+
+
+__all__ = ["CHOICES", "SOURCES", "Asked", "Source", "check_asked", "open_as", "open_source", "recognise", "report"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data import heif
 from gantools.data.annotations import Annotation as Annotation
+from gantools.errors import GantoolsError
 
 #: How the names of images that are read end; .jpe and .jfif are JPEG.
 IMAGE_SUFFIXES = (
@@ -56,6 +59,8 @@ class Source:
         skipped: what stands where images stand and is none that is read: suffix or reason -> files.
         left_out: what was not asked for: name of a split, or reason -> images (or files of images).
         notes: what the user should know of how the source was read, a line each.
+        failure: what has kept the reader from reading and is not the images' fault, such as a network that is gone;
+            asked after reading.
     """
 
     kind: str
@@ -75,6 +80,7 @@ class Source:
     skipped: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    failure: Callable[[], GantoolsError | None] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -98,6 +104,10 @@ class Source:
         """The same images with these lines for the user after those that there are."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def with_failure(self, failure: Callable[[], GantoolsError | None]) -> Source:
+        """The same images with a function that says whether their place could be read at all."""
+        return replace(self, failure=failure)
+
     def with_annotations(self, annotations: dict[str, Annotation]) -> Source:
         """The same images with these annotations in place of their own."""
         return replace(self, annotations=annotations)
@@ -110,9 +120,11 @@ def report(source: Source) -> list[str]:
         total = sum(source.skipped.values())
         files = "file" if total == 1 else "files"
         lines.append(f"{total:,} {files} skipped: {counted(source.skipped)}.")
+        if further := [suffix for suffix in source.skipped if suffix in heif.SUFFIXES]:
+            lines.append(f"{' and '.join(further)} need an extra. {heif.INSTALL}")
     if source.left_out:
         there = ", ".join(f"{what} ({n:,})" for what, n in source.left_out.items())
-        lines.append(f"{f'Split {source.split}; ' if source.split else ''}left out: {there}.")
+        lines.append(f"{f'Split {source.split}; left' if source.split else 'Left'} out: {there}.")
     return lines
 
 

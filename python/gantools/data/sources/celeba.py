@@ -16,7 +16,7 @@ from gantools import _native
 from gantools.data.annotations import PARTITIONS, TABLES, Annotation, find_annotations, is_annotation_file
 from gantools.data.sources.base import Source
 from gantools.data.sources.tree import open_tree
-from gantools.errors import ConfigError, DataError, DownloadError
+from gantools.errors import ConfigError, DataError, DownloadError, cause
 
 VARIABLE = "GANTOOLS_CELEBA"
 IMAGES = "img_align_celeba"
@@ -149,7 +149,5 @@ def _downloaded() -> Path:
     try:
         CelebA(str(root), split="all", target_type=[], download=True)
     except Exception as e:  # torchvision and gdown raise many kinds, also bare Exception
-        raise DownloadError(
-            f"celeba: no --source was given and the download failed ({type(e).__name__}: {e}).", WHERE
-        ) from e
+        raise DownloadError(f"celeba: no --source was given and the download failed ({cause(e)}).", WHERE) from e
     return root / "celeba"

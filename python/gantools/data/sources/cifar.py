@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gantools import _native, unpickle
 from gantools.data.sources.base import Source
 from gantools.data.sources.downloads import by_torchvision
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, cause
 
 PIXELS = 3 * 32 * 32
 # The largest file, CIFAR-100's train, has 155 MB.
@@ -161,7 +161,7 @@ def _files(form: _Form, path: Path) -> Callable[[str], bytes | None]:
                     found[name] = stream.read() if stream else b""
     except (tarfile.TarError, EOFError, zlib.error) as e:
         raise DataError(
-            f"{path}: not a readable archive ({e}).", f"Give --source the folder or the .tar.gz of {form.kind}."
+            f"{path}: not a readable archive ({cause(e)}).", f"Give --source the folder or the .tar.gz of {form.kind}."
         ) from e
     except FileNotFoundError as e:
         raise DataError(f"{path}: no such file or folder.", "Leave --source away to download it.") from e
@@ -178,7 +178,7 @@ def _read(
         try:
             batch = unpickle.load(data, allow=("u1",), encoding="bytes")
         except ValueError as e:
-            raise DataError(f"{path}: {file}: a pickle that is damaged or holds more than arrays ({e}).", again) from e
+            raise DataError(f"{path}: {file} is damaged, or holds more than arrays.", again) from e
         x, y = (batch.get("data"), batch.get(form.key)) if isinstance(batch, dict) else (None, None)
         if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 2 and x.shape[1] == PIXELS:
             labels = np.array(y) if isinstance(y, list | np.ndarray) else np.empty(0)
@@ -201,7 +201,7 @@ def _downloaded(form: _Form) -> Path:
     return by_torchvision(
         form.kind,
         form.torchvision_name,
-        splits=(True,),  # one archive holds both
+        calls=[{"train": True}],  # one archive holds both parts
         pick=lambda folder: next(inner for inner in _folders(form, folder)[1:] if inner.is_dir()),
         elsewhere="Fetch it from https://www.cs.toronto.edu/~kriz/cifar.html, then: "
         f"gantools prep {form.kind} --source FILE",

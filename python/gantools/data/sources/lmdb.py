@@ -16,7 +16,7 @@ import numpy as np
 from gantools import _native
 from gantools.data.sources.base import Source, nearby
 from gantools.data.sources.splits import ALL
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, cause
 
 DATA = "data.mdb"
 # The environments in use, by their folders.
@@ -46,7 +46,7 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
         with environment.begin() as transaction:
             keys = list(transaction.cursor().iternext(keys=True, values=False))
     except lmdb.Error as e:
-        raise DataError(f"{folder / DATA}: not a readable LMDB ({e}).", "Fetch or unpack it again.") from e
+        raise DataError(f"{folder / DATA}: not a readable LMDB ({cause(e)}).", "Fetch or unpack it again.") from e
     if not keys:
         raise DataError(f"{folder / DATA}: holds nothing.")
 

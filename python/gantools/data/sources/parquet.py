@@ -56,8 +56,11 @@ def open_source(path: Path | None, split: str | None = None, asked: Asked | None
         raise DataError("reading parquet needs the package pyarrow.", "Type: pip install 'gantools[parquet]'") from e
     try:
         table = _Table(files, asked or Asked())
-    except pyarrow.ArrowException as e:
-        raise DataError(f"{path}: not readable as parquet ({e}).", "Fetch the file again.") from e
+    # Of a damaged file pyarrow raises an OSError as well.
+    except (pyarrow.ArrowException, OSError) as e:
+        raise DataError(
+            f"{path}: not readable as parquet.", "It is cut off, damaged or no parquet: get it again."
+        ) from e
     if not table.names:
         raise DataError(f"{path}: holds no row.")
     reader = _native.Source.fetched(table.names, table.fingerprint, table.fetch)

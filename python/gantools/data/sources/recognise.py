@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gantools.data.sources.base import nearby
 from gantools.data.sources.cifar import is_cifar
+from gantools.data.sources.idx import recognise_idx
 from gantools.data.sources.parquet import has_images
 from gantools.data.sources.stylegan import DATASET, dataset_in
 from gantools.data.sources.tar import is_archive_name
@@ -24,7 +25,7 @@ def recognise(path: Path) -> tuple[str, str]:
     Only names are looked at, never the content of images. A folder or zip that is nothing else is a folder of images.
 
     Raises:
-        DataError: nothing is there.
+        DataError: nothing is there. ConfigError: several sets are.
     """
     if not path.exists():
         if "*" in path.name and any(path.parent.glob(path.name)):
@@ -37,8 +38,7 @@ def recognise(path: Path) -> tuple[str, str]:
 
 def _file(path: Path) -> tuple[str, str]:
     name = path.name.lower()
-    # A .tar.gz is a tar as well: its error says what to do.
-    if name.endswith((".tar", ".tar.gz", ".tgz")):
+    if is_archive_name(name):
         return "tar", "a tar archive"
     if name.endswith(ARRAYS):
         return "array", "an array of images"
@@ -63,13 +63,8 @@ def _folder(path: Path) -> tuple[str, str]:
     # Tables beside images or archives (img2dataset's, `metadata.parquet`) are not what is meant, unless they have some.
     if files and has_images(files[0]):
         return "parquet", "a folder of parquet files"
-    # torchvision keeps the idx files one or two folders down, in a folder that says which set it is.
-    for kind, title in (("fashion-mnist", "FashionMNIST"), ("mnist", "MNIST")):
-        for folder in (path, path / "raw", path / title / "raw"):
-            if folder.is_dir() and any("-idx" in f.name or ".idx" in f.name for f in folder.glob("*ubyte*")):
-                fashion = "fashion" in str(folder.absolute()).lower()
-                if fashion == (kind == "fashion-mnist"):
-                    return kind, f"the idx files of {title} (by the name of its folder)"
+    if found := recognise_idx(path):
+        return found
     return _content(path)
 
 

@@ -65,7 +65,7 @@ def part_of_file(path: str) -> str:
     for folder in pure.parts[:-1]:
         if split_of(folder):
             return folder
-    return _SHARD.sub("", pure.stem)
+    return _SHARD.sub("", pure.stem.removesuffix(".tar"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def choose(parts: Sequence[str], asked: str | None, where: str) -> Choice | None
     Args:
         parts: of each item the name of its part; empty for an item that lies in none.
         asked: the user's `--split`: what a part stands for, its own name, `all`, or `none` (these are no parts).
-        where: the source, for errors.
+        where: the path of the source; where its own name is that of the only part there is, this is chosen.
 
     Returns:
         None where no name is that of a part.
@@ -137,7 +137,11 @@ def choose(parts: Sequence[str], asked: str | None, where: str) -> Choice | None
                 f"{there} beside {'it' if len(known) == 1 else 'them'} is none that is known.",
                 f"Say what is meant: --split {sorted(known)[0]}; --split all; or --split none where all are classes.",
             )
-        if not train:
+        # Who points at `val.zip` or `shards/val-*.tar` has said which part it is.
+        named = split_of(PurePosixPath(where).stem) or split_within(PurePosixPath(where).stem)
+        if not train and set(known.values()) == {named}:
+            chosen = names
+        elif not train:
             raise ConfigError(
                 f"{where} has no training data, only {listed}.", f"Say which is meant: --split {names[0]}, or all."
             )
@@ -152,7 +156,7 @@ def choose(parts: Sequence[str], asked: str | None, where: str) -> Choice | None
     return Choice(
         rows=np.array([i for i, part in enumerate(parts) if part in wanted], dtype=np.int64),
         split=ALL if asked == ALL else _label(chosen, known),
-        usual=_label(train, known) if train else None,
+        usual=_label(train or chosen, known) if train or asked is None else None,
         left_out={name or "outside": counts[name] for name in names if name not in wanted},
         domains=domains,
     )

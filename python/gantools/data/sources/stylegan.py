@@ -17,7 +17,7 @@ from gantools.data.sources.base import Annotation, Source
 from gantools.data.sources.labels import is_class_names, labels_of
 from gantools.data.sources.splits import ALL
 from gantools.data.sources.tree import Tree, folder_of, is_image_name, open_tree, path_of
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, cause
 
 DATASET = "dataset.json"
 VECTORS = "label_vectors"
@@ -27,14 +27,20 @@ def open_source(path: Path | None, split: str | None = None) -> Source:
     """The images of a zip or folder with `dataset.json`; numbers are classes, vectors go to `label_vectors`."""
     if path is None:
         raise ConfigError("prep stylegan: which archive?", "Type: gantools prep stylegan --source set.zip --size 64")
+    return source_of_tree(open_tree(path), path.stem or "images", split)
+
+
+def source_of_tree(tree: Tree, title: str, split: str | None) -> Source:
+    """The images of a tree with `dataset.json`, as a set called `title`."""
     if split not in (None, ALL):
         raise ConfigError("prep stylegan: such a set has no splits.", "Give --source the set of the split instead.")
-    tree = open_tree(path)
     reader, items, names = tree.images()
     name = dataset_in(tree.names)
     if name is None:
-        raise DataError(f"{path}: no {DATASET} in it.", f"Without one, type: gantools prep folder --source {path}")
-    source = Source("stylegan", path.stem or "images", reader, items, names, 3, None, skipped=tree.skipped([name]))
+        raise DataError(
+            f"{tree.path}: no {DATASET} in it.", f"Without one, type: gantools prep folder --source {tree.path}"
+        )
+    source = Source("stylegan", title, reader, items, names, 3, None, skipped=tree.skipped([name]))
     return labelled(source.with_notes(*tree.notes), tree, name)
 
 
@@ -63,7 +69,7 @@ def labelled(source: Source, tree: Tree, name: str) -> Source:
     try:
         document = json.loads(tree.read(name))
     except (ValueError, RecursionError) as e:
-        raise DataError(f"{where} is damaged ({e}).", "Make the set again with dataset_tool.py.") from e
+        raise DataError(f"{where} is damaged ({cause(e)}).", "Make the set again with dataset_tool.py.") from e
     if not isinstance(document, dict) or "labels" not in document:
         raise DataError(f"{where} has no 'labels'.", 'It is {"labels": [["NAME", 0], ...]} or {"labels": null}.')
     if document["labels"] is None:
@@ -92,7 +98,7 @@ def _vectors(values: list[Any], where: str) -> np.ndarray[Any, np.dtype[np.float
     try:
         vectors = np.array(values, dtype=np.float32)
     except (TypeError, ValueError) as e:
-        raise DataError(f"{where}: the label vectors are not all of one length ({e}).") from e
+        raise DataError(f"{where}: the label vectors are not all of one length ({cause(e)}).") from e
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise DataError(f"{where}: the labels are neither numbers nor vectors of finite numbers.")
     return vectors

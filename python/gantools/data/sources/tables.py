@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gantools.errors import DataError
+from gantools.errors import DataError, cause
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 SEPARATORS = ",;\t"
@@ -42,7 +42,7 @@ def read_table(where: str, name: str, data: bytes) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
     except (ValueError, RecursionError, csv.Error) as e:
         lines = "Every line is one JSON object." if name.lower().endswith(".jsonl") else "Every line is one row."
-        raise DataError(f"{where} is damaged ({e}).", lines) from e
+        raise DataError(f"{where} is damaged ({cause(e)}).", lines) from e
     for row in found:
         # Values beyond the named columns.
         row.pop(None, None)  # type: ignore[call-overload]
@@ -67,7 +67,7 @@ def _text(where: str, data: bytes) -> str:
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as e:
-        raise DataError(f"{where} is no UTF-8 text ({e}).", "Save it as UTF-8.") from e
+        raise DataError(f"{where} is no UTF-8 text ({cause(e)}).", "Save it as UTF-8.") from e
 
 
 def _parquet(where: str, data: bytes) -> list[dict[str, Any]]:
@@ -79,5 +79,5 @@ def _parquet(where: str, data: bytes) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
     except (pyarrow.ArrowException, ValueError) as e:
-        raise DataError(f"{where}: not readable as parquet ({e}).", "Fetch the file again.") from e
+        raise DataError(f"{where}: not readable as parquet ({cause(e)}).", "Fetch the file again.") from e
     return rows

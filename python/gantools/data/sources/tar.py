@@ -1,4 +1,6 @@
-"""Tar archives: WebDataset shards, or plain archives of images in class folders. They are not unpacked.
+"""Tar archives: WebDataset shards, or plain archives of images in class folders.
+
+Only compressed ones are unpacked, into a temporary file.
 
 WebDataset (https://github.com/webdataset/webdataset) puts the files of one sample together by their name up to the
 first dot: `000017.jpg` with `000017.cls` (a class, as its number or name) or `000017.json` (an object with `label`).
@@ -23,9 +25,9 @@ from gantools.data.sources.folder import source_of_tree
 from gantools.data.sources.labels import Labels, is_class_names, labels_of
 from gantools.data.sources.tables import whole_numbers
 from gantools.data.sources.tree import Tree, is_furniture, path_of
-from gantools.errors import ConfigError, DataError, unknown_name
+from gantools.errors import ConfigError, DataError, cause, unknown_name
 
-SUFFIXES = (".tar",)
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 CLASSES = "classes.json"
 # Where a WebDataset's .json has the class, by the usual names.
 JSON_KEYS = ("label", "cls", "class")
@@ -54,7 +56,9 @@ def open_source(path: Path | None, split: str | None = None, asked: Asked | None
     reader = _native.Source.tar(
         [(archive, f"{name}/" if several else "") for archive, name in zip(archives, names, strict=True)]
     )
-    name = path.stem if path.is_file() else path.name if path.is_dir() else root.name
+    name = path.name if path.is_dir() else root.name
+    if path.is_file():
+        name = path.stem[: -len(".tar")] if path.stem.lower().endswith(".tar") else path.stem
     source = _open(
         Tree(path, reader.names or [], reader), name.rstrip("-*?") or "images", archives, names, split, asked or Asked()
     )
@@ -103,8 +107,15 @@ def _images_of_samples(path: Path, names: list[str], sides: set[str], asked: str
         if not rows:
             raise unknown_name("key", asked, sorted(set(ends)))
         return np.array(rows, dtype=np.int64)
-    keys = Counter(_key(name) for name in names)
-    several = {key for key, n in keys.items() if n > 1 and any(f"{key}{s}" in sides for s in (".cls", ".json", ".txt"))}
+    kinds: dict[str, list[str]] = {}
+    for name, end in zip(names, ends, strict=True):
+        kinds.setdefault(_key(name), []).append(end)
+    # Captions alone make no samples: a folder may have them, too. Then every one has to have the same several images.
+    alike = len(kinds) > 1 and len({tuple(sorted(of_one)) for of_one in kinds.values()}) == 1
+    marks = (".cls", ".json", ".txt") if alike else (".cls", ".json")
+    several = {
+        key for key, of_one in kinds.items() if len(of_one) > 1 and any(f"{key}{mark}" in sides for mark in marks)
+    }
     if several:
         found = Counter(end for name, end in zip(names, ends, strict=True) if _key(name) in several)
         raise ConfigError(
@@ -149,7 +160,7 @@ def _class_names(folder: Path) -> list[str] | None:
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as e:
-        raise DataError(f"{file}: damaged ({e}).", "Mend or remove it.") from e
+        raise DataError(f"{file}: damaged ({cause(e)}).", "Mend or remove it.") from e
     if not is_class_names(names):
         raise DataError(f"{file}: not a list of class names.", "Mend or remove it.")
     return list(names)
@@ -175,7 +186,7 @@ def _sample_labels(
             try:
                 sample = json.loads(tree.read(f"{key}.json"))
             except (ValueError, RecursionError) as e:
-                raise DataError(f"{tree.path}: {key}.json is damaged ({e}).", "Mend or remove it.") from e
+                raise DataError(f"{tree.path}: {key}.json is damaged ({cause(e)}).", "Mend or remove it.") from e
             found = sample if isinstance(sample, dict) else {}
             values.append(next((found[k] for k in ((asked,) if asked else JSON_KEYS) if k in found), None))
         else:

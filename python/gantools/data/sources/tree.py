@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data import heif
 from gantools.data.sources.base import IMAGE_SUFFIXES, counted, nearby
 from gantools.errors import DataError
 
@@ -32,7 +32,9 @@ UNREAD_SUFFIXES = frozenset(
 #: Files and folders that systems leave behind; nobody means them.
 FURNITURE = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"))
 LOOP = "a link that leads back to a folder above it"
+NOWHERE = "a link that leads nowhere"
 UNREADABLE = "a folder that may not be read"
+# The words of the native reader of archives.
 SAME_NAME = "an earlier file of the same name"
 # A metadata file is read whole.
 MAX_TEXT_BYTES = 1 << 30
@@ -65,7 +67,13 @@ def is_furniture(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a path has the suffix of an image format that is read, and is no hidden or macOS resource file."""
     path = path_of(name)
-    return suffix_of(path) in IMAGE_SUFFIXES and not is_furniture(path)
+    return is_read(path) and not is_furniture(path)
+
+
+def is_read(path: str) -> bool:
+    """Whether a path has the suffix of a format that is read here; HEIC and AVIF are where their extra is installed."""
+    suffix = suffix_of(path)
+    return suffix in IMAGE_SUFFIXES or suffix in heif.suffixes()
 
 
 def suffix_of(name: str) -> str:
@@ -94,6 +102,8 @@ class Tree:
     ) -> None:
         self.path, self._raw, self._reader = path, raw, reader
         self._trouble = Counter(trouble or {})
+        for name, what in [] if reader is None else reader.faults:
+            self._trouble[what] += not is_furniture(path_of(name))
         self.notes: list[str] = []
         # Of entries with one name the last counts, as it does when the archive is unpacked.
         last = {name: i for i, name in enumerate(raw)}
@@ -105,7 +115,7 @@ class Tree:
         self.names = [paths[i] for i in order]
         self._numbers = order
         self._at = {name: at for at, name in enumerate(self.names)}
-        self._images = [at for at, name in enumerate(self.names) if suffix_of(name) in IMAGE_SUFFIXES]
+        self._images = [at for at, name in enumerate(self.names) if is_read(name)]
         image_names = [self.names[at] for at in self._images]
         if twice := [name for name, n in Counter(image_names).items() if n > 1]:
             self.notes.append(f"{len(twice):,} names stand for several images, for example {twice[0]}.")
@@ -137,8 +147,8 @@ class Tree:
         names = [self.names[at] for at in self._images]
         numbers = [self._numbers[at] for at in self._images]
         if self._reader is not None:
-            return self._reader, np.array(numbers, dtype=np.int64), names
-        reader = _native.Source.files(self.path, [self._raw[i] for i in numbers])
+            return heif.reading(self._reader, names), np.array(numbers, dtype=np.int64), names
+        reader = heif.reading(_native.Source.files(self.path, [self._raw[i] for i in numbers]), names)
         return reader, np.arange(len(names), dtype=np.int64), names
 
     def no_image(self) -> DataError:
@@ -188,12 +198,13 @@ def open_tree(path: Path) -> Tree:
         raise DataError(f"{path}: no such file or folder.", nearby(path))
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path}: neither a folder nor a .zip archive.", "Give --source a folder or a zip of images.")
-    reader = _native.Source.zip(path)
-    # The reader has the last entry of each name, so the names are counted apart.
-    with zipfile.ZipFile(path) as archive:
-        counts = Counter(name for name in archive.namelist() if not name.endswith("/"))
-    again = sum(n - 1 for name, n in counts.items() if n > 1 and not is_furniture(path_of(name)))
-    return Tree(path, reader.names or [], reader, Counter({SAME_NAME: again}))
+    try:
+        reader = _native.Source.zip(path)
+    except DataError as e:
+        raise DataError(
+            f"{path}: not a readable zip archive.", "It is cut off, damaged or no zip: get it again."
+        ) from e
+    return Tree(path, reader.names or [], reader)
 
 
 def find_images(path: Path) -> tuple[_native.Source, NDArray[np.int64], list[str]]:
@@ -224,14 +235,21 @@ def walk(root: Path, trouble: Counter[str] | None = None) -> Iterator[str]:
         for entry in listed:
             name = f"{below}{entry.name}"
             if not _is_folder(entry):
-                # Also pipes and links that lead nowhere: an image's name deserves a reject with the reason.
-                yield name
+                if is_image_name(name) or not _leads_nowhere(entry):
+                    # Also pipes and links that lead nowhere: an image's name deserves a reject with the reason.
+                    yield name
+                else:
+                    trouble[NOWHERE] += 1
                 continue
             real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
             if any(folder == real or folder.startswith(real.rstrip("/") + "/") for folder in above):
                 trouble[LOOP] += 1
             else:
                 waiting.append((f"{name}/", (*above, real)))
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

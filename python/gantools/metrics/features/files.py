@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import unpickle as pickles
-from gantools.data.sources.array import IMAGES
+from gantools.data.sources.array import holds_images
 from gantools.errors import ConfigError, DataError, MetricError
 from gantools.files import atomic_write
 from gantools.metrics.networks.extractor import Extractor
@@ -170,7 +170,7 @@ def is_statistics(path: Path) -> bool:
     if path.suffix.lower() != ".npz":
         return False
     with contextlib.suppress(*_DAMAGE), open_npz(path) as z:
-        return "mu" in z or "feats" in z or not any(name in z for name in IMAGES)
+        return "mu" in z or "feats" in z or not holds_images(z.files)
     return True
 
 

@@ -1,5 +1,6 @@
 //! JPEG as libjpeg-turbo decodes it: the accurate inverse DCT and smooth ("fancy") chroma upsampling, as in Pillow and
-//! OpenCV. Plain baseline files, most of those there are, take a shorter way to the same samples, [`baseline`].
+//! OpenCV. Plain baseline and progressive files, nearly all there are, take a shorter way to the same samples,
+//! [`baseline`].
 
 mod baseline;
 

@@ -1,4 +1,4 @@
-//! The markers of a baseline JPEG, up to its entropy-coded data.
+//! The markers of a baseline or progressive JPEG, up to its entropy-coded data.
 
 /// Where the n-th coefficient of a block in zigzag order stands in row-major order (ITU-T T.81, figure 5).
 pub(super) const ZIGZAG: [u8; 64] = [
@@ -10,7 +10,7 @@ pub(super) const ZIGZAG: [u8; 64] = [
 /// One colour component.
 #[derive(Clone, Copy)]
 pub(super) struct Component<'a> {
-    id: u8,
+    pub(super) id: u8,
     /// Blocks in an MCU, across and down.
     pub(super) h: usize,
     pub(super) v: usize,
@@ -33,75 +33,111 @@ pub(super) struct Frame<'a> {
     pub(super) ac: [&'a [u8]; 4],
     /// MCUs between two restart markers; 0 for none.
     pub(super) restart: usize,
-    /// What follows the header of the scan: entropy-coded data, and the rest of the file.
-    pub(super) scan: &'a [u8],
+    /// Whether its coefficients come in several scans, more and more exactly.
+    pub(super) progressive: bool,
 }
 
-/// The frame of a file that begins with SOI; None for all that is not plain baseline with one scan, and for anything
-/// that libjpeg would look at twice.
-pub(super) fn parse(data: &[u8]) -> Option<Frame<'_>> {
-    let mut rest = data.get(2..)?;
-    let mut quants: [Option<&[u8; 64]>; 4] = [None; 4];
-    let mut frame = Frame {
-        width: 0,
-        height: 0,
-        components: Vec::new(),
-        dc: [&[]; 4],
-        ac: [&[]; 4],
-        restart: 0,
-        scan: &[],
-    };
-    loop {
-        let &[0xff, marker, high, low, ref tail @ ..] = rest else {
-            return None;
-        };
-        let length = usize::from(u16::from_be_bytes([high, low])).checked_sub(2)?;
-        let (mut segment, after) = tail.split_at_checked(length)?;
-        rest = after;
-        match marker {
-            // APPn and COM say nothing about the coefficients; their effect on colour is libjpeg's to tell.
-            0xe0..=0xef | 0xfe => {}
-            // DQT, of bytes.
-            0xdb => {
-                while let Some((&which, values)) = segment.split_first() {
-                    let (values, behind) = values.split_first_chunk()?;
-                    *quants.get_mut(usize::from(which))? = Some(values);
-                    segment = behind;
+/// Reads the markers of a file from scan to scan.
+pub(super) struct Reader<'a> {
+    pub(super) frame: Frame<'a>,
+    quants: [Option<&'a [u8; 64]>; 4],
+    /// Scans so far.
+    pub(super) scans: usize,
+    /// What has not been read: behind the header of a scan its entropy-coded data, and the rest of the file.
+    pub(super) rest: &'a [u8],
+}
+
+/// Where a reader stops.
+pub(super) enum Stop<'a> {
+    /// Behind the header of a scan, which is this.
+    Scan(&'a [u8]),
+    /// Behind the end of the image.
+    End,
+}
+
+impl<'a> Reader<'a> {
+    /// Of a file that begins with SOI.
+    pub(super) fn new(data: &'a [u8]) -> Option<Self> {
+        Some(Self {
+            frame: Frame {
+                width: 0,
+                height: 0,
+                components: Vec::new(),
+                dc: [&[]; 4],
+                ac: [&[]; 4],
+                restart: 0,
+                progressive: false,
+            },
+            quants: [None; 4],
+            scans: 0,
+            rest: data.get(2..)?,
+        })
+    }
+
+    /// Reads up to the next scan; None for all that is neither baseline nor progressive with Huffman codes, and for
+    /// anything that libjpeg would look at twice.
+    pub(super) fn next(&mut self) -> Option<Stop<'a>> {
+        let frame = &mut self.frame;
+        loop {
+            if let [0xff, 0xd9, ..] = self.rest {
+                return Some(Stop::End);
+            }
+            let &[0xff, marker, high, low, ref tail @ ..] = self.rest else {
+                return None;
+            };
+            let length = usize::from(u16::from_be_bytes([high, low])).checked_sub(2)?;
+            let (mut segment, after) = tail.split_at_checked(length)?;
+            self.rest = after;
+            match marker {
+                // APPn and COM say nothing about the coefficients; their effect on colour is libjpeg's to tell.
+                0xe0..=0xef | 0xfe => {}
+                // DQT, of bytes. Between scans it is for libjpeg to say for which components it comes too late.
+                0xdb if self.scans == 0 => {
+                    while let Some((&which, values)) = segment.split_first() {
+                        let (values, behind) = values.split_first_chunk()?;
+                        *self.quants.get_mut(usize::from(which))? = Some(values);
+                        segment = behind;
+                    }
                 }
-            }
-            // DHT
-            0xc4 => {
-                while let Some((&which, table)) = segment.split_first() {
-                    let symbols: usize = table.get(..16)?.iter().map(|&n| usize::from(n)).sum();
-                    let (table, behind) = table.split_at_checked(16 + symbols)?;
-                    let tables = match which >> 4 {
-                        0 => &mut frame.dc,
-                        1 => &mut frame.ac,
-                        _ => return None,
-                    };
-                    *tables.get_mut(usize::from(which & 15))? = table;
-                    segment = behind;
+                // DHT
+                0xc4 => {
+                    while let Some((&which, table)) = segment.split_first() {
+                        let symbols: usize = table.get(..16)?.iter().map(|&n| usize::from(n)).sum();
+                        let (table, behind) = table.split_at_checked(16 + symbols)?;
+                        let tables = match which >> 4 {
+                            0 => &mut frame.dc,
+                            1 => &mut frame.ac,
+                            _ => return None,
+                        };
+                        *tables.get_mut(usize::from(which & 15))? = table;
+                        segment = behind;
+                    }
                 }
-            }
-            // SOF0 and SOF1, which differ in how many tables there may be.
-            0xc0 | 0xc1 => {
-                if !frame.components.is_empty() {
-                    return None;
+                // SOF0 and SOF1, which differ in how many tables there may be, and SOF2.
+                0xc0..=0xc2 => {
+                    if !frame.components.is_empty() {
+                        return None;
+                    }
+                    frame.progressive = marker == 0xc2;
+                    sizes(segment, frame)?;
                 }
-                sizes(segment, &mut frame)?;
+                // DRI
+                0xdd => {
+                    let interval: [u8; 2] = segment.try_into().ok()?;
+                    frame.restart = usize::from(u16::from_be_bytes(interval));
+                }
+                // SOS
+                0xda => {
+                    if self.scans == 0 {
+                        for component in &mut frame.components {
+                            component.quant = (*self.quants.get(component.quant_index)?)?;
+                        }
+                    }
+                    self.scans += 1;
+                    return Some(Stop::Scan(segment));
+                }
+                _ => return None,
             }
-            // DRI
-            0xdd => {
-                let interval: [u8; 2] = segment.try_into().ok()?;
-                frame.restart = usize::from(u16::from_be_bytes(interval));
-            }
-            // SOS
-            0xda => {
-                components(segment, &mut frame, &quants)?;
-                frame.scan = rest;
-                return Some(frame);
-            }
-            _ => return None,
         }
     }
 }
@@ -147,12 +183,8 @@ fn sizes(segment: &[u8], frame: &mut Frame) -> Option<()> {
     }
 }
 
-/// Reads the header of the scan, which has to hold every component in the order of the frame.
-fn components<'a>(
-    segment: &[u8],
-    frame: &mut Frame<'a>,
-    quants: &[Option<&'a [u8; 64]>; 4],
-) -> Option<()> {
+/// Reads the header of the scan of a baseline file, which has to hold every component in the order of the frame.
+pub(super) fn components(segment: &[u8], frame: &mut Frame) -> Option<()> {
     let (&count, specs) = segment.split_first()?;
     let n = frame.components.len();
     if n == 0 || usize::from(count) != n || specs.len() != 2 * n + 3 || specs[2 * n..] != [0, 63, 0]
@@ -163,7 +195,6 @@ fn components<'a>(
         if spec[0] != component.id {
             return None;
         }
-        component.quant = (*quants.get(component.quant_index)?)?;
         component.dc = usize::from(spec[1] >> 4);
         component.ac = usize::from(spec[1] & 15);
         if frame.dc.get(component.dc)?.is_empty() || frame.ac.get(component.ac)?.is_empty() {

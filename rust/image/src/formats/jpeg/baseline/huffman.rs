@@ -1,4 +1,4 @@
-//! Huffman codes of baseline JPEG (ITU-T T.81, annex F.2.2): two coefficients a look-up where their codes are short.
+//! Huffman codes of JPEG (ITU-T T.81, annex F.2.2): in baseline two coefficients a look-up where their codes are short.
 
 /// Bits that the table of AC codes is looked up with.
 const PEEK: u32 = 12;
@@ -14,11 +14,19 @@ pub(super) const NOWHERE: u8 = 127;
 #[repr(align(64))]
 pub(super) struct Block(pub(super) [i16; 128]);
 
+impl Block {
+    /// Those that are wanted.
+    #[inline(always)]
+    pub(super) fn coefficients(&self) -> &[i16; 64] {
+        self.0.first_chunk().expect("it is longer")
+    }
+}
+
 /// For the n-th coefficient in zigzag order its place in [`Block`]; from 64 on [`NOWHERE`].
 pub(super) type Slots = [u8; 128];
 
 /// The code words of one table.
-struct Codes {
+pub(super) struct Codes {
     /// For everything that [`SHORT`] bits can be: `length << 8 | symbol` of their first code word, 0 if that is longer.
     short: [u16; 1 << SHORT],
     /// For a length, one more than its last code word, left-aligned in 16 bits.
@@ -30,7 +38,7 @@ struct Codes {
 
 impl Codes {
     /// From a table as stored; None if its code words do not fit their lengths.
-    fn new(table: &[u8]) -> Option<Self> {
+    pub(super) fn new(table: &[u8]) -> Option<Self> {
         let (counts, values) = table.split_first_chunk::<16>()?;
         let mut codes = Self {
             short: [0; 1 << SHORT],
@@ -57,6 +65,11 @@ impl Codes {
         let short = codes.spread(SHORT);
         codes.short.copy_from_slice(&short);
         (index as usize == values.len()).then_some(codes)
+    }
+
+    /// Itself if no symbol is greater than `most`.
+    pub(super) fn with_symbols_up_to(self, most: u8) -> Option<Self> {
+        self.symbols.iter().all(|&s| s <= most).then_some(self)
     }
 
     /// Length and symbol of the code word that `bits`, sixteen of them, begin with.
@@ -107,10 +120,8 @@ pub(super) struct DcTable(Codes);
 
 impl DcTable {
     pub(super) fn new(table: &[u8]) -> Option<Self> {
-        let codes = Codes::new(table)?;
         // No difference has more than 15 bits.
-        let known = codes.symbols.iter().all(|&size| size <= 15);
-        known.then_some(Self(codes))
+        Some(Self(Codes::new(table)?.with_symbols_up_to(15)?))
     }
 }
 
@@ -280,9 +291,36 @@ impl<'a> Bits<'a> {
         self.count -= n;
     }
 
+    /// Makes ready for at least 56 bits to be taken, and takes the code word of a symbol; None for what is no code, and
+    /// where the data end.
+    #[inline(always)]
+    pub(super) fn symbol(&mut self, codes: &Codes) -> Option<u8> {
+        self.refill()?;
+        let (length, symbol) = codes.find(self.peek(16))?;
+        self.skip(length);
+        Some(symbol)
+    }
+
+    /// Takes `n` bits, 0 to 15 of those that are ready.
+    #[inline(always)]
+    pub(super) fn take(&mut self, n: u32) -> u32 {
+        let bits = (self.buffer >> 1 >> (63 - n)) as u32;
+        self.skip(n);
+        bits
+    }
+
+    /// Takes `n` bits, up to 56, which become the upper ones of the number; what is below them is of no meaning.
+    #[inline(always)]
+    pub(super) fn take_many(&mut self, n: u32) -> Option<u64> {
+        self.refill()?;
+        let bits = self.buffer;
+        self.skip(n);
+        Some(bits)
+    }
+
     /// The signed number of `size` bits, 0 to 15.
     #[inline(always)]
-    fn number(&mut self, size: u32) -> i32 {
+    pub(super) fn number(&mut self, size: u32) -> i32 {
         // No shift by 64 where there are none.
         let bits = (self.buffer >> 1 >> (63 - size)) as u32;
         self.skip(size);

@@ -205,7 +205,7 @@ impl Transform {
     #[inline(always)]
     pub(super) fn apply<N: Narrow, W: Wide>(
         &self,
-        block: &Block,
+        block: &[i16; 64],
         plane: &mut [u8],
         at: usize,
         stride: usize,
@@ -236,8 +236,8 @@ impl Transform {
 
 /// The coefficients of a block from `at` on.
 #[inline(always)]
-fn coefficients<L: Lanes>(block: &Block, quant: &[i16; 64], at: usize) -> L::Short {
-    L::multiply(L::load(&block.0[at..64]), L::load(&quant[at..]))
+fn coefficients<L: Lanes>(block: &[i16; 64], quant: &[i16; 64], at: usize) -> L::Short {
+    L::multiply(L::load(&block[at..]), L::load(&quant[at..]))
 }
 
 // The functions below are written without `map` and closures that are passed on: those would be compiled for the
@@ -262,14 +262,14 @@ fn byte(v: i32) -> u8 {
 }
 
 #[inline(always)]
-fn to_1x1(block: &Block, quant: &[i16; 64]) -> u8 {
-    let mean = (i32::from(block.0[0]) * i32::from(quant[0]) + 4) >> 3;
+fn to_1x1(block: &[i16; 64], quant: &[i16; 64]) -> u8 {
+    let mean = (i32::from(block[0]) * i32::from(quant[0]) + 4) >> 3;
     // libjpeg finds the byte in a table by the lower ten bits.
     byte(mean << 22 >> 22)
 }
 
 #[inline(always)]
-fn to_2x2<L: Narrow>(block: &Block, quant: &[i16; 64]) -> [u8; 4] {
+fn to_2x2<L: Narrow>(block: &[i16; 64], quant: &[i16; 64]) -> [u8; 4] {
     let part = |n: usize| coefficients::<L>(block, quant, 8 * n);
 
     // Columns 1, 3, 5, 7.
@@ -309,7 +309,7 @@ fn to_2x2<L: Narrow>(block: &Block, quant: &[i16; 64]) -> [u8; 4] {
 }
 
 #[inline(always)]
-fn to_4x4<L: Narrow>(block: &Block, quant: &[i16; 64], beyond: &mut L::Long) -> [u8; 16] {
+fn to_4x4<L: Narrow>(block: &[i16; 64], quant: &[i16; 64], beyond: &mut L::Long) -> [u8; 16] {
     // Columns: for each half of them the four rows.
     let mut half = |from: usize| {
         let part = |n: usize| coefficients::<L>(block, quant, from + 8 * n);
@@ -411,7 +411,7 @@ fn eight_points<L: Lanes, const N: i32>([p04, p26, p13, p57]: [L::Short; 4]) -> 
 }
 
 #[inline(always)]
-fn to_8x8<L: Wide>(block: &Block, quant: &[i16; 64], beyond: &mut L::Long) -> [[u8; 8]; 8] {
+fn to_8x8<L: Wide>(block: &[i16; 64], quant: &[i16; 64], beyond: &mut L::Long) -> [[u8; 8]; 8] {
     // Columns, in two groups.
     let p04 = coefficients::<L>(block, quant, 0);
     let p26 = coefficients::<L>(block, quant, 16);

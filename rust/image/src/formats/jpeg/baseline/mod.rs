@@ -1,25 +1,28 @@
-//! Baseline JPEG, whole or at a half, a quarter or an eighth of its size: the samples of libjpeg-turbo, sooner.
+//! Baseline and progressive JPEG, whole or at a half, a quarter or an eighth of its size: the samples of libjpeg-turbo,
+//! sooner.
 //!
 //! More than half of libjpeg-turbo's time goes into Huffman codes, one after the other, at a reduced size nearly all of
 //! it. Here a look-up finds two of them with their values, and coefficients that do not count at a reduced size are
-//! dropped at once. What is not a plain, undamaged baseline file is left to libjpeg-turbo, which also has the say on what
-//! damage is.
+//! dropped at once; a progressive file is read as [`progressive`] says. What is not a plain, undamaged file of these kinds
+//! is left to libjpeg-turbo, which also has the say on what damage is.
 
+mod deposit;
 mod header;
 mod huffman;
 mod idct;
 mod lanes;
+mod progressive;
 mod rgb;
+mod segments;
 mod upsample;
 
-use header::{Component, Frame};
-use huffman::{AcTable, Bits, Block, DcTable};
+use header::{Component, Frame, Reader, Stop};
+use huffman::{AcTable, Block, DcTable};
 use idct::{Beyond, Transform};
 use lanes::{Narrow, Two, Wide};
+use progressive::Coefficients;
+use segments::{unstuff, Segments};
 use upsample::Row;
-
-/// Bytes that have to follow the last one of a scan, for [`Bits`].
-const PADDING: usize = 16;
 
 /// Bytes from which on a file is worth tables of its own: to make them takes as long as they save on so much.
 const WORTH_TABLES: usize = 12 << 10;
@@ -47,13 +50,14 @@ pub(super) struct BaselineDecoder {
     planes: [Vec<u8>; 3],
     /// Rows of chroma as wide as luma.
     wide: [Row; 2],
+    /// Those of a progressive file.
+    coefficients: Coefficients,
 }
 
 /// A component and its part in an MCU.
-struct Part<'a> {
+struct Part {
     h: usize,
     v: usize,
-    tables: (&'a DcTable, &'a AcTable),
     transform: Transform,
     /// Samples of a row of MCUs, across and down.
     width: usize,
@@ -72,7 +76,11 @@ impl BaselineDecoder {
         (width, height): (usize, usize),
         out: &mut [u8],
     ) -> Option<()> {
-        let frame = header::parse(data)?;
+        let mut reader = Reader::new(data)?;
+        let Stop::Scan(header) = reader.next()? else {
+            return None;
+        };
+        let frame = &mut reader.frame;
         let channels = frame.components.len();
         let (columns, rows) = (width.div_ceil(by), height.div_ceil(by));
         let &[luma, ..] = &frame.components[..] else {
@@ -84,39 +92,12 @@ impl BaselineDecoder {
         }
         let across = width.div_ceil(8 * luma.h);
         let down = height.div_ceil(8 * luma.v);
-        let mcus = across * down;
-        let interval = match frame.restart {
-            0 => mcus,
-            n => n,
-        };
         let size = 8 / by;
-        self.make_tables(&frame);
-        let parts: Option<Vec<Part>> = frame
+        let parts: Vec<Part> = frame
             .components
             .iter()
-            .map(|c| {
-                let dc = self.dc[c.dc].as_ref()?.table.as_ref()?;
-                let ac = self.ac[c.ac].as_ref()?.table.as_ref()?;
-                Some(part(c, &luma, (dc, ac), size, across))
-            })
+            .map(|c| part(c, &luma, size, across))
             .collect();
-        let parts = parts?;
-        unstuff(
-            frame.scan,
-            mcus.div_ceil(interval),
-            &mut self.scan,
-            &mut self.ends,
-        )?;
-        let mut scan = Scan {
-            parts: &parts,
-            across,
-            bits: Bits::new(&self.scan),
-            ends: &self.ends,
-            segment: 0,
-            left: interval,
-            interval,
-            predictions: [0; 3],
-        };
         let mut picture = Picture {
             // Rows between those of chroma want the one below, too.
             turns: match parts.last() {
@@ -130,88 +111,84 @@ impl BaselineDecoder {
             planes: &mut self.planes,
             wide: &mut self.wide,
         };
-        picture.prepare();
-        let mut done = 0;
-        let mut lines = out.chunks_exact_mut(columns * channels);
-        for y in 0..down {
-            let turn = y % picture.turns;
-            scan.mcu_row(picture.planes, turn)?;
-            let known = (y + 1) * parts[0].rows;
-            let ready = match picture.turns {
-                2 if y + 1 < down => known - 1,
-                _ => known.min(rows),
-            };
-            for line in lines.by_ref().take(ready - done) {
-                picture.row(done, line);
-                done += 1;
-            }
-        }
-        scan.ends_well().then_some(())
-    }
-
-    /// Makes the tables that a frame uses, but those that are there. For a few coefficients tables do not pay, unless
-    /// the last file had the same ones.
-    fn make_tables(&mut self, frame: &Frame) {
-        fn make<T>(
-            kept: &mut Option<Kept<T>>,
-            stored: &[u8],
-            now: bool,
-            new: impl FnOnce(&[u8]) -> Option<T>,
-        ) {
-            match kept {
-                Some(k) if k.stored == stored => {
-                    if k.table.is_none() {
-                        k.table = new(stored);
-                    }
-                }
-                _ => {
-                    *kept = Some(Kept {
-                        table: if now { new(stored) } else { None },
-                        stored: stored.to_vec(),
+        if frame.progressive {
+            let coefficients = &mut self.coefficients;
+            let done = coefficients
+                .read(&mut reader, header, &parts, (across, down))
+                .and_then(|()| {
+                    picture.paint(down, out, |planes, y, turn| {
+                        stored_mcu_row(coefficients, &parts, across, planes, (y, turn, down))
                     })
-                }
-            }
+                });
+            coefficients.trim();
+            return done;
         }
-        let now = frame.scan.len() >= WORTH_TABLES;
-        for c in &frame.components {
-            make(&mut self.dc[c.dc], frame.dc[c.dc], now, DcTable::new);
-            make(&mut self.ac[c.ac], frame.ac[c.ac], now, AcTable::new);
+        header::components(header, frame)?;
+        let mcus = across * down;
+        let interval = match frame.restart {
+            0 => mcus,
+            n => n,
+        };
+        make_tables(&mut self.dc, &mut self.ac, frame, reader.rest.len());
+        let tables: Option<Vec<_>> = frame
+            .components
+            .iter()
+            .map(|c| {
+                let dc = self.dc[c.dc].as_ref()?.table.as_ref()?;
+                let ac = self.ac[c.ac].as_ref()?.table.as_ref()?;
+                Some((dc, ac))
+            })
+            .collect();
+        let tables = tables?;
+        let segments = mcus.div_ceil(interval);
+        let behind = unstuff(reader.rest, segments, &mut self.scan, &mut self.ends)?;
+        if !behind.starts_with(&[0xff, 0xd9]) {
+            return None;
         }
+        let mut scan = Scan {
+            parts: &parts,
+            tables: &tables,
+            across,
+            segments: Segments::new(&self.scan, &self.ends, interval),
+            predictions: [0; 3],
+        };
+        picture.paint(down, out, |planes, _, turn| scan.mcu_row(planes, turn))?;
+        scan.segments.ends_well().then_some(())
     }
 }
 
-/// Copies the entropy-coded data of a scan without its stuffed bytes to `scan`, if it has as many segments as it should
-/// and an EOI behind it, and where they end to `ends`.
-fn unstuff(
-    mut from: &[u8],
-    segments: usize,
-    scan: &mut Vec<u8>,
-    ends: &mut Vec<usize>,
-) -> Option<()> {
-    scan.clear();
-    scan.shrink_to(crate::formats::KEPT_MEMORY);
-    ends.clear();
-    loop {
-        let at = memchr::memchr(0xff, from)?;
-        let (plain, marked) = from.split_at(at);
-        scan.extend_from_slice(plain);
-        let (&marker, rest) = marked[1..].split_first()?;
-        match marker {
-            0 => scan.push(0xff),
-            // RST0 to RST7, in turn; EOI.
-            0xd0..=0xd7
-                if usize::from(marker & 7) == ends.len() % 8 && ends.len() + 1 < segments =>
-            {
-                ends.push(scan.len());
+/// Makes the tables that a frame uses, but those that are there. For a few coefficients tables do not pay, unless
+/// the last file had the same ones.
+fn make_tables(
+    dc: &mut [Option<Kept<DcTable>>; 4],
+    ac: &mut [Option<Kept<AcTable>>; 4],
+    frame: &Frame,
+    length: usize,
+) {
+    fn make<T>(
+        kept: &mut Option<Kept<T>>,
+        stored: &[u8],
+        now: bool,
+        new: impl FnOnce(&[u8]) -> Option<T>,
+    ) {
+        match kept {
+            Some(k) if k.stored == stored => {
+                if k.table.is_none() {
+                    k.table = new(stored);
+                }
             }
-            0xd9 if ends.len() + 1 == segments => {
-                ends.push(scan.len());
-                scan.extend([0; PADDING]);
-                return Some(());
+            _ => {
+                *kept = Some(Kept {
+                    table: if now { new(stored) } else { None },
+                    stored: stored.to_vec(),
+                })
             }
-            _ => return None,
         }
-        from = rest;
+    }
+    let now = length >= WORTH_TABLES;
+    for c in &frame.components {
+        make(&mut dc[c.dc], frame.dc[c.dc], now, DcTable::new);
+        make(&mut ac[c.ac], frame.ac[c.ac], now, AcTable::new);
     }
 }
 
@@ -223,17 +200,37 @@ struct Picture<'a> {
     smooth: bool,
     columns: usize,
     rows: usize,
-    parts: &'a [Part<'a>],
+    parts: &'a [Part],
     planes: &'a mut [Vec<u8>; 3],
     wide: &'a mut [Row; 2],
 }
 
 impl Picture<'_> {
-    /// Makes the planes as large as they have to be.
-    fn prepare(&mut self) {
+    /// Writes all pixels, of `down` rows of MCUs whose samples `mcu_row(planes, row, part of the planes)` computes.
+    fn paint(
+        &mut self,
+        down: usize,
+        out: &mut [u8],
+        mut mcu_row: impl FnMut(&mut [Vec<u8>; 3], usize, usize) -> Option<()>,
+    ) -> Option<()> {
         for (plane, part) in self.planes.iter_mut().zip(self.parts) {
             plane.resize(part.stride * part.rows * self.turns, 0);
         }
+        let mut done = 0;
+        let mut lines = out.chunks_exact_mut(self.columns * self.parts.len());
+        for y in 0..down {
+            mcu_row(self.planes, y, y % self.turns)?;
+            let known = (y + 1) * self.parts[0].rows;
+            let ready = match self.turns {
+                2 if y + 1 < down => known - 1,
+                _ => known.min(self.rows),
+            };
+            for line in lines.by_ref().take(ready - done) {
+                self.row(done, line);
+                done += 1;
+            }
+        }
+        Some(())
     }
 
     /// Writes the pixels of row `y`.
@@ -271,13 +268,7 @@ impl Picture<'_> {
 }
 
 /// How a component is decoded when luma has `size` samples a side of a block.
-fn part<'a>(
-    component: &Component,
-    luma: &Component,
-    tables: (&'a DcTable, &'a AcTable),
-    size: usize,
-    across: usize,
-) -> Part<'a> {
+fn part(component: &Component, luma: &Component, size: usize, across: usize) -> Part {
     // As libjpeg does: a component that has fewer samples along both axes keeps more of them.
     let mut own = size;
     while own < 8
@@ -290,7 +281,6 @@ fn part<'a>(
     Part {
         h: component.h,
         v: component.v,
-        tables,
         transform: Transform::new(own, component.quant),
         width,
         rows: component.v * own,
@@ -298,44 +288,17 @@ fn part<'a>(
     }
 }
 
-/// The state of a scan.
+/// The state of a baseline scan.
 struct Scan<'a> {
-    parts: &'a [Part<'a>],
+    parts: &'a [Part],
+    tables: &'a [(&'a DcTable, &'a AcTable)],
     /// MCUs of a row.
     across: usize,
-    bits: Bits<'a>,
-    ends: &'a [usize],
-    segment: usize,
-    /// MCUs that are left of this segment.
-    left: usize,
-    /// MCUs of a segment but the last.
-    interval: usize,
+    segments: Segments<'a>,
     predictions: [i32; 3],
 }
 
 impl Scan<'_> {
-    /// Whether the segment's bits have been taken, but for those that fill its last byte.
-    fn ends_well(&self) -> bool {
-        let end = 8 * self.ends[self.segment];
-        (end.saturating_sub(7)..=end).contains(&self.bits.position())
-    }
-
-    /// Counts an MCU that is about to be decoded; goes on to the next segment where one ends.
-    #[inline(always)]
-    fn begin_mcu(&mut self) -> Option<()> {
-        if self.left == 0 {
-            if !self.ends_well() {
-                return None;
-            }
-            self.bits.jump(self.ends[self.segment]);
-            self.segment += 1;
-            self.left = self.interval;
-            self.predictions = [0; 3];
-        }
-        self.left -= 1;
-        Some(())
-    }
-
     /// Decodes a row of MCUs into part `turn` of the planes.
     fn mcu_row(&mut self, planes: &mut [Vec<u8>; 3], turn: usize) -> Option<()> {
         #[cfg(target_arch = "x86_64")]
@@ -370,13 +333,16 @@ impl Scan<'_> {
         let mut beyond = Beyond::<N, W>::none();
         let parts = self.parts;
         for x in 0..self.across {
-            self.begin_mcu()?;
+            if self.segments.begin_mcu()? {
+                self.predictions = [0; 3];
+            }
             let mut mine = blocks[x % 2].iter_mut();
-            for (part, prediction) in parts.iter().zip(&mut self.predictions) {
+            let components = parts.iter().zip(self.tables).zip(&mut self.predictions);
+            for ((part, &tables), prediction) in components {
                 for block in mine.by_ref().take(part.h * part.v) {
                     part.transform.clear(block);
-                    self.bits
-                        .block(part.tables, part.transform.slots, prediction, block)?;
+                    let bits = self.segments.bits();
+                    bits.block(tables, part.transform.slots, prediction, block)?;
                 }
             }
             if x > 0 {
@@ -393,8 +359,7 @@ impl Scan<'_> {
         let x = self.across - 1;
         samples(&blocks[x % 2], parts, x, planes, turn, &mut beyond);
         // No more than this row can be beyond the end of a segment.
-        let within = self.bits.position() <= 8 * self.ends[self.segment];
-        (within && !beyond.any()).then_some(())
+        (self.segments.within() && !beyond.any()).then_some(())
     }
 }
 
@@ -416,10 +381,86 @@ fn samples<N: Narrow, W: Wide>(
                 let Some(block) = blocks.next() else { return };
                 let row = turn * part.rows + v * size;
                 let at = row * part.stride + (x * part.h + h) * size;
+                let block = block.coefficients();
                 part.transform.apply(block, plane, at, part.stride, beyond);
             }
         }
     }
+}
+
+/// Computes the samples of row `y` of `down` rows of MCUs from stored coefficients, into part `turn` of the planes.
+fn stored_mcu_row(
+    coefficients: &Coefficients,
+    parts: &[Part],
+    across: usize,
+    planes: &mut [Vec<u8>; 3],
+    place: (usize, usize, usize),
+) -> Option<()> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn newer(
+            coefficients: &Coefficients,
+            parts: &[Part],
+            across: usize,
+            planes: &mut [Vec<u8>; 3],
+            place: (usize, usize, usize),
+        ) -> Option<()> {
+            stored_mcu_row_with::<lanes::Sse2, lanes::Avx2>(
+                coefficients,
+                parts,
+                across,
+                planes,
+                place,
+            )
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has these instructions.
+            return unsafe { newer(coefficients, parts, across, planes, place) };
+        }
+        stored_mcu_row_with::<lanes::Sse2, Two<lanes::Sse2>>(
+            coefficients,
+            parts,
+            across,
+            planes,
+            place,
+        )
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    stored_mcu_row_with::<lanes::Plain, Two<lanes::Plain>>(
+        coefficients,
+        parts,
+        across,
+        planes,
+        place,
+    )
+}
+
+#[inline(always)]
+fn stored_mcu_row_with<N: Narrow, W: Wide>(
+    coefficients: &Coefficients,
+    parts: &[Part],
+    across: usize,
+    planes: &mut [Vec<u8>; 3],
+    (y, turn, down): (usize, usize, usize),
+) -> Option<()> {
+    let mut beyond = Beyond::<N, W>::none();
+    let mut first = 0;
+    for (part, plane) in parts.iter().zip(planes) {
+        let (columns, size) = (across * part.h, part.transform.size);
+        for v in 0..part.v {
+            let row = first + (y * part.v + v) * columns;
+            let at = (turn * part.rows + v * size) * part.stride;
+            for x in 0..columns {
+                let block = coefficients.block(row + x);
+                let at = at + x * size;
+                part.transform
+                    .apply(block, plane, at, part.stride, &mut beyond);
+            }
+        }
+        first += columns * down * part.v;
+    }
+    (!beyond.any()).then_some(())
 }
 
 #[cfg(test)]
