@@ -153,8 +153,9 @@ def test_every_weights_file_that_gantools_looks_for_is_known() -> None:
     """A name that the list does not know would stay for ever; one that is never fetched must not be removed."""
     from gantools.metrics.networks import published as features
     from gantools.metrics.pixels import lpips, niqe
-    from gantools.pretrained import backbones, weights
+    from gantools.pretrained import backbones
     from gantools.pretrained import weights as files
+    from gantools.pretrained.inception import WEIGHTS
 
     del lpips, niqe, backbones, features
     known = [o for o in gc.get_objects() if type(o) is files.WeightsFile and o.variable.startswith("GANTOOLS_")]
@@ -163,4 +164,4 @@ def test_every_weights_file_that_gantools_looks_for_is_known() -> None:
         pattern = cache._GIVEN if file.url is None else cache._WEIGHTS
         if file.what != "test":
             assert pattern.fullmatch(file.name), file
-    assert cache._WEIGHTS.fullmatch(weights.FILE)
+    assert cache._WEIGHTS.fullmatch(WEIGHTS.name)

@@ -208,9 +208,9 @@ def test_a_network_of_ones_own_is_scored_with(
     assert net.training
     scores = [score(pictures(40, seed=1), ref=pictures(40, seed=2), extractor=n, device=CPU) for n in ("mine", "file")]
     assert scores[0].value == pytest.approx(scores[1].value, rel=1e-4) and scores[0].value > 0
-    assert scores[0].protocol.weights_sha256 == e.weights_sha256
+    assert scores[0].only.protocol.weights_sha256 == e.weights_sha256
     for part in ("centre square, pillow-bilinear to 40x40", "mean 0.5,0.5,0.5 std 0.5,0.5,0.5"):
-        assert part in scores[0].protocol.name
+        assert part in scores[0].only.protocol.name
     with pytest.raises(ConfigError, match="weights in itself"):
         extractors.make("mine", weights=tmp_path / "own.pt", device=CPU)
 
