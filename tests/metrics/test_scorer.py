@@ -17,7 +17,7 @@ from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, 
 from gantools.metrics.features import reference as references
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks.protocols import Input
-from gantools.metrics.registry import Options
+from gantools.metrics.options import Options
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
 

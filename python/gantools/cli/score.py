@@ -253,7 +253,7 @@ def _extractor(name: str | None, size: int | None) -> str | None:
 
 
 def _request(metrics: tuple[str, ...] | None, o: dict[str, Any]) -> Request:
-    from gantools.metrics.registry import Options
+    from gantools.metrics.options import Options
     from gantools.metrics.request import Request
 
     options = Options(

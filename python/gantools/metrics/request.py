@@ -17,7 +17,8 @@ from gantools.metrics.features.passes import Layer
 from gantools.metrics.features.reference import Reference
 from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks import registry as extractors
-from gantools.metrics.registry import Metric, Options
+from gantools.metrics.options import Options, check_options
+from gantools.metrics.registry import Metric
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Request:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}.")
-        registry.check_options(self.options)
+        check_options(self.options)
         _ = self.layers
 
     @cached_property

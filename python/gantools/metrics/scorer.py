@@ -16,8 +16,8 @@ from gantools.metrics.images.memory import Values
 from gantools.metrics.images.open import Images, open_source
 from gantools.metrics.images.preflight import preflight
 from gantools.metrics.images.reader import ImageReader
+from gantools.metrics.options import Options
 from gantools.metrics.pixels.scores import pixel_scores
-from gantools.metrics.registry import Options
 from gantools.metrics.request import Request, count_of
 from gantools.metrics.results.scores import Score, Scores
 
