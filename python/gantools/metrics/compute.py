@@ -26,7 +26,7 @@ from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks import protocols
 from gantools.metrics.numbers.frechet import FeatureSums
 from gantools.metrics.registry import Side
-from gantools.metrics.request import Plan, Request, Task
+from gantools.metrics.request import FID_WIDTH, Plan, Request, Task, key_of
 from gantools.metrics.results.scores import Protocol, Score, Scores
 from gantools.pretrained import inception
 from gantools.progress import Progress as ProgressBar
@@ -260,23 +260,20 @@ def _names(task: Task, value: registry.Value) -> tuple[str, str]:
     """What a score is called in a sentence and in JSON: a plain name means the default of everything."""
     network, width = task.layer.extractor, task.layer.dims
     metric = task.metric
-    name, key = value.name or metric.name, value.suffix or metric.key
-    said: list[str] = []
+    name = value.name or metric.name
+    key = key_of(metric, value.suffix or metric.key, network.name, network.protocol, width)
     words: list[str] = []
     if metric.key == "fd" or task.other:
-        said.append(network.name)
         words.append(f"{network.name} features" if network.name != "inception" else network.name)
     if network.name == "inception":
-        if metric.key == "fd" or (metric.key == "fid" and width != 2048):
-            said.append(str(width))
+        if metric.key == "fd" or (metric.key == "fid" and width != FID_WIDTH):
             words.append(f"{width} features")
         if network.protocol != protocols.DEFAULT:
-            said.append(network.protocol)
             words.append(network.protocol)
     if task.other and metric.key in ("fid-inf", "per-class"):
         # Without the Inception network none of them is a FID.
         name = name.replace("FID", "Frechet distance")
-    return (f"{name} ({', '.join(words)})" if words else name), "-".join([key, *said])
+    return (f"{name} ({', '.join(words)})" if words else name), key
 
 
 def _place(layer: Layer) -> str:

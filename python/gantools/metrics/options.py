@@ -10,6 +10,9 @@ from gantools.metrics.numbers import kernels, neighbours
 
 #: KID's and the inception score's draws are torch-fidelity's, which are those of this seed.
 FIDELITY_SEED = 2020
+#: What pairs are compared by, and the networks of LPIPS.
+CHANNELS = ("rgb", "y")
+LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,22 @@ def check_options(options: Options) -> None:
         ("kid_kernel", options.kid_kernel, kernels.KERNELS),
         ("prc_convention", options.prc_convention, neighbours._RULES),
         ("is_convention", options.is_convention, logits._RULES),
+        ("channel", options.channel, CHANNELS),
+        ("lpips", options.lpips, LPIPS_NETWORKS),
     ):
         if value not in known:
-            raise unknown_name(name, value, known)
+            raise unknown_name(name, str(value), known)
     for name, number in (
         ("kid_subsets", options.kid_subsets),
         ("kid_subset_size", options.kid_subset_size),
         ("k", options.k),
         ("is_splits", options.is_splits),
         ("class_least", options.class_least),
+        ("pairs", options.pairs),
     ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
+    if options.crop < 0:
+        raise ConfigError(f"crop is {options.crop}; it has to be at least 0.")
     if not 0 < options.level < 1:
         raise ConfigError(f"level is {options.level}.", "Give a coverage in (0, 1), such as 0.95.")

@@ -84,6 +84,7 @@ class Metric:
             a target for each sample.
         labels: whether it needs classes on both sides.
         takes: what it is computed from: `features` of all images, `pairs` of images, or single `images`.
+        gives: keys of its numbers where it gives several, else empty: its own key.
         compute: numbers from the features of samples and reference; None for what is computed from pixels, by
             `gantools.metrics.pixels.scores`.
     """
@@ -100,6 +101,7 @@ class Metric:
     reference: str = "features"
     labels: bool = False
     takes: str = "features"
+    gives: tuple[str, ...] = ()
 
 
 def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
@@ -334,6 +336,7 @@ _OF_FEATURES = (
         "Kynkaanniemi et al., arXiv:1904.06991; torch-fidelity's rule, on Inception features as ADM's evaluator",
         "higher",
         _precision_recall,
+        gives=("precision", "recall"),
     ),
     Metric(
         "dc",
@@ -342,6 +345,7 @@ _OF_FEATURES = (
         "Naeem et al., arXiv:2002.09797; prdc, k = 5",
         "higher",
         _density_coverage,
+        gives=("density", "coverage"),
     ),
     Metric(
         "mifid",

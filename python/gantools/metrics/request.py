@@ -16,9 +16,13 @@ from gantools.metrics.features import passes
 from gantools.metrics.features.passes import Layer
 from gantools.metrics.features.reference import Reference
 from gantools.metrics.images.reader import ImageReader
+from gantools.metrics.networks import protocols
 from gantools.metrics.networks import registry as extractors
 from gantools.metrics.options import Options, check_options
 from gantools.metrics.registry import Metric
+
+#: Width of the features of which a Frechet distance is called FID without more words.
+FID_WIDTH = 2048
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Request:
     """Which scores, by which networks, and how; `plan` loads the networks.
 
     Attributes:
-        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "psnr")`, or one of them;
-            those that take the same features share a forward pass. None: `fid`, or `fd` where another extractor is
-            named.
+        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "psnr")`, or as one text,
+            `"fid"` or `"fid,kid"`; those that take the same features share a forward pass. None: `fid`, or `fd` where
+            another extractor is named.
         extractor: the network for the metrics that may take any, a key of
             `gantools.metrics.networks.registry.EXTRACTORS`; None: each metric's own.
         protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
@@ -42,7 +46,7 @@ class Request:
         options: the metrics' switches.
 
     Raises:
-        ConfigError: an unknown metric, extractor, width or switch, or metrics that take no such extractor.
+        ConfigError: an unknown metric, extractor, width, protocol or switch, or metrics that take no such extractor.
     """
 
     metrics: str | Sequence[str] | None = None
@@ -58,12 +62,14 @@ class Request:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}.")
         check_options(self.options)
-        _ = self.layers
+        _ = self.keys  # names every extractor, width and protocol that is needed
 
     @cached_property
     def chosen(self) -> tuple[Metric, ...]:
         """The metrics, each once."""
-        keys = (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+        keys = self.metrics
+        if isinstance(keys, str):
+            keys = [key.strip() for key in keys.split(",") if key.strip()]
         if keys is None:
             keys = ("fid",) if self.extractor in (None, extractors.DEFAULT) else ("fd",)
         if not keys:
@@ -110,6 +116,25 @@ class Request:
             )
         return found
 
+    def protocols_of(self, extractor: str) -> tuple[str, ...]:
+        """The protocols by which images come to one of the extractors that are needed."""
+        # A protocol is one of the Inception network; other extractors bring their own.
+        asked = extractor == extractors.DEFAULT or len(self.layers) == 1
+        return extractors.protocols_of(extractor, self.protocol if asked else None)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the scores that will come, in their order, for example `fid`, `fid-clean`, `precision`."""
+        extractor_of = {metric.key: name for name, uses in self.layers.items() for metric, _ in uses}
+        layer_of = {metric.key: layer for uses in self.layers.values() for metric, layer in uses}
+        found = []
+        for metric in self.of("features"):
+            name = extractor_of[metric.key]
+            width = extractors.find(name).layers[layer_of[metric.key]]
+            for protocol in self.protocols_of(name):
+                found += [key_of(metric, one, name, protocol, width) for one in metric.gives or (metric.key,)]
+        return (*found, *(metric.key for metric in self.of_pixels))
+
     def plan(self) -> Plan:
         """Loads the networks.
 
@@ -124,8 +149,7 @@ class Request:
                 tuple(dict.fromkeys(layer for _, layer in uses)),
                 self._weights_of(name),
                 self.device,
-                # A protocol is one of the Inception network; other extractors bring their own.
-                protocol=self.protocol if name == extractors.DEFAULT or len(self.layers) == 1 else None,
+                protocol=self.protocols_of(name),
             )
             for metric, layer in uses:
                 other = name != metric.extractor
@@ -143,6 +167,27 @@ class Request:
                 "Say of which, for example: --weights inception=FILE",
             )
         return self.weights
+
+
+def key_of(metric: Metric, key: str, extractor: str, protocol: str, width: int) -> str:
+    """What a score is called in JSON: its key, and behind it all in which it differs from the metric's default.
+
+    Args:
+        metric: whose number it is.
+        key: of the metric, or of one of its numbers where it gives several.
+        extractor: the network.
+        protocol: how images came to it.
+        width: of its features.
+    """
+    said = [key]
+    if metric.key == "fd" or extractor != metric.extractor:
+        said.append(extractor)
+    if extractor == extractors.DEFAULT:
+        if metric.key == "fd" or (metric.key == "fid" and width != FID_WIDTH):
+            said.append(str(width))
+        if protocol != protocols.DEFAULT:
+            said.append(protocol)
+    return "-".join(said)
 
 
 @dataclass(frozen=True)
