@@ -98,6 +98,7 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     help="File of the network's weights.  [default: $GANTOOLS_INCEPTION_WEIGHTS, else downloaded once]",
 )
 @click.option("-n", "n", type=click.IntRange(min=1), help="Score only the first N images.  [default: all]")
+@click.option("--n-ref", type=click.IntRange(min=1), help="Compare with only the first N of --ref.  [default: all]")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Images a forward pass.")
 @click.option(
     "--device", help="Where the network runs: cpu, cuda, cuda:1.  [default: cuda where there is any, else cpu]"
@@ -302,10 +303,12 @@ def _score(samples: Path, request: Request, o: dict[str, Any]) -> Scores:
     if o["merge"]:
         from gantools.metrics.parts import score_parts
 
-        return score_parts(o["merge"], request, ref=o["ref"], cache=not o["no_cache"], progress=True)
+        return score_parts(o["merge"], request, ref=o["ref"], n_ref=o["n_ref"], cache=not o["no_cache"], progress=True)
     from gantools.metrics.scorer import score_request
 
-    return score_request(samples, request, ref=o["ref"], n=o["n"], cache=not o["no_cache"], progress=True)
+    return score_request(
+        samples, request, ref=o["ref"], n=o["n"], n_ref=o["n_ref"], cache=not o["no_cache"], progress=True
+    )
 
 
 def _explain(result: Scores, o: dict[str, Any]) -> None:
@@ -328,7 +331,8 @@ def _fail(result: Scores, above: dict[str, float], below: dict[str, float]) -> N
             value = values[key]
             # What has no value has not passed.
             if value is None or (value > limit if word == "above" else value < limit):
-                failed.append(f"{key} is {value}, {word} {limit:g}")
+                said = "infinite" if value is not None and math.isinf(value) else value
+                failed.append(f"{key} is {said}, {word} {limit:g}")
     if failed:
         click.echo(f"failed: {'; '.join(failed)}", err=True)
         raise SystemExit(FAILED)

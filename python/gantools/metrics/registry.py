@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.errors import MetricError, unknown_name
+from gantools.errors import unknown_name
 from gantools.metrics.numbers import extrapolation, frechet, intervals, kernels, memorisation, neighbours, vendi
 from gantools.metrics.numbers import inception_score as logits
 from gantools.metrics.numbers.frechet import Statistics
@@ -85,6 +85,7 @@ class Metric:
         labels: whether it needs classes on both sides.
         takes: what it is computed from: `features` of all images, `pairs` of images, or single `images`.
         gives: keys of its numbers where it gives several, else empty: its own key.
+        least: images that each side must have.
         compute: numbers from the features of samples and reference; None for what is computed from pixels, by
             `gantools.metrics.pixels.scores`.
     """
@@ -102,6 +103,7 @@ class Metric:
     labels: bool = False
     takes: str = "features"
     gives: tuple[str, ...] = ()
+    least: int = 2
 
 
 def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
@@ -328,6 +330,7 @@ _OF_FEATURES = (
         layer="logits_unbiased",
         any_extractor=False,
         reference="no",
+        least=1,
     ),
     Metric(
         "prc",
@@ -371,6 +374,7 @@ _OF_FEATURES = (
         "higher",
         _vendi,
         reference="no",
+        least=1,
     ),
     Metric(
         "per-class",
@@ -423,6 +427,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "ssim",
@@ -432,6 +437,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "ms-ssim",
@@ -441,6 +447,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "lpips",
@@ -450,6 +457,7 @@ _OF_PIXELS = (
         "lower",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "niqe",
@@ -459,6 +467,7 @@ _OF_PIXELS = (
         "lower",
         reference="no",
         takes="images",
+        least=1,
     ),
     Metric(
         "lpips-diversity",
@@ -483,13 +492,3 @@ def find(key: str) -> Metric:
     if key not in METRICS:
         raise unknown_name("metric", key, METRICS)
     return METRICS[key]
-
-
-def check_labels(metric: Metric, samples: Side, reference: Side) -> None:
-    """MetricError: a metric of classes, and a side that has none."""
-    for name, side in (("samples", samples), ("reference", reference)):
-        if metric.labels and side.labels is None:
-            raise MetricError(
-                f"{metric.key} needs the class of each image, and the {name} have none.",
-                "Put them into one sub-folder a class, or score a prepared set or .npz with labels.",
-            )

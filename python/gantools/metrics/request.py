@@ -264,7 +264,7 @@ class Plan:
                 )
         for task in self.tasks:
             task.layer.extractor.check(samples.shape)
-            if reference is not None and reference.source is not None:
+            if reference is not None and reference.source is not None and self.takes_images_of(reference):
                 task.layer.extractor.check(reference.source.shape)
             if reference is not None and reference.stored is not None and task.metric.reference != "no":
                 # What a file holds is known before the samples are looked at.
@@ -275,24 +275,36 @@ class Plan:
                         "only.",
                         "Give the images with --ref, or ask for Frechet distances only.",
                     )
-        if reference is not None and reference.source is not None and len(reference.source) < 2:
-            raise MetricError(
-                f"{reference.path}: a covariance needs at least 2 images, there is {len(reference.source)}."
-            )
+
+    def takes_images_of(self, reference: Reference) -> bool:
+        """Whether any number is computed from the images of the reference, not only from statistics in its file."""
+        if reference.source is None:
+            return False
+        if reference.stored is None or self.request.of("pairs"):
+            return True
+        needing = [task.layer for task in self.tasks if task.metric.reference == "features"]
+        return any(reference.stored.find(layer.extractor, layer.layer).features is None for layer in needing)
 
 
-def count_of(images: ImageReader, n: int | None) -> int:
+def count_of(images: ImageReader, n: int | None, request: Request) -> int:
     """How many of the images are scored.
 
     Raises:
-        DataError: fewer than `n`. MetricError: fewer than 2.
+        DataError: fewer than `n`. MetricError: fewer than a metric needs.
     """
     count = len(images) if n is None else n
     if count > len(images):
         raise DataError(f"{images.label}: has {len(images):,} images, {count:,} were asked for.")
-    if count < 2:
-        raise MetricError(
-            f"{images.label}: a covariance needs at least 2 images, there is {count}.",
-            "Make more, for example: gantools sample -n 10000",
-        )
+    check_count(images.label, count, request.chosen)
     return count
+
+
+def check_count(label: str, count: int, metrics: Sequence[Metric]) -> None:
+    """MetricError: fewer images than one of `metrics` needs."""
+    for metric in metrics:
+        if count < metric.least:
+            why = "a covariance needs" if metric.reference == "statistics" else f"{metric.key} needs"
+            raise MetricError(
+                f"{label}: {metric.key} of {count} image is not defined: {why} at least {metric.least} images.",
+                "Give more images; of single images or pairs there are psnr, ssim, lpips, niqe.",
+            )
