@@ -111,6 +111,17 @@ def test_one_image_of_a_distance_is_refused_before_networks(
             score(samples, ref=ref, metrics=metric)
 
 
+@pytest.mark.parametrize("convention", ["torch-fidelity", "original", "torchmetrics", "dgm"])
+def test_too_few_images_for_the_splits_are_refused_before_networks(
+    monkeypatch: pytest.MonkeyPatch, pictures: Pictures, convention: str
+) -> None:
+    monkeypatch.setattr(extractors, "make_several", never)
+    for n in (1, 6, 9):
+        with pytest.raises(MetricError, match=f"{n} images make no 10 splits") as e:
+            score(pictures(n), metrics="is", options=Options(is_convention=convention))
+        assert "--is-splits" in str(e.value.hint)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_alpha_is_dropped_for_every_score(tmp_path: Path, inception_file: Path, mode: str) -> None:
     for name in ("clear", "opaque", "target"):
@@ -125,8 +136,9 @@ def test_alpha_is_dropped_for_every_score(tmp_path: Path, inception_file: Path, 
             image.putalpha(Image.linear_gradient("L").resize((64, 64)))
             image.save(tmp_path / f"clear/{i}.png")
         Image.open(tmp_path / f"clear/{i}.png").convert("RGB").save(tmp_path / f"opaque/{i}.png")
-    network = {"weights": inception_file, "device": "cpu", "dims": 64, "interval": False}
-    for metrics, more in (("psnr,ssim", {}), ("fid", network)):
+    network: dict[str, Any] = {"weights": inception_file, "device": "cpu", "dims": 64, "interval": False}
+    cases: list[tuple[str, dict[str, Any]]] = [("psnr,ssim", {}), ("fid", network)]
+    for metrics, more in cases:
         found, same = (
             score(tmp_path / n, ref=tmp_path / "target", metrics=metrics, **more) for n in ("clear", "opaque")
         )
@@ -141,7 +153,7 @@ def test_the_counts_of_a_file_are_those_of_the_statistics_used(
     tmp_path: Path, pictures: Pictures, inception_file: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, NDArray[np.float64]] = {}
     for tail, d in (("", 2048), ("_s", 2023)):
         x = rng.random((64, d))
         arrays |= {f"mu{tail}": x.mean(0), f"sigma{tail}": np.cov(x, rowvar=False)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gantools.errors import ConfigError, unknown_name
 from gantools.metrics.numbers import inception_score as logits
-from gantools.metrics.numbers import kernels, neighbours
+from gantools.metrics.numbers import kernels, memorisation, neighbours
 
 #: KID's and the inception score's draws are torch-fidelity's, which are those of this seed.
 FIDELITY_SEED = 2020
@@ -70,6 +70,7 @@ def check_options(options: Options) -> None:
         ("kid_kernel", options.kid_kernel, kernels.KERNELS),
         ("prc_convention", options.prc_convention, neighbours._RULES),
         ("is_convention", options.is_convention, logits._RULES),
+        ("mifid_convention", options.mifid_convention, memorisation.MIFID_CONVENTIONS),
         ("channel", options.channel, CHANNELS),
         ("lpips", options.lpips, LPIPS_NETWORKS),
     ):

@@ -18,6 +18,7 @@ from gantools.metrics.features.reference import Reference
 from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks import protocols
 from gantools.metrics.networks import registry as extractors
+from gantools.metrics.numbers import inception_score
 from gantools.metrics.options import Options, check_options
 from gantools.metrics.registry import Metric
 
@@ -296,6 +297,8 @@ def count_of(images: ImageReader, n: int | None, request: Request) -> int:
     if count > len(images):
         raise DataError(f"{images.label}: has {len(images):,} images, {count:,} were asked for.")
     check_count(images.label, count, request.chosen)
+    if registry.METRICS["is"] in request.chosen:
+        inception_score.check_splits(count, request.options.is_convention, request.options.is_splits)
     return count
 
 
