@@ -105,9 +105,10 @@ def _plain(text: str) -> str:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like `word`, or None when none is close."""
-    close = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
-    return close[0] if close else None
+    """The candidate most like `word` in any case of letters, or None when none is close."""
+    names = {name.casefold(): name for name in candidates}
+    close = difflib.get_close_matches(word.casefold(), list(names), n=1, cutoff=0.5)
+    return names[close[0]] if close else None
 
 
 def unknown_name(

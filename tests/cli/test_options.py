@@ -20,7 +20,12 @@ import pytest
 from gantools.cli import COMMANDS, cli
 
 #: Commands whose function in Python has another name than the command.
-FUNCTIONS = {"ref make": "make_statistics", "ref show": "show_statistics", "ref convert": "convert_statistics"}
+FUNCTIONS = {
+    "score": "score_request",
+    "ref make": "make_statistics",
+    "ref show": "show_statistics",
+    "ref convert": "convert_statistics",
+}
 #: Options whose argument in Python has another name.
 ARGUMENTS = {"crop_border": "crop", "lpips_net": "lpips"}
 
@@ -67,8 +72,8 @@ def defaults_of(command: str) -> dict[str, Any]:
         name: p.default for name, p in inspect.signature(function).parameters.items() if p.default is not inspect._empty
     }
     for name, value in vars(sys.modules[function.__module__]).items():
-        if name.endswith("Options") and dataclasses.is_dataclass(value):
-            found |= {f.name: f.default for f in dataclasses.fields(value)}
+        if name.endswith(("Options", "Request")) and dataclasses.is_dataclass(value):
+            found |= {f.name: f.default for f in dataclasses.fields(value) if f.default is not dataclasses.MISSING}
     return found
 
 

@@ -142,3 +142,26 @@ def test_fid_with_weights(test_data: Path, folders: tuple[Path, Path], tmp_path:
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)["scores"]
     assert found["name"] == "FID" and found["value"] > 0 and found["protocol"]["name"] == "tf"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["a", "b"], 2, "--ref b"),
+        (["--fd", "a", "b", "--extractor", "fashion-mnist"], 2, "--ref b"),
+        (["a", "--ref", "b", "c"], 2, "'c' is another"),
+        (["a", "--ref", "b", "--protocol", "clean", "--fail-above", "fid=20"], 2, "Did you mean 'fid-clean'?"),
+        (["a", "--ref", "b", "--prc", "--fail-below", "prc=0.5"], 2, "Known: precision, recall."),
+        (["a", "--ref", "b", "--dims", "64", "--fail-above", "fid=1"], 2, "Did you mean 'fid-64'?"),
+        (["a", "--ref", "b", "--psnr", "--fail-below", "ssim=1"], 2, "Known: psnr."),
+        (["a", "--ref", "b", "--metrics", "pnsr"], 2, "Did you mean 'psnr'?"),
+        (["a", "--ref", "b", "--metrics", "FID"], 2, "Did you mean 'fid'?"),
+        (["a", "--ref", "b", "--metrics", "Lpips-Diversty"], 2, "Did you mean 'lpips-diversity'?"),
+        (["a", "--ref", "b", "--protocol", "Clean"], 2, "Did you mean 'clean'?"),
+        (["a", "--ref", "b", "--extractor", "VGG-16"], 2, "Did you mean 'vgg16'?"),
+    ],
+)
+def test_names_are_checked_before_anything_is_opened(tmp_path: Path, args: list[str], code: int, message: str) -> None:
+    done = gantools(*args, cwd=tmp_path)  # there is no a, b or c: a word of them would mean that they were looked for
+    assert done.returncode == code and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and "no such file" not in done.stderr and done.stdout == ""

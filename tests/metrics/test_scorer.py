@@ -17,7 +17,7 @@ from gantools.errors import ConfigError, DataError, GantoolsError, MetricError, 
 from gantools.metrics.features import reference as references
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks.protocols import Input
-from gantools.metrics.registry import Options
+from gantools.metrics.options import Options
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
 
@@ -169,9 +169,9 @@ def test_the_first_n_images_are_scored(pictures: Pictures) -> None:
 
 def test_a_single_image_is_a_named_error(pictures: Pictures) -> None:
     x = pictures(5, 28, 1)
-    with pytest.raises(MetricError, match="at least 2 images, there is 1"):
+    with pytest.raises(MetricError, match="fd of 1 image is not defined: a covariance needs at least 2"):
         fd(x[:1], ref=x)
-    with pytest.raises(MetricError, match="at least 2 images, there is 1"):
+    with pytest.raises(MetricError, match="fd of 1 image is not defined: a covariance needs at least 2"):
         fd(x, ref=x[:1])
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,12 +19,16 @@ from safetensors.numpy import load_file, save_file
 
 from gantools import metrics as numbers
 from gantools.errors import ConfigError, DataError, MetricError
+from gantools.metrics import options as options_module
 from gantools.metrics import registry
 from gantools.metrics.features import passes
 from gantools.metrics.images.open import open_source
 from gantools.metrics.networks import registry as extractors
+from gantools.metrics.options import Options
 from gantools.metrics.parts import score_part, score_parts
-from gantools.metrics.registry import METRICS, Options
+from gantools.metrics.pixels.lpips import Net
+from gantools.metrics.pixels.similarity import Channel
+from gantools.metrics.registry import METRICS
 from gantools.metrics.request import Request
 from gantools.metrics.results.html import write_report
 from gantools.metrics.results.scores import Scores
@@ -327,3 +331,38 @@ def test_a_process_with_one_image_still_scores(tmp_path: Path) -> None:
     alone = score(tmp_path / "x.npy", ref=tmp_path / "y.npy", metrics=("fd",), extractor="fashion-mnist", device="cpu")
     (one,) = json.loads(done.stdout)["scores"]
     assert one["value"] == pytest.approx(alone.value, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"metrics": FREE, "extractor": "fashion-mnist"},
+        {"metrics": ("fid", "fd", "sfid", "kid", "is", "prc", "dc"), "protocol": ("tf", "clean", "studiogan")},
+        {"metrics": "fid", "dims": 64},
+        {"metrics": "fid, fd", "dims": 192, "protocol": "clean"},
+        {"metrics": ("fd", "vendi"), "extractor": "fashion-mnist"},
+    ],
+)
+def test_the_keys_are_known_beforehand(sides: Any, inception_file: Path, asked: dict[str, Any]) -> None:
+    request = Request(device="cpu", weights=None if "extractor" in asked else inception_file, **asked)
+    few = [np.repeat(side[:24], 3, axis=3) if "extractor" not in asked else side[:24] for side in sides]
+    options = Options(is_splits=2)
+    found = score(few[0], ref=few[1], weights=request.weights, device="cpu", options=options, cache=False, **asked)
+    assert request.keys == tuple(s.key for s in found)
+
+
+def test_names_in_one_text_are_names() -> None:
+    assert [m.key for m in Request("fd, kid,psnr", extractor="fashion-mnist").chosen] == ["fd", "kid", "psnr"]
+    for wrong in ("FD", "fdd", "fd;kid"):
+        with pytest.raises(ConfigError, match="unknown metric"):
+            Request(wrong)
+    with pytest.raises(ConfigError, match="no metric"):
+        Request(" , ")
+
+
+def test_switches_of_pixels_are_those_of_their_functions() -> None:
+    assert get_args(Channel) == options_module.CHANNELS
+    assert get_args(Net) == options_module.LPIPS_NETWORKS
+    for wrong in ({"channel": "rbg"}, {"lpips": "Alex"}, {"crop": -1}, {"pairs": 0}):
+        with pytest.raises(ConfigError):
+            Request("psnr", options=Options(**wrong))

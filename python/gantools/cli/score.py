@@ -58,7 +58,8 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return {name: Path(path) for name, path in named.items()}
 
 
-@click.command("score")
+# What is left over is looked at by `_check_options`, which knows what was meant.
+@click.command("score", context_settings={"allow_extra_args": True})
 @click.argument("samples", type=click.Path(path_type=Path), default="samples")
 @_flags
 @click.option("--all", "everything", is_flag=True, help=f"{', '.join(ALL)}, from one forward pass.")
@@ -97,6 +98,7 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     help="File of the network's weights.  [default: $GANTOOLS_INCEPTION_WEIGHTS, else downloaded once]",
 )
 @click.option("-n", "n", type=click.IntRange(min=1), help="Score only the first N images.  [default: all]")
+@click.option("--n-ref", type=click.IntRange(min=1), help="Compare with only the first N of --ref.  [default: all]")
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Images a forward pass.")
 @click.option(
     "--device", help="Where the network runs: cpu, cuda, cuda:1.  [default: cuda where there is any, else cpu]"
@@ -199,6 +201,7 @@ def command(samples: Path, **o: Any) -> None:
     metrics += [key for key in ALL if o["everything"]]
     metrics += [key.strip() for key in (o["metrics"] or "").split(",") if key.strip()]
     request = _request(tuple(dict.fromkeys(metrics)) or None, o)
+    _check_limits(request, {**o["fail_above"], **o["fail_below"]})
     if o["shard"] is not None:
         from gantools.metrics.parts import score_part
 
@@ -218,10 +221,23 @@ def command(samples: Path, **o: Any) -> None:
 
 
 def _check_options(o: dict[str, Any]) -> None:
+    if extra := click.get_current_context().args:
+        raise click.UsageError(
+            f"one place of samples is scored, {extra[0]!r} is another. To score against it: --ref {extra[0]}"
+        )
     if (o["shard"] is None) != (o["part"] is None):
         raise click.UsageError("--shard and --part go together: --shard 2/4 --part part-2.npz.")
     if o["merge"] and (o["shard"] is not None or o["n"] is not None or o["html"] is not None):
         raise click.UsageError("--merge takes the samples from the parts: without --shard, -n and --html.")
+
+
+def _check_limits(request: Request, limits: dict[str, float]) -> None:
+    """ConfigError: a limit of a score that will not be among the results."""
+    from gantools.errors import unknown_name
+
+    for key in limits:
+        if key not in request.keys:
+            raise unknown_name("score", key, request.keys)
 
 
 def _protocols(text: str | None) -> str | list[str] | None:
@@ -253,7 +269,7 @@ def _extractor(name: str | None, size: int | None) -> str | None:
 
 
 def _request(metrics: tuple[str, ...] | None, o: dict[str, Any]) -> Request:
-    from gantools.metrics.registry import Options
+    from gantools.metrics.options import Options
     from gantools.metrics.request import Request
 
     options = Options(
@@ -287,10 +303,12 @@ def _score(samples: Path, request: Request, o: dict[str, Any]) -> Scores:
     if o["merge"]:
         from gantools.metrics.parts import score_parts
 
-        return score_parts(o["merge"], request, ref=o["ref"], cache=not o["no_cache"], progress=True)
+        return score_parts(o["merge"], request, ref=o["ref"], n_ref=o["n_ref"], cache=not o["no_cache"], progress=True)
     from gantools.metrics.scorer import score_request
 
-    return score_request(samples, request, ref=o["ref"], n=o["n"], cache=not o["no_cache"], progress=True)
+    return score_request(
+        samples, request, ref=o["ref"], n=o["n"], n_ref=o["n_ref"], cache=not o["no_cache"], progress=True
+    )
 
 
 def _explain(result: Scores, o: dict[str, Any]) -> None:
@@ -306,18 +324,15 @@ def _explain(result: Scores, o: dict[str, Any]) -> None:
 
 
 def _fail(result: Scores, above: dict[str, float], below: dict[str, float]) -> None:
-    from gantools.errors import unknown_name
-
     values = {score.key: score.value for score in result}
     failed = []
     for limits, word in ((above, "above"), (below, "below")):
         for key, limit in limits.items():
-            if key not in values:
-                raise unknown_name("score", key, values)
             value = values[key]
             # What has no value has not passed.
             if value is None or (value > limit if word == "above" else value < limit):
-                failed.append(f"{key} is {value}, {word} {limit:g}")
+                said = "infinite" if value is not None and math.isinf(value) else value
+                failed.append(f"{key} is {said}, {word} {limit:g}")
     if failed:
         click.echo(f"failed: {'; '.join(failed)}", err=True)
         raise SystemExit(FAILED)

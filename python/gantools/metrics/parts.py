@@ -50,7 +50,7 @@ def score_part(
     number, of = _part(part)
     _no_pixels(request)
     source = open_source(samples, n)
-    count = count_of(source, n)
+    count = count_of(source, n, request)
     found = preflight(source, count)
     found.check()
     plan = request.plan()
@@ -81,6 +81,7 @@ def score_parts(
     request: Request,
     *,
     ref: Images | None = None,
+    n_ref: int | None = None,
     cache: bool = True,
     progress: bool | Progress = False,
 ) -> Scores:
@@ -89,7 +90,7 @@ def score_parts(
     Args:
         files: all parts, in any order; patterns such as `part-*.npz` too.
         request: what the parts were made with.
-        ref: as for `gantools.score`.
+        ref, n_ref: as for `gantools.score`.
         cache: whether the reference's statistics are kept in the cache folder, and read from it.
         progress: True for a bar on stderr, or what makes a callback: progress(what, total) -> advance(k).
 
@@ -101,7 +102,7 @@ def score_parts(
     plan = request.plan()
     notes, parts = _load_parts(files, plan)
     first = notes[0]
-    reference = compute.find_reference(request, _Made(first), ref)
+    reference = compute.find_reference(request, _Made(first), ref, n=n_ref)
     try:
         looked = from_summary(first["samples"], first["inputs"])
     except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -112,11 +113,14 @@ def score_parts(
     with compute.shown(progress) as started:
         warnings, inputs = compute.look(plan, looked, reference)
         compute.tell(warnings)
-        reading = Reading(request.batch, started, Processes(alone=True))
+        reading = Reading(request.batch, started, Processes(distributed=False))
         against = compute.sides_of_reference(plan, reference, reading, cache)
         wanted = plan.layers(reference=False)
         merged = passes.merge(parts, wanted)
-        sides = {r.layer: Side(t.statistics(), t.features, labels) for r, t in zip(wanted, merged, strict=True)}
+        sides = {
+            r.layer: Side(compute.statistics_or_none(t), t.features, labels)
+            for r, t in zip(wanted, merged, strict=True)
+        }
         found = compute.compute(plan, sides, against, warnings)
     return compute.results(found, plan, first["samples"], first["count"], reference, against, warnings, inputs)
 

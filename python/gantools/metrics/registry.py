@@ -13,67 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.errors import ConfigError, MetricError, unknown_name
+from gantools.errors import unknown_name
 from gantools.metrics.numbers import extrapolation, frechet, intervals, kernels, memorisation, neighbours, vendi
 from gantools.metrics.numbers import inception_score as logits
 from gantools.metrics.numbers.frechet import Statistics
 from gantools.metrics.numbers.intervals import GROUPS, Interval
+from gantools.metrics.options import FIDELITY_SEED
+from gantools.metrics.options import Options as Options
 
-#: KID's and the inception score's draws are torch-fidelity's, which are those of this seed.
-FIDELITY_SEED = 2020
 #: Beyond this many images a side KID has no interval: it takes all pairs of images, a minute of two cores at this many.
 KID_INTERVAL_IMAGES = 10_000
 #: Samples that are said to be nearest to a training image, and classes that are said to be worst.
 SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Options:
-    """Switches of the metrics.
-
-    Attributes:
-        seed: of everything drawn at random; None: 2020 for KID and the inception score, 0 for the rest.
-        interval: compute intervals of Frechet distances and of KID.
-        level: their nominal coverage.
-        kid_subsets: of KID.
-        kid_subset_size: of KID; None for 1000, or all images where there are fewer.
-        kid_kernel: `polynomial` or `gaussian`.
-        k: neighbours of precision, recall, density and coverage; None for the convention's.
-        prc_convention: `torch-fidelity`, `stylegan3`, `adm` or `prdc`.
-        is_splits: of the inception score.
-        is_convention: `torch-fidelity`, `original`, `adm`, `torchmetrics` or `dgm`.
-        mifid_convention: `torchmetrics` or `paper`.
-        class_least: images below which a class has no distance of its own.
-        vendi_q: order of the Vendi score.
-        channel: what PSNR, SSIM and MS-SSIM compare: `rgb`, or `y`, the luma of BT.601.
-        crop: pixels cut off every border before pairs are compared, and for NIQE.
-        lpips: network of LPIPS: `alex`, `vgg` or `squeeze`.
-        niqe_model: file of NIQE's model of natural images; None: as `niqe.PristineModel.load` looks for it.
-        pairs: of LPIPS diversity.
-    """
-
-    seed: int | None = None
-    interval: bool = True
-    level: float = 0.95
-    kid_subsets: int = kernels.SUBSETS
-    kid_subset_size: int | None = None
-    kid_kernel: str = "polynomial"
-    k: int | None = None
-    prc_convention: str = "torch-fidelity"
-    is_splits: int = 10
-    is_convention: str = "torch-fidelity"
-    mifid_convention: str = "torchmetrics"
-    class_least: int = 2
-    vendi_q: float = 1.0
-    channel: str = "rgb"
-    crop: int = 0
-    lpips: str = "alex"
-    niqe_model: str | None = None
-    pairs: int = 2000
-
-    def seed_or(self, usual: int) -> int:
-        """The seed, or a metric's own."""
-        return usual if self.seed is None else self.seed
 
 
 @dataclass(frozen=True)
@@ -133,6 +84,8 @@ class Metric:
             a target for each sample.
         labels: whether it needs classes on both sides.
         takes: what it is computed from: `features` of all images, `pairs` of images, or single `images`.
+        gives: keys of its numbers where it gives several, else empty: its own key.
+        least: images that each side must have.
         compute: numbers from the features of samples and reference; None for what is computed from pixels, by
             `gantools.metrics.pixels.scores`.
     """
@@ -149,38 +102,20 @@ class Metric:
     reference: str = "features"
     labels: bool = False
     takes: str = "features"
+    gives: tuple[str, ...] = ()
+    least: int = 2
 
 
 def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
     assert reference is not None
     result = frechet.frechet_distance(samples.moments(), reference.moments())
     details: dict[str, Any] = {"route": result.route, "rank": result.rank, "mean_term": result.mean_term}
-    histogram = _histogram(samples, reference)
-    if histogram is not None:
-        details["histogram"] = histogram
+    if samples.features is not None:
+        known = reference.features if reference.features is not None else reference.moments().features
+        histogram = frechet.histogram(samples.features, known, reference.moments().mean)
+        if histogram is not None:
+            details["histogram"] = histogram
     return [Value(result.distance, _frechet_interval(samples, reference, options), details)]
-
-
-def _histogram(samples: Side, reference: Side | None, bins: int = 40) -> dict[str, Any] | None:
-    """How far the features lie from the reference's mean, on both sides: what a distance alone does not show."""
-    if samples.features is None or reference is None:
-        return None
-    mean = reference.moments().mean
-    sides = {"samples": samples.features}
-    theirs = reference.features if reference.features is not None else reference.moments().features
-    if theirs is not None:
-        sides["reference"] = theirs
-    far = {name: _lengths(features, mean) for name, features in sides.items()}
-    low, high = min(v.min() for v in far.values()), max(v.max() for v in far.values())
-    if not high > low:
-        return None
-    counts = {name: np.histogram(v, bins, (low, high))[0].tolist() for name, v in far.items()}
-    return {"what": "Distance of features from the reference's mean", "low": float(low), "high": float(high), **counts}
-
-
-def _lengths(features: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    parts = [np.linalg.norm(features[i : i + 1024] - mean, axis=1) for i in range(0, len(features), 1024)]
-    return np.concatenate(parts)
 
 
 def _frechet_interval(samples: Side, reference: Side, options: Options) -> Interval | None:
@@ -395,6 +330,7 @@ _OF_FEATURES = (
         layer="logits_unbiased",
         any_extractor=False,
         reference="no",
+        least=1,
     ),
     Metric(
         "prc",
@@ -403,6 +339,7 @@ _OF_FEATURES = (
         "Kynkaanniemi et al., arXiv:1904.06991; torch-fidelity's rule, on Inception features as ADM's evaluator",
         "higher",
         _precision_recall,
+        gives=("precision", "recall"),
     ),
     Metric(
         "dc",
@@ -411,6 +348,7 @@ _OF_FEATURES = (
         "Naeem et al., arXiv:2002.09797; prdc, k = 5",
         "higher",
         _density_coverage,
+        gives=("density", "coverage"),
     ),
     Metric(
         "mifid",
@@ -436,6 +374,7 @@ _OF_FEATURES = (
         "higher",
         _vendi,
         reference="no",
+        least=1,
     ),
     Metric(
         "per-class",
@@ -488,6 +427,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "ssim",
@@ -497,6 +437,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "ms-ssim",
@@ -506,6 +447,7 @@ _OF_PIXELS = (
         "higher",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "lpips",
@@ -515,6 +457,7 @@ _OF_PIXELS = (
         "lower",
         reference="images",
         takes="pairs",
+        least=1,
     ),
     Metric(
         "niqe",
@@ -524,6 +467,7 @@ _OF_PIXELS = (
         "lower",
         reference="no",
         takes="images",
+        least=1,
     ),
     Metric(
         "lpips-diversity",
@@ -548,35 +492,3 @@ def find(key: str) -> Metric:
     if key not in METRICS:
         raise unknown_name("metric", key, METRICS)
     return METRICS[key]
-
-
-def check_options(options: Options) -> None:
-    """ConfigError: a switch has a value that it cannot have."""
-    for name, value, known in (
-        ("kid_kernel", options.kid_kernel, kernels.KERNELS),
-        ("prc_convention", options.prc_convention, neighbours._RULES),
-        ("is_convention", options.is_convention, logits._RULES),
-    ):
-        if value not in known:
-            raise unknown_name(name, value, known)
-    for name, number in (
-        ("kid_subsets", options.kid_subsets),
-        ("kid_subset_size", options.kid_subset_size),
-        ("k", options.k),
-        ("is_splits", options.is_splits),
-        ("class_least", options.class_least),
-    ):
-        if number is not None and number < 1:
-            raise ConfigError(f"{name} is {number}; it has to be at least 1.")
-    if not 0 < options.level < 1:
-        raise ConfigError(f"level is {options.level}.", "Give a coverage in (0, 1), such as 0.95.")
-
-
-def check_labels(metric: Metric, samples: Side, reference: Side) -> None:
-    """MetricError: a metric of classes, and a side that has none."""
-    for name, side in (("samples", samples), ("reference", reference)):
-        if metric.labels and side.labels is None:
-            raise MetricError(
-                f"{metric.key} needs the class of each image, and the {name} have none.",
-                "Put them into one sub-folder a class, or score a prepared set or .npz with labels.",
-            )

@@ -16,8 +16,14 @@ from gantools.metrics.features import passes
 from gantools.metrics.features.passes import Layer
 from gantools.metrics.features.reference import Reference
 from gantools.metrics.images.reader import ImageReader
+from gantools.metrics.networks import protocols
 from gantools.metrics.networks import registry as extractors
-from gantools.metrics.registry import Metric, Options
+from gantools.metrics.numbers import inception_score
+from gantools.metrics.options import Options, check_options
+from gantools.metrics.registry import Metric
+
+#: Width of the features of which a Frechet distance is called FID without more words.
+FID_WIDTH = 2048
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,9 @@ class Request:
     """Which scores, by which networks, and how; `plan` loads the networks.
 
     Attributes:
-        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "psnr")`, or one of them;
-            those that take the same features share a forward pass. None: `fid`, or `fd` where another extractor is
-            named.
+        metrics: keys of `gantools.metrics.registry.METRICS`, for example `("fid", "kid", "psnr")`, or as one text,
+            `"fid"` or `"fid,kid"`; those that take the same features share a forward pass. None: `fid`, or `fd` where
+            another extractor is named.
         extractor: the network for the metrics that may take any, a key of
             `gantools.metrics.networks.registry.EXTRACTORS`; None: each metric's own.
         protocol: how images come to the Inception network: `tf` (None), `pytorch-fid`, `clean`, `torchmetrics` or
@@ -41,7 +47,7 @@ class Request:
         options: the metrics' switches.
 
     Raises:
-        ConfigError: an unknown metric, extractor, width or switch, or metrics that take no such extractor.
+        ConfigError: an unknown metric, extractor, width, protocol or switch, or metrics that take no such extractor.
     """
 
     metrics: str | Sequence[str] | None = None
@@ -56,13 +62,15 @@ class Request:
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ConfigError(f"batch must be at least 1, not {self.batch}.")
-        registry.check_options(self.options)
-        _ = self.layers
+        check_options(self.options)
+        _ = self.keys  # names every extractor, width and protocol that is needed
 
     @cached_property
     def chosen(self) -> tuple[Metric, ...]:
         """The metrics, each once."""
-        keys = (self.metrics,) if isinstance(self.metrics, str) else self.metrics
+        keys = self.metrics
+        if isinstance(keys, str):
+            keys = [key.strip() for key in keys.split(",") if key.strip()]
         if keys is None:
             keys = ("fid",) if self.extractor in (None, extractors.DEFAULT) else ("fd",)
         if not keys:
@@ -109,6 +117,25 @@ class Request:
             )
         return found
 
+    def protocols_of(self, extractor: str) -> tuple[str, ...]:
+        """The protocols by which images come to one of the extractors that are needed."""
+        # A protocol is one of the Inception network; other extractors bring their own.
+        asked = extractor == extractors.DEFAULT or len(self.layers) == 1
+        return extractors.protocols_of(extractor, self.protocol if asked else None)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the scores that will come, in their order, for example `fid`, `fid-clean`, `precision`."""
+        extractor_of = {metric.key: name for name, uses in self.layers.items() for metric, _ in uses}
+        layer_of = {metric.key: layer for uses in self.layers.values() for metric, layer in uses}
+        found = []
+        for metric in self.of("features"):
+            name = extractor_of[metric.key]
+            width = extractors.find(name).layers[layer_of[metric.key]]
+            for protocol in self.protocols_of(name):
+                found += [key_of(metric, one, name, protocol, width) for one in metric.gives or (metric.key,)]
+        return (*found, *(metric.key for metric in self.of_pixels))
+
     def plan(self) -> Plan:
         """Loads the networks.
 
@@ -123,8 +150,7 @@ class Request:
                 tuple(dict.fromkeys(layer for _, layer in uses)),
                 self._weights_of(name),
                 self.device,
-                # A protocol is one of the Inception network; other extractors bring their own.
-                protocol=self.protocol if name == extractors.DEFAULT or len(self.layers) == 1 else None,
+                protocol=self.protocols_of(name),
             )
             for metric, layer in uses:
                 other = name != metric.extractor
@@ -142,6 +168,27 @@ class Request:
                 "Say of which, for example: --weights inception=FILE",
             )
         return self.weights
+
+
+def key_of(metric: Metric, key: str, extractor: str, protocol: str, width: int) -> str:
+    """What a score is called in JSON: its key, and behind it all in which it differs from the metric's default.
+
+    Args:
+        metric: whose number it is.
+        key: of the metric, or of one of its numbers where it gives several.
+        extractor: the network.
+        protocol: how images came to it.
+        width: of its features.
+    """
+    said = [key]
+    if metric.key == "fd" or extractor != metric.extractor:
+        said.append(extractor)
+    if extractor == extractors.DEFAULT:
+        if metric.key == "fd" or (metric.key == "fid" and width != FID_WIDTH):
+            said.append(str(width))
+        if protocol != protocols.DEFAULT:
+            said.append(protocol)
+    return "-".join(said)
 
 
 @dataclass(frozen=True)
@@ -218,7 +265,7 @@ class Plan:
                 )
         for task in self.tasks:
             task.layer.extractor.check(samples.shape)
-            if reference is not None and reference.source is not None:
+            if reference is not None and reference.source is not None and self.takes_images_of(reference):
                 task.layer.extractor.check(reference.source.shape)
             if reference is not None and reference.stored is not None and task.metric.reference != "no":
                 # What a file holds is known before the samples are looked at.
@@ -229,24 +276,38 @@ class Plan:
                         "only.",
                         "Give the images with --ref, or ask for Frechet distances only.",
                     )
-        if reference is not None and reference.source is not None and len(reference.source) < 2:
-            raise MetricError(
-                f"{reference.path}: a covariance needs at least 2 images, there is {len(reference.source)}."
-            )
+
+    def takes_images_of(self, reference: Reference) -> bool:
+        """Whether any number is computed from the images of the reference, not only from statistics in its file."""
+        if reference.source is None:
+            return False
+        if reference.stored is None or self.request.of("pairs"):
+            return True
+        needing = [task.layer for task in self.tasks if task.metric.reference == "features"]
+        return any(reference.stored.find(layer.extractor, layer.layer).features is None for layer in needing)
 
 
-def count_of(images: ImageReader, n: int | None) -> int:
+def count_of(images: ImageReader, n: int | None, request: Request) -> int:
     """How many of the images are scored.
 
     Raises:
-        DataError: fewer than `n`. MetricError: fewer than 2.
+        DataError: fewer than `n`. MetricError: fewer than a metric needs.
     """
     count = len(images) if n is None else n
     if count > len(images):
         raise DataError(f"{images.label}: has {len(images):,} images, {count:,} were asked for.")
-    if count < 2:
-        raise MetricError(
-            f"{images.label}: a covariance needs at least 2 images, there is {count}.",
-            "Make more, for example: gantools sample -n 10000",
-        )
+    check_count(images.label, count, request.chosen)
+    if registry.METRICS["is"] in request.chosen:
+        inception_score.check_splits(count, request.options.is_convention, request.options.is_splits)
     return count
+
+
+def check_count(label: str, count: int, metrics: Sequence[Metric]) -> None:
+    """MetricError: fewer images than one of `metrics` needs."""
+    for metric in metrics:
+        if count < metric.least:
+            why = "a covariance needs" if metric.reference == "statistics" else f"{metric.key} needs"
+            raise MetricError(
+                f"{label}: {metric.key} of {count} image is not defined: {why} at least {metric.least} images.",
+                "Give more images; of single images or pairs there are psnr, ssim, lpips, niqe.",
+            )

@@ -26,7 +26,7 @@ from gantools.metrics.images.memory import Tensors, Values, levels_array
 from gantools.metrics.images.reader import ImageReader as ImageReader
 from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.reader import pixel_hash, triples
-from gantools.metrics.images.stored import open_stored
+from gantools.metrics.images.stored import Stored, open_stored
 from gantools.metrics.networks.protocols import Input
 from gantools.runs.folders import is_run
 from gantools.sampling.generator import Generator
@@ -210,9 +210,13 @@ def _images_of(loader: DataLoader[Any]) -> int | None:
     return total - total % loader.batch_size
 
 
+class CountNeeded(DataError):
+    """Images that do not end, and nothing says how many of them are wanted."""
+
+
 def _endless(n: int | None, what: str) -> int:
     if n is None:
-        raise DataError(f"{what} does not say how many images to take.", "Say it with: -n 10000; in Python n=10000.")
+        raise CountNeeded(f"{what} does not say how many images to take.", "Say it with: -n 10000; in Python n=10000.")
     return n
 
 
@@ -254,10 +258,11 @@ def _open_file(path: Path) -> ImageReader:
     if not name.endswith(".npy"):
         if name.endswith(FILE_SUFFIXES):
             return open_stored(path)
-        what = "one image is not a set" if name.endswith(IMAGE_SUFFIXES) else "not a kind of file that holds images"
+        if name.endswith(IMAGE_SUFFIXES):
+            return Stored.of_files(path.parent, [path.name], str(path))
         raise DataError(
-            f"{path}: {what}.",
-            "Give a folder, a .zip or .tar of images, a prepared set, or a .npy, .npz, .parquet or .mdb file.",
+            f"{path}: not a kind of file that holds images.",
+            "Give an image, a folder, a .zip or .tar, a prepared set, or a .npy, .npz, .parquet or .mdb file.",
         )
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -212,7 +212,12 @@ def from_summary(label: str, kept: Mapping[str, Any]) -> Preflight:
 
 
 def compare(
-    samples: Preflight, reference: Preflight | None, dims: int | None, *, n_reference: int | None = None
+    samples: Preflight,
+    reference: Preflight | None,
+    dims: int | None,
+    *,
+    n_reference: int | None = None,
+    resized: bool = True,
 ) -> list[str]:
     """What a reader of a score must know of the images, each in one sentence.
 
@@ -221,6 +226,7 @@ def compare(
         reference: what it is scored against; None for a file of statistics.
         dims: width of the features; None where no score is biased by how many images there are.
         n_reference: images of such a file, where it says.
+        resized: whether images are resized for a network, as stored; else they are taken as they are shown.
     """
     found = []
     counts = [("samples", samples.count), ("reference images", reference.count if reference else n_reference)]
@@ -229,9 +235,9 @@ def compare(
             found += _too_few(what, n, dims)
     for what, side in (("samples", samples), ("reference images", reference)):
         if side is not None:
-            found += _odd(what, side)
+            found += _odd(what, side, resized)
     if reference is not None:
-        found += _between(samples, reference)
+        found += _between(samples, reference, resized)
     return found
 
 
@@ -248,17 +254,17 @@ def _too_few(what: str, n: int, dims: int) -> list[str]:
     return []
 
 
-def _odd(what: str, side: Preflight) -> list[str]:
+def _odd(what: str, side: Preflight, resized: bool) -> list[str]:
     """What is odd within one side."""
     found = [f"{side.label}: {note}" for note in side.notes]
     if side.unreadable:
         name, reason = side.unreadable[0]
         found.append(f"{len(side.unreadable):,} {what} cannot be read, for example {name}: {reason}.")
-    if len(side.sizes) > 1:
+    if resized and len(side.sizes) > 1:
         (w, h), n = next(iter(side.sizes.items()))
         found.append(
             f"{what} are of {len(side.sizes):,} sizes, most often {w}x{h} ({n:,}): each is resized to the network's "
-            "square by factors of its own, which is part of the distance."
+            "square by factors of its own, which is part of the score."
         )
     if len(side.modes) > 1:
         found.append(f"{what} are {_list(side.modes)}: all are scored as RGB.")
@@ -270,7 +276,7 @@ def _odd(what: str, side: Preflight) -> list[str]:
         found.append(f"{side.sixteen_bit:,} {what} have more than 8 bits a sample: only the high 8 are scored.")
     if side.alpha:
         found.append(f"{side.alpha:,} {what} have transparency, which is dropped: their colours count as if opaque.")
-    if side.rotated:
+    if resized and side.rotated:
         found.append(f"{side.rotated:,} {what} are to be turned by their EXIF data: they are scored as stored.")
     if side.duplicates:
         example = f", for example {' and '.join(side.duplicate_examples[0])}" if side.duplicate_examples else ""
@@ -286,24 +292,24 @@ def _odd(what: str, side: Preflight) -> list[str]:
     return found
 
 
-def _between(samples: Preflight, reference: Preflight) -> list[str]:
+def _between(samples: Preflight, reference: Preflight, resized: bool) -> list[str]:
     """What differs between the two sides."""
     found = []
     a, b = (next(iter(side.sizes), None) for side in (samples, reference))
-    if a is not None and b is not None and a != b:
+    if resized and a is not None and b is not None and a != b:
         found.append(
             f"samples are {a[0]}x{a[1]} and reference images {b[0]}x{b[1]} (width x height): the two are resized by "
-            "different factors, which is part of the distance."
+            "different factors, which is part of the score."
         )
     grey_a, grey_b = ({"grey"} == set(side.modes) for side in (samples, reference))
     if samples.modes and reference.modes and grey_a != grey_b:
         first, second = ("grey", "in colour") if grey_a else ("in colour", "grey")
-        found.append(f"samples are {first}, reference images {second}, which is part of the distance.")
+        found.append(f"samples are {first}, reference images {second}, which is part of the score.")
     ours, theirs = samples.jpeg_share, reference.jpeg_share
     if ours is not None and theirs is not None and abs(ours - theirs) > 0.5:
         found.append(
             f"{100 * ours:.0f} % of the samples and {100 * theirs:.0f} % of the reference images are JPEG: what JPEG "
-            "does to pixels is part of the distance."
+            "does to pixels is part of the score."
         )
     if both := sum(n for h, n in samples.hashes.items() if h in reference.hashes):
         one = "sample is byte for byte equal to a reference image"

@@ -100,7 +100,7 @@ class ImageReader(ABC):
         """Image `i` at its own size, uint8 (h, w, c), c 1 or 3.
 
         Raises:
-            DataError: it cannot be decoded, or is transparent; the message names it.
+            DataError: it cannot be decoded; the message names it.
         """
 
     def census(self, n: int) -> Census | None:

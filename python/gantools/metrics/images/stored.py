@@ -42,11 +42,11 @@ class Stored(ImageReader):
             raise DataError(f"{label}: images have {self.shape[2]} channels; scoring knows 1 and 3.")
 
     @classmethod
-    def of_files(cls, root: Path, names: Sequence[str]) -> Stored:
-        """Image files by their paths relative to `root`, in this order."""
+    def of_files(cls, root: Path, names: Sequence[str], label: str | None = None) -> Stored:
+        """Image files by their paths relative to `root`, in this order; they are called `label`, or by their folder."""
         items = np.arange(len(names), dtype=np.int64)
         reader = _native.Source.files(root, list(names))
-        return cls(Source("folder", root.name, reader, items, list(names), 3, None), str(root))
+        return cls(Source("folder", root.name, reader, items, list(names), 3, None), label or str(root))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -74,12 +74,12 @@ class Stored(ImageReader):
             raise DataError(f"{self.label}: {e.message}", e.hint) from e
 
     def pixels(self, i: int) -> NDArray[np.uint8]:
-        """As `ImageReader.pixels`; files as they would be shown, with 3 channels; transparent ones are refused."""
+        """As `ImageReader.pixels`; files as they would be shown, with 3 channels and without alpha."""
         try:
             data = self.source.reader.read(int(self.source.items[i]))
             if self.shape is not None:
                 return np.frombuffer(data, np.uint8).reshape(self.shape)
-            return _native.decode(data)
+            return _native.decode(data, alpha="drop")
         except DataError as e:
             raise DataError(f"{self.called(i)}: {e.message}", e.hint) from e
 

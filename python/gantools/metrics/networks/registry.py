@@ -63,6 +63,25 @@ def layer_of_width(name: str, dims: int | None) -> str:
     return widths[dims]
 
 
+def protocols_of(name: str, protocol: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The protocols by which images come to extractor `name`: those named, its default for None.
+
+    Raises:
+        ConfigError: an unknown extractor or protocol, the same protocol twice, or none.
+    """
+    kind = find(name)
+    names = kind.protocols[:1] if protocol is None else (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    for one in names:
+        if one not in kind.protocols:
+            raise unknown_name(f"protocol of the {name} extractor", one, kind.protocols)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            f"protocols must be different names, at least one, not {list(names)}.",
+            f"Known: {', '.join(kind.protocols)}.",
+        )
+    return names
+
+
 def make_several(
     name: str = DEFAULT,
     layers: Sequence[str] | None = None,
@@ -91,16 +110,7 @@ def make_several(
             raise unknown_name(f"layer of the {name} extractor", layer, kind.layers)
     if not wanted:
         raise ConfigError("an extractor needs at least one layer to give.", f"Known: {', '.join(kind.layers)}.")
-    names = kind.protocols[:1] if protocol is None else (protocol,) if isinstance(protocol, str) else tuple(protocol)
-    for one in names:
-        if one not in kind.protocols:
-            raise unknown_name(f"protocol of the {name} extractor", one, kind.protocols)
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(
-            f"protocols must be different names, at least one, not {list(names)}.",
-            f"Known: {', '.join(kind.protocols)}.",
-        )
-    return kind.make(wanted, weights, find_device(device), names)
+    return kind.make(wanted, weights, find_device(device), protocols_of(name, protocol))
 
 
 def make(

@@ -334,3 +334,32 @@ def _labels(name: str, labels: ArrayLike, n: int) -> NDArray[Any]:
             f"Give an integer or a string for each: shape ({n},).",
         )
     return values
+
+
+def histogram(
+    samples: NDArray[np.float32], reference: NDArray[np.float32] | None, mean: NDArray[np.float64], bins: int = 40
+) -> dict[str, Any] | None:
+    """How many features lie how far from the reference's mean, on both sides: what a distance alone does not show.
+
+    Args:
+        samples: features (n, d).
+        reference: features (m, d), or None where only their mean is known.
+        mean: of the reference's features, (d,).
+        bins: of the histogram.
+
+    Returns:
+        `what` it shows, the `low` and `high` end of all bins, and counts of `samples` and `reference`; None where all
+        features lie equally far.
+    """
+    sides = {"samples": samples} if reference is None else {"samples": samples, "reference": reference}
+    far = {name: _lengths(features, mean) for name, features in sides.items()}
+    low, high = min(v.min() for v in far.values()), max(v.max() for v in far.values())
+    if not high > low:
+        return None
+    counts = {name: np.histogram(v, bins, (low, high))[0].tolist() for name, v in far.items()}
+    return {"what": "Distance of features from the reference's mean", "low": float(low), "high": float(high), **counts}
+
+
+def _lengths(features: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    parts = [np.linalg.norm(features[i : i + 1024] - mean, axis=1) for i in range(0, len(features), 1024)]
+    return np.concatenate(parts)

@@ -87,17 +87,22 @@ def inception_score(
     n = len(x)
     if splits < 1:
         raise MetricError(f"splits is {splits}.", "Give splits >= 1; 10 is usual.")
-    if rule.bounds != "chunks" and n < splits:
-        raise MetricError(
-            f"{n} images make no {splits} splits.",
-            f"Give --is-splits {n} or fewer (in Python is_splits={n}, of inception_score splits={n}), and say so.",
-        )
+    check_splits(n, convention, splits)
     if rule.shuffle if shuffle is None else shuffle:
         x = x[np.random.RandomState(seed).permutation(n)]
     bounds = _bounds(rule.bounds, n, splits)
     scores = np.array([_score(x[start:end]) for start, end in bounds])
     std = None if rule.unbiased and len(scores) < 2 else float(scores.std(ddof=int(rule.unbiased)))
     return InceptionScore(float(scores.mean()), std, len(scores), convention, sum(e - s for s, e in bounds))
+
+
+def check_splits(n: int, convention: str, splits: int) -> None:
+    """MetricError: `n` images cannot be cut into as many splits as `convention` makes of them."""
+    if _RULES[convention].bounds != "chunks" and n < splits:
+        raise MetricError(
+            f"{n} images make no {splits} splits.",
+            f"Give --is-splits {n} or fewer (in Python is_splits={n}, of inception_score splits={n}), and say so.",
+        )
 
 
 def _bounds(rule: str, n: int, splits: int) -> list[tuple[int, int]]:

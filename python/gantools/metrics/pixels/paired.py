@@ -114,7 +114,7 @@ def paired_scores(
     Where both sides have names (folders, archives, prepared sets, ...) pairs are matched **by name**, without the
     suffix where it differs, so `a/1.png` is compared with `a/1.jpg`. Where neither has, as arrays, they are matched by
     position and have to be equally many. Files are decoded as they would be shown (EXIF orientation applied);
-    transparent ones are refused.
+    of transparent ones alpha is dropped, as for every other score.
 
     Args:
         samples: what is judged.
@@ -270,6 +270,8 @@ def _size(image: NDArray[np.uint8]) -> str:
 
 def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
     ours, theirs = samples.names, targets.names
+    if len(samples) == len(targets) == 1:
+        return _Pairs(samples, targets, ["0" if ours is None else ours[0]], [(0, 0)])
     by_name, other = (targets, samples) if ours is None else (samples, targets)
     if (ours is None) != (theirs is None) and not by_name.ordered:
         raise ConfigError(

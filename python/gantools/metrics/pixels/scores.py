@@ -65,7 +65,9 @@ def pixel_scores(
             }
             if key == "lpips":
                 details["lpips"] = result.lpips
-            found[key] = _score(key, result.mean[key], details)
+            # Without a pair that differs there is no noise at all.
+            equal = key == "psnr" and result.identical == result.n
+            found[key] = _score(key, float("inf") if equal else result.mean[key], details)
     if "niqe" in metrics:
         natural = niqe_scores(samples, options.niqe_model, crop=options.crop, advance=started("NIQE", count))
         worst = [[name, value] for name, value in natural.worst(SHOWN)]

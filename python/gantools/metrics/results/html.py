@@ -104,7 +104,7 @@ def _open(images: Any) -> ImageReader | None:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"
+    return "none" if value is None else "infinite" if math.isinf(value) else f"{value:.6g}"
 
 
 def _table(scores: Scores) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -45,7 +46,8 @@ class Score:
     Attributes:
         key: what it is called in JSON, for example `fid`, `fid-768`, `kid-clean`.
         name: what it is called in a sentence, for example `FID` or `FID (768 features)`.
-        value: the number; None where there is none, `details` says why.
+        value: the number; infinite is the PSNR of pairs that are all equal; None where there is none, `details` says
+            why.
         better: `lower` or `higher`.
         protocol: how images became features; None for what is computed from pixels.
         interval: how far it would move with other samples of the same number; None where that was not computed.
@@ -130,7 +132,12 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, with `format` and `version` of this layout first."""
-        return {"format": FORMAT, "version": JSON_VERSION, **asdict(self), "warnings": list(self.warnings)}
+        found = {"format": FORMAT, "version": JSON_VERSION, **asdict(self), "warnings": list(self.warnings)}
+        for one in found["scores"]:
+            # JSON has no infinity.
+            one["infinite"] = one["value"] is not None and math.isinf(one["value"])
+            one["value"] = None if one["infinite"] else one["value"]
+        return found
 
     def to_json(self) -> str:
         """`to_dict` as one JSON object; numbers at full precision."""
@@ -169,6 +176,8 @@ class Scores:
 def _number(value: float | None) -> str:
     if value is None:
         return "none"
+    if math.isinf(value):
+        return "infinite"
     # Five digits that mean something: a KID is around 0.002, a FID around 20.
     return f"{value:.4f}" if abs(value) >= 0.1 or value == 0 else f"{value:.4g}"
 
