@@ -26,7 +26,10 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"device: {name!r} is not supported.", "For example cpu, cuda or cuda:1.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device: {name!r} is not on this machine.", "Leave --device away to take what there is.")
+        raise ConfigError(
+            f"device: {name!r} is not on this machine.",
+            "Leave --device away (in Python device=None) to take what there is.",
+        )
     return device
 
 

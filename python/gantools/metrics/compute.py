@@ -63,7 +63,10 @@ def find_reference(
         DataError: there is none, or it cannot be opened.
     """
     if request.of("pairs") and ref is None:
-        raise DataError("there is nothing to compare the samples with one by one.", "Give the targets with: --ref PATH")
+        raise DataError(
+            "there is nothing to compare the samples with one by one.",
+            "Give the targets with --ref PATH (in Python ref=...).",
+        )
     if not request.needs_reference:
         return None
     if ref is not None:
@@ -79,7 +82,7 @@ def find_reference(
     if samples.trained_on is None:
         raise DataError(
             "there is nothing to score against: the images are no folder made by `gantools sample`, which would say.",
-            "Give a prepared set, a folder of images or a file of statistics with: --ref PATH",
+            "Give a prepared set, a folder of images or a file of statistics with --ref PATH (in Python ref=...).",
         )
     return reference.default_reference(samples)
 

@@ -128,14 +128,20 @@ def score_parts(
 def _no_pixels(request: Request) -> None:
     if request.of_pixels:
         keys = ", ".join(metric.key for metric in request.of_pixels)
-        raise ConfigError(f"{keys}: computed from pixels, and parts hold features.", "Score them without --shard.")
+        raise ConfigError(
+            f"{keys}: computed from pixels, and parts hold features.",
+            "Score them without --shard and --part (in Python with score).",
+        )
 
 
 def _part(text: str) -> tuple[int, int]:
     number, _, of = text.partition("/")
     if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 10**6:
         return int(number), int(of)
-    raise ConfigError(f"--shard {text}: not a part.", "Write i/n, for example 2/4 for the second of four.")
+    raise ConfigError(
+        f"{text}: not a part of a score.",
+        "Write i/n, for example --shard 2/4 (in Python '2/4') for the second of four.",
+    )
 
 
 def _load_parts(files: Sequence[str | Path], plan: Plan) -> tuple[list[dict[str, Any]], list[list[FeatureSums]]]:
@@ -166,7 +172,10 @@ def _load_parts(files: Sequence[str | Path], plan: Plan) -> tuple[list[dict[str,
             )
         for layer, one in zip(wanted, sums, strict=True):
             if layer.keep and one.features is None:
-                raise DataError(f"{path}: does not hold all features.", "Make it again without --no-interval.")
+                raise DataError(
+                    f"{path}: does not hold all features.",
+                    "Make it again without --no-interval (in Python Options(interval=True)).",
+                )
     numbers = [note["part"] for _, note, _ in loaded]
     if numbers != list(range(1, first["parts"] + 1)):
         missing = sorted(set(range(1, first["parts"] + 1)) - set(numbers))

@@ -113,7 +113,7 @@ class Request:
             extractors.find(self.extractor)
             raise ConfigError(
                 f"none of {', '.join(m.key for m in self.of('features'))} takes another extractor.",
-                "Leave --extractor out, or add fd.",
+                "Leave --extractor out (in Python extractor=None), or add fd.",
             )
         return found
 
@@ -165,7 +165,7 @@ class Request:
         if self.weights is not None and len(self.layers) > 1:
             raise ConfigError(
                 f"there are {len(self.layers)} networks, and {self.weights} is the file of one.",
-                "Say of which, for example: --weights inception=FILE",
+                "Say of which: --weights inception=FILE (in Python weights={'inception': FILE}).",
             )
         return self.weights
 
@@ -261,7 +261,7 @@ class Plan:
             for metric in self.request.of("pairs"):
                 raise MetricError(
                     f"{metric.key} needs the images of the reference, and {reference.path} has statistics only.",
-                    "Give the targets with: --ref PATH",
+                    "Give the targets with --ref PATH (in Python ref=...).",
                 )
         for task in self.tasks:
             task.layer.extractor.check(samples.shape)
@@ -274,7 +274,7 @@ class Plan:
                     raise MetricError(
                         f"{task.metric.key} needs the images of the reference, and {reference.path} has statistics "
                         "only.",
-                        "Give the images with --ref, or ask for Frechet distances only.",
+                        "Give the images with --ref (in Python ref=...), or ask for Frechet distances only.",
                     )
 
     def takes_images_of(self, reference: Reference) -> bool:

@@ -86,7 +86,7 @@ class WeightsFile:
     def where(self, by: str = "") -> str:
         """Which file to put where; `by` is the option that names one, where there is one."""
         origin = f"Download {self.url} on a machine with network" if self.url else f"Get {self.source}"
-        option = f"{by} FILE or " if by.startswith("--") else ""
+        option = f"{by} FILE (in Python {by[2:].replace('-', '_')}=FILE) or " if by.startswith("--") else ""
         return (
             f"{origin} and put it at {cache_folder() / self.name}, or name its place by {option}{self.variable}=FILE."
         )
@@ -183,14 +183,16 @@ def other_file(path: Path, what: str) -> WeightsError:
     if kind in (TORCHSCRIPT, ONNX):
         return WeightsError(
             f"{path}: {kind}, a network with its code; --weights takes a state dict of {what}.",
-            f"Score by this network with --extractor {path} --extractor-size N (in Python own_kind(file, size=N)).",
+            f"Score by it: gantools score SAMPLES --extractor {path} --extractor-size N (in Python own_kind(file, "
+            "size=N)).",
         )
     if kind == _PICKLED:
         # It is one in form: what could not be read is an object in it, which would be made by running its code.
         kind = "a PyTorch file that holds more than tensors (a whole module, or a checkpoint with objects)"
     return WeightsError(
         f"{path}: {kind}, not a PyTorch weights file of {what}.",
-        "Save one with torch.save(net.state_dict(), FILE); without --weights the published file is looked for.",
+        "Save one with torch.save(net.state_dict(), FILE); without --weights (in Python weights=None) the published "
+        "file is looked for.",
     )
 
 
@@ -239,7 +241,10 @@ def checked_state(path: Path, state: object) -> dict[str, Tensor]:
     keys = ", ".join(repr(key) for key in list(state)[:6])
     hint = "Save the state dict alone: torch.save(net.state_dict(), FILE)."
     if below is not None:
-        hint = f"Save what it has under one of them: torch.save(torch.load(FILE)[{below!r}], NEW), then --weights NEW."
+        hint = (
+            f"Save what it has under one of them: torch.save(torch.load(FILE)[{below!r}], NEW), then --weights NEW "
+            "(in Python weights=NEW)."
+        )
     raise WeightsError(f"{path}: a checkpoint with the keys {keys}, no state dict of tensors.", hint)
 
 

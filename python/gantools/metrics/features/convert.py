@@ -88,7 +88,7 @@ def convert_statistics(
             holds = "; ".join(words(entry) for entry in fit)
             raise MetricError(
                 f"{file.path}: such a file holds one layer, this one has several: {holds}.",
-                "Say which with: --layer NAME --protocol NAME",
+                "Say which with --layer NAME --protocol NAME (in Python layer=, protocol=).",
             )
         only = _with_statistics(fit[0], None if fit[0].features is None else file.features_of(fit[0])).statistics
         assert only is not None

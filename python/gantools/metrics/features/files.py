@@ -356,9 +356,14 @@ def target_file(out: str | Path, overwrite: bool) -> Path:
     """The `.npz` to write. ConfigError: another suffix. DataError: it exists."""
     target = Path(out)
     if target.suffix.lower() != ".npz":
-        raise ConfigError(f"{target}: a file of statistics is called .npz.", f"Type: --out {target}.npz")
+        raise ConfigError(
+            f"{target}: a file of statistics is called .npz.", f"Give --out {target}.npz (in Python out=)."
+        )
     if target.exists() and not overwrite:
-        raise DataError(f"{target}: exists already.", "Replace it with --overwrite, or choose another place.")
+        raise DataError(
+            f"{target}: exists already.",
+            "Replace it with --overwrite (in Python overwrite=True), or choose another place.",
+        )
     return target
 
 

@@ -121,7 +121,7 @@ def default_reference(samples: Made) -> Reference:
     if samples.trained_on is None:
         raise DataError(
             f"{samples.label}: nothing says what these images are to be scored against.",
-            "Give a prepared set, a folder of images or a file of statistics with: --ref PATH",
+            "Give a prepared set, a folder of images or a file of statistics with --ref PATH (in Python ref=...).",
         )
     return reference_of_samples({"data": samples.trained_on}, Path(samples.label))
 
@@ -132,7 +132,7 @@ def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
     Raises:
         DataError: it names none, the set is gone, or it is no longer the same images.
     """
-    give = "Say what to score against with: --ref PATH"
+    give = "Say what to score against with --ref PATH (in Python ref=...)."
     data = manifest.get("data")
     if not isinstance(data, dict) or not data.get("path"):
         raise DataError(f"{samples}: its manifest names no training data.", give)
@@ -145,7 +145,8 @@ def reference_of_samples(manifest: dict[str, Any], samples: Path) -> Reference:
         raise DataError(
             f"{path}: not the images that {samples} was trained on (fingerprint {found}, the samples' manifest says "
             f"{data.get('fingerprint')}).",
-            f"The set was prepared again in another way. Score against it all the same with: --ref {path}",
+            f"The set was prepared again in another way. Score against it all the same with --ref {path} (in Python "
+            "ref=...).",
         )
     return reference
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.sources import Source, open_source, report
-from gantools.errors import DataError
+from gantools.errors import DataError, GantoolsError
 from gantools.metrics.images.reader import Census, ImageReader, pixel_hash, triples
 from gantools.metrics.networks.protocols import Input
 
@@ -34,7 +35,7 @@ class Stored(ImageReader):
     def __init__(self, source: Source, label: str) -> None:
         self.label = label
         self.source = source
-        self.notes = tuple(report(source))
+        self.notes = tuple(_of_prep(note) for note in report(source))
         self.ordered = source.kind not in BY_NAME
         self.shape = source.pixels or _shape_of_pixels(source)
         self._census: Census | None = None
@@ -106,6 +107,20 @@ class Stored(ImageReader):
         return digest.hexdigest()
 
 
+# What is the place of the images itself in a score.
+_SOURCE = re.compile(r"\b(?:Give|Point) [-]-source (?:at )?")
+# An option of no command that is named before it.
+_SWITCH = re.compile(r"(?<![\w-])--(?=[a-z])")
+
+
+def _of_prep(text: str) -> str:
+    """What a source says to one who prepares, for one who scores: options are those of `gantools prep`."""
+    found = _SWITCH.search(text)
+    if found is None or "gantools " in text[: found.start()]:
+        return text
+    return f"{text[: found.start()]}gantools prep {text[found.start() :]}"
+
+
 def _shape_of_pixels(source: Source) -> tuple[int, int, int] | None:
     """(h, w, c) of images that are pixels and no files, all of one size, as those of idx and CIFAR are; else None."""
     headers, _, failures = _native.inspect_images(source.reader, source.items[:1])
@@ -125,7 +140,13 @@ def open_stored(path: Path, without: frozenset[str] = frozenset()) -> Stored:
     Raises:
         DataError: no such place, no images in it, or files among them that hold images and are not read.
     """
-    source = open_source(path, "all", loose=True)
+    try:
+        source = open_source(path, "all", loose=True)
+    except GantoolsError as e:
+        hint = e.hint and _of_prep(_SOURCE.sub("Give ", e.hint))
+        if hint is not None and "gantools prep" in hint:
+            hint = f"{hint} The set that it makes can be scored."
+        raise type(e)(e.message, hint) from e
     refused = {suffix: n for suffix, n in source.skipped.items() if suffix in REFUSED}
     if refused:
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in refused.items())

@@ -76,7 +76,7 @@ class TorchNetwork:
                 raise
             raise MetricError(
                 f"{self.label}: cannot be run on {len(x)} images of {x.shape[3]}x{x.shape[2]} ({last_line(e)}).",
-                "Check --extractor-size, and that the network takes any number of images.",
+                "Check --extractor-size (in Python size=), and that the network takes any number of images.",
             ) from e
         return _checked(out, len(x), self.label).float()
 
@@ -121,7 +121,8 @@ class OnnxNetwork:
         provider = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
         if provider not in onnxruntime.get_available_providers():
             raise ConfigError(
-                f"{file}: this onnxruntime cannot use CUDA.", "Use --device cpu, or: pip install onnxruntime-gpu"
+                f"{file}: this onnxruntime cannot use CUDA.",
+                "Use --device cpu (in Python device='cpu'), or: pip install onnxruntime-gpu",
             )
         options: dict[str, Any] = {}
         if device.type == "cuda":
@@ -155,7 +156,7 @@ class OnnxNetwork:
             except Exception as e:
                 raise MetricError(
                     f"{self.label}: cannot be run on {len(full)} images of {x.shape[3]}x{x.shape[2]} ({last_line(e)}).",
-                    "Check --extractor-size, and that the network takes any number of images.",
+                    "Check --extractor-size (in Python size=), and that the network takes any number of images.",
                 ) from e
             parts.append(np.asarray(out)[: len(part)])
         return _checked(torch.from_numpy(np.concatenate(parts)), len(images), self.label).float()
@@ -180,7 +181,8 @@ def check_file(file: str | Path) -> Path:
     if "weights" in kind:
         raise WeightsError(
             f"{path}: {kind}, not a TorchScript file: the code of the network is not in it.",
-            f"Of a network that gantools knows, give it as --weights NAME={path} with --extractor NAME. {_SAVE}",
+            f"Of a network that gantools knows, give it as --weights NAME={path} with --extractor NAME (in Python "
+            f"weights=, extractor=). {_SAVE}",
         )
     if suffix not in TORCHSCRIPT | ONNX:
         known = ", ".join(sorted(TORCHSCRIPT | ONNX))

@@ -41,7 +41,7 @@ class FashionFeatures:
         if shape is not None and (shape[0] != shape[1] or shape[0] < 8):
             raise DataError(
                 f"the fashion-mnist extractor knows square pictures of clothes, these are {shape[0]}x{shape[1]}.",
-                "Use --extractor inception.",
+                "Use --extractor inception (in Python extractor='inception').",
             )
 
     def __call__(self, batch: NDArray[np.float32]) -> Features:
@@ -53,7 +53,7 @@ class FashionFeatures:
             raise DataError(
                 f"the fashion-mnist extractor knows grey pictures of clothes, these are in colour "
                 f"(channels differ from grey by {chroma:.0f} levels on average).",
-                "Use --extractor inception.",
+                "Use --extractor inception (in Python extractor='inception').",
             )
         with torch.inference_mode():
             return {"features": self._net.features(grey[:, None]).cpu().numpy()}

@@ -259,7 +259,9 @@ def own_kind(
     ) -> list[Extractor]:
         del protocols
         if weights is not None:
-            raise ConfigError(f"the {called} extractor has its weights in itself.", "Leave out --weights.")
+            raise ConfigError(
+                f"the {called} extractor has its weights in itself.", "Leave out --weights (in Python weights=)."
+            )
         net = opened(device)
         made = NetworkFeatures(
             net,

@@ -46,7 +46,7 @@ def explain(scores: Scores) -> list[str]:
     if others and not used.keys().isdisjoint(protocols.PROTOCOLS):
         found.append(
             f"The same images give other numbers by the other protocols ({others}); by how much, "
-            f"--protocol {','.join(protocols.PROTOCOLS)} shows."
+            f"gantools score --protocol {','.join(protocols.PROTOCOLS)} shows."
         )
     against = "" if scores.reference is None else " against the same reference"
     why = ": Frechet distances fall as the number of images grows" if any(is_frechet(s.key) for s in scores) else ""
