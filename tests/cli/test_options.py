@@ -20,11 +20,13 @@ import pytest
 from gantools.cli import COMMANDS, cli
 
 #: Commands whose function in Python has another name than the command.
-FUNCTIONS = {
+FUNCTIONS: dict[str, str | None] = {
     "score": "score_request",
     "ref make": "make_statistics",
     "ref show": "show_statistics",
     "ref convert": "convert_statistics",
+    # Their options are no arguments of one function.
+    **dict.fromkeys(("cache list", "cache prune", "cache clear")),
 }
 #: Options whose argument in Python has another name.
 ARGUMENTS = {"crop_border": "crop", "lpips_net": "lpips"}
@@ -61,6 +63,8 @@ def defaults_of(command: str) -> dict[str, Any]:
     module = inspect.getmodule(callback)
     assert module is not None
     wanted = FUNCTIONS.get(command, command)
+    if wanted is None:
+        return {}
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.ImportFrom) and node.module and wanted in (alias.name for alias in node.names):
             place = importlib.import_module(node.module)

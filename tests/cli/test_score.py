@@ -88,7 +88,7 @@ def test_no_weights_and_no_network_is_a_message(folders: tuple[Path, Path], tmp_
     ("args", "code", "message"),
     [
         (["a", "--ref", "nowhere"], 1, "nowhere: no such file or folder"),
-        (["empty", "--ref", "b"], 1, "empty: no images"),
+        (["empty", "--ref", "b"], 1, "empty: no image in it"),
         (["a"], 1, "nothing to score against"),
         (
             ["a", "--ref", "b", "--weights", "text.pth"],
