@@ -66,10 +66,7 @@ impl<'a> JpegMetadata<'a> {
 /// neither says anything that is known. As Pillow's `ImageOps.exif_transpose`.
 pub(crate) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> u8 {
     let said = exif.and_then(in_exif).or_else(|| xmp.and_then(in_xmp));
-    match said {
-        Some(value @ 1..=8) => value,
-        _ => 1,
-    }
+    said.filter(|value| (1..=8).contains(value)).unwrap_or(1)
 }
 
 /// The number that EXIF data give for tag 0x0112 in their first directory, 0 for one beyond 255.

@@ -124,8 +124,8 @@ def test_an_error_in_the_reader_of_a_store_is_a_reject(tmp_path):
     reader = _native.Source.fetched(["a", "b", "c"], "x", fetch)
     policy = _native.PixelPolicy(width=8, height=8, channels=3)
     count, _, rejects, *_ = _native.prepare_shard(reader, np.arange(3), policy, tmp_path / "x.npy", 2)
-    assert (count, [i for i, _ in rejects]) == (1, [1, 2])
-    assert "gave no bytes" in rejects[0][1]
+    assert (count, [reject[:2] for reject in rejects]) == (1, [(1, "unreadable"), (2, "unreadable")])
+    assert "gave no bytes" in rejects[0][2]
 
 
 def test_a_path_is_recognised(tmp_path):
