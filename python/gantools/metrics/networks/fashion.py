@@ -13,7 +13,12 @@ from gantools.errors import DataError
 from gantools.metrics.networks.extractor import Features
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import fashion as fashion_classifier
+from gantools.pretrained.loaded import loaded
 from gantools.pretrained.weights import sha256_of
+
+
+def _load(file: Path, device: torch.device) -> fashion_classifier.FashionClassifier:
+    return fashion_classifier.load(file).to(device)
 
 
 class FashionFeatures:
@@ -31,9 +36,10 @@ class FashionFeatures:
 
     def __init__(self, weights: str | Path | None, device: torch.device) -> None:
         file = fashion_classifier.weights_path() if weights is None else Path(weights)
-        self._net = fashion_classifier.load(file).to(device)
+        # Of a file that is not there, loading says so.
+        self.weights_sha256 = sha256_of(file) if file.is_file() else ""
+        self._net = loaded(_load, self.weights_sha256, device, file)
         self.layers = {"features": fashion_classifier.FEATURES}
-        self.weights_sha256 = sha256_of(file)
         self.device = device
 
     def check(self, shape: tuple[int, int, int] | None) -> None:

@@ -13,6 +13,7 @@ from gantools.device import to_device
 from gantools.metrics.networks import protocols
 from gantools.metrics.networks.extractor import Extractor, Features
 from gantools.pretrained import inception
+from gantools.pretrained.loaded import loaded
 from gantools.pretrained.weights import sha256_of
 
 
@@ -47,7 +48,8 @@ class InceptionFeatures:
     ) -> list[Extractor]:
         """One for each protocol, all with one network. WeightsError, DownloadError: weights."""
         file = inception.WEIGHTS.find(weights)
-        net, digest = inception.load(file, device), sha256_of(file)
+        digest = sha256_of(file)
+        net = loaded(inception.load, digest, device, file)
         return [cls(net, digest, layers, protocol) for protocol in protocol_names]
 
     def check(self, shape: tuple[int, int, int] | None) -> None:

@@ -31,12 +31,13 @@ from torch import Tensor, nn
 
 from gantools.device import full_precision, to_device
 from gantools.errors import ConfigError, MetricError
-from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, last_line, open_network
+from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, check_file, last_line, open_network
 from gantools.metrics.networks.extractor import Extractor, Kind
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import vgg as vgg16
 from gantools.pretrained import vit
 from gantools.pretrained.backbones import VGG16
+from gantools.pretrained.loaded import loaded
 from gantools.pretrained.weights import WeightsFile, sha256_of
 
 Triple = tuple[float, float, float]
@@ -153,15 +154,16 @@ def load(
         WeightsError, DownloadError: weights; the hint says which file to put where.
     """
     file = published.weights.find(weights)
+    digest = sha256_of(file)
     return NetworkFeatures(
-        published.load(file, device),
+        loaded(published.load, digest, device, file),
         name=published.name,
         protocol=published.protocol,
         input=published.input,
         mean=published.mean,
         std=published.std,
         layers=dict.fromkeys(layers, published.dims),
-        weights_sha256=sha256_of(file),
+        weights_sha256=digest,
         device=device,
     )
 
@@ -250,7 +252,11 @@ def own_kind(
     protocol = f"own: {geometry}, {numbers}"
 
     def opened(device: torch.device) -> TorchNetwork | OnnxNetwork:
-        return TorchNetwork(network, device) if isinstance(network, nn.Module) else open_network(network, device)
+        if isinstance(network, nn.Module):
+            return TorchNetwork(network, device)
+        # The path is part of what it is called in messages.
+        path = check_file(network)
+        return loaded(open_network, (str(path), sha256_of(path)), device, path)
 
     dims = _width(opened(torch.device("cpu")), size)
 

@@ -27,6 +27,7 @@ from gantools.device import find_device, full_precision
 from gantools.errors import ConfigError, DataError, MetricError, WeightsError, unknown_name
 from gantools.metrics.images.open import Images, open_source
 from gantools.pretrained import backbones
+from gantools.pretrained.loaded import loaded
 from gantools.pretrained.weights import WeightsFile, load_state, read_state, sha256_of
 
 #: The network whose features are compared; papers mean `alex` for distances and `vgg` for losses.
@@ -122,13 +123,14 @@ class Lpips:
         linear_file = kind.linear.find(linear, "linear")
         self._linear = [w.to(self.device) for w in _read_linear(linear_file, kind)]
         file = kind.backbone.find(backbone, "backbone")
-        self._features = _read_backbone(file, kind).to(self.device)
+        digest = sha256_of(file)
+        self._features = loaded(_load_backbone, (net, digest), self.device, net, file)
         self._shift = torch.tensor(SHIFT, device=self.device)[:, None, None]
         self._scale = torch.tensor(SCALE, device=self.device)[:, None, None]
         self.protocol = {
             "net": net,
             "version": VERSION,
-            "backbone_sha256": sha256_of(file),
+            "backbone_sha256": digest,
             "linear_sha256": sha256_of(linear_file),
         }
 
@@ -219,6 +221,10 @@ def _read_backbone(file: Path, kind: _Architecture) -> nn.Sequential:
     net: nn.Sequential = kind.features()
     load_state(net, state, file, what)
     return net.eval().requires_grad_(False)
+
+
+def _load_backbone(net: str, file: Path, device: torch.device) -> nn.Sequential:
+    return _read_backbone(file, _ARCHITECTURES[net]).to(device)
 
 
 @dataclass(frozen=True)
