@@ -36,7 +36,7 @@ def loaded(make: Callable[..., T], sha256: Hashable, device: torch.device, *give
     Returns:
         The network. It stays usable after it is no longer kept.
     """
-    if device.type == "cuda" and device.index is None:
+    if str(device) == "cuda":
         device = torch.device("cuda", torch.cuda.current_device())
     key = (make, sha256, str(device))
     with _lock:

@@ -121,7 +121,23 @@ _ALL = (
 #: name -> protocol.
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
 #: Protocols of extractors other than Inception, in words.
-OTHER_WORDS = {"tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey"}
+OTHER_WORDS = {
+    "tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey",
+    "torch-fidelity": "TF1 bilinear to 224x224, then ImageNet's mean and deviation",
+    "cmmd": "the largest centred square, Pillow bicubic to the network's size, then CLIP's mean and deviation",
+    "dgm-eval": "Pillow bicubic to 224x224, then ImageNet's mean and deviation",
+}
+#: Resizes in words, by their names in `_native.RESIZE_RULES`.
+RESIZE_WORDS = {
+    "tf1-bilinear": "TF1 bilinear",
+    "torch-bilinear": "PyTorch bilinear without antialiasing",
+    "torch-bilinear-antialias": "PyTorch bilinear with antialiasing",
+    "pillow-bicubic-float": "Pillow bicubic on float32",
+    "pillow-bilinear-float": "Pillow bilinear on float32",
+    "pillow-bicubic": "Pillow bicubic",
+    "pillow-bilinear": "Pillow bilinear",
+    "pillow-lanczos": "Pillow Lanczos",
+}
 
 
 def find(name: str) -> Protocol:
@@ -133,5 +149,10 @@ def find(name: str) -> Protocol:
 
 def words(name: str) -> str:
     """The protocol `name` of any extractor in one line; the name itself where no more is known."""
+    if name.startswith("own: "):
+        # What `published.own_kind` writes: the geometry, then the numbers.
+        resize = next((r for r in sorted(RESIZE_WORDS, key=len, reverse=True) if f"{r} to" in name), "")
+        said = name.removeprefix("own: ").replace(resize, RESIZE_WORDS.get(resize, ""), 1) if resize else name
+        return said.replace(" std ", ", deviation ").replace(",", ", ").replace(",  ", ", ")
     rule = PROTOCOLS.get(name)
     return OTHER_WORDS.get(name, name) if rule is None else rule.words

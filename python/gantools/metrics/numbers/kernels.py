@@ -110,11 +110,12 @@ def kid(
     size = min(SUBSET_SIZE, n, m) if subset_size is None else subset_size
     if size < 2:
         raise MetricError(f"subset_size is {size}.", "Give subset_size >= 2; 1000 is usual.")
-    if size > min(n, m):
+    fewer = min(n, m)
+    if size > fewer:
         raise MetricError(
             f"subset_size is {size}, but there are {n} samples and {m} in the reference.",
-            f"Give --kid-subset-size {min(n, m)} or less (in Python kid_subset_size=, for kid subset_size=), or "
-            "none, which chooses it, and say so with the score; or give more samples.",
+            f"Give --kid-subset-size {fewer} or less (in Python kid_subset_size={fewer}, of kid subset_size={fewer}), "
+            "or none, which chooses it, and say so with the score; or give more samples.",
         )
     k = make_kernel(kernel, x.shape[1], degree=degree, gamma=gamma, coef=coef, sigma=sigma)
     rng = np.random.RandomState(seed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from gantools.metrics.images.open import open_source
 from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.networks import protocols
 from gantools.metrics.networks.protocols import Input
+from gantools.metrics.results.details import detail_words, input_words, number
 from gantools.metrics.results.scores import Score, Scores
 from gantools.metrics.results.words import explain
 
@@ -35,7 +35,8 @@ td,th{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bott
 td.n{font-variant-numeric:tabular-nums;font-weight:600;white-space:nowrap}small,.q{color:#555}
 img{max-width:100%;image-rendering:auto}.pair{display:flex;flex-wrap:wrap;gap:1rem}.pair>div{flex:1 1 24rem}
 .w{background:#fff6da;border-left:4px solid #d9a400;padding:.4rem .8rem;margin:.4rem 0}svg{max-width:100%}
-figure{display:inline-block;margin:.3rem}figcaption{font-size:.8rem;color:#555}
+figure{display:inline-block;margin:.3rem;vertical-align:top;max-width:16rem}
+figcaption{font-size:.8rem;color:#555;overflow-wrap:anywhere}.l,.r{display:inline-block;width:48%;vertical-align:top}
 @media(prefers-color-scheme:dark){body{background:#16161a;color:#e6e6ea}td,th{border-color:#333}small,.q,figcaption{color:#aaa}
 .w{background:#3a3212}}
 """
@@ -71,12 +72,10 @@ def write_report(scores: Scores, samples: Any, ref: Any, file: str | Path) -> Pa
         if score.details.get("histogram"):
             body.append(_histogram(score))
         if score.details.get("worst"):
-            body.append(_worst(score))
+            body.append(_worst(score, ours, theirs))
     body.append(_made(scores))
     words = "".join(f"<li>{_text(sentence)}</li>" for sentence in explain(scores))
     body.append(f"<h2>In words</h2><ul>{words}</ul>")
-    data = json.dumps(scores.to_dict(), indent=1, allow_nan=False)
-    body.append(f"<details><summary>JSON</summary><pre>{_text(data)}</pre></details>")
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -85,7 +84,7 @@ def write_report(scores: Scores, samples: Any, ref: Any, file: str | Path) -> Pa
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as f:
-        f.write(page.encode())
+        f.write(page.encode("utf-8", "replace"))  # a name need not be text
     return path
 
 
@@ -108,22 +107,18 @@ def _number(value: float | None) -> str:
 
 
 def _table(scores: Scores) -> str:
-    rows = ["<tr><th>score</th><th>value</th><th>interval</th><th></th></tr>"]
+    rows = ["<tr><th>score</th><th>value</th><th>interval</th><th>how</th></tr>"]
     for s in scores:
         interval = ""
         if s.interval is not None:
             i = s.interval
             interval = f"{_number(i.low)} … {_number(i.high)} <small>{100 * i.level:g} %</small>"
-        notes = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in _plain(s).items())
+        notes = ", ".join(detail_words(s))
         rows.append(
             f'<tr><td>{_text(s.name)} <small>{s.better} is better</small></td><td class="n">{_number(s.value)}</td>'
             f"<td>{interval}</td><td><small>{_text(notes)}</small></td></tr>"
         )
     return f"<table>{''.join(rows)}</table>"
-
-
-def _plain(score: Score) -> dict[str, Any]:
-    return {k: v for k, v in score.details.items() if isinstance(v, str | int | float)}
 
 
 def _picture(pixels: NDArray[np.uint8], title: str = "") -> str:
@@ -149,16 +144,33 @@ def _grid(source: ImageReader) -> str:
     return _picture(make_grid(np.stack(images), math.ceil(math.sqrt(n))), source.label)
 
 
+def _called(source: ImageReader, i: int) -> str:
+    """What an image is called, else its place."""
+    names = source.names
+    return f"image {i:,}" if names is None else names[i]
+
+
+def _pair(ours: ImageReader, i: int, theirs: ImageReader, j: int, words: str) -> str:
+    """Two images side by side, their names and some words under them."""
+    names = f"{_called(ours, i)} | {_called(theirs, j)}"
+    picture = _picture(np.concatenate([_thumbnails(ours, [i])[0], _thumbnails(theirs, [j])[0]], 1), names)
+    a, b = _text(_called(ours, i)), _text(_called(theirs, j))
+    return (
+        f'<figure>{picture}<figcaption><span class="l">{a}</span><span class="r">{b}</span><br>{_text(words)}'
+        "</figcaption></figure>"
+    )
+
+
 def _nearest(score: Score, ours: ImageReader, theirs: ImageReader) -> str:
-    figures = []
-    for sample, near, distance in score.details["nearest"]:
-        try:
-            pair = np.concatenate([_thumbnails(ours, [sample])[0], _thumbnails(theirs, [near])[0]], 1)
-        except (GantoolsError, IndexError) as e:
-            return f"<p>{_text(e)}</p>"
-        caption = f"sample {sample}, reference {near}: {distance:.4g}"
-        figures.append(f"<figure>{_picture(pair, caption)}<figcaption>{caption}</figcaption></figure>")
-    return f"<h2>Samples nearest to the reference</h2><p class='q'>Left the sample.</p>{''.join(figures)}"
+    try:
+        figures = [
+            _pair(ours, sample, theirs, near, "an exact copy" if distance == 0 else f"distance {number(distance)}")
+            for sample, near, distance in score.details["nearest"]
+        ]
+    except (GantoolsError, IndexError) as e:
+        return f"<p>{_text(e)}</p>"
+    head = "<h2>Samples nearest to the reference</h2><p class='q'>Left the sample, right the reference.</p>"
+    return head + "".join(figures)
 
 
 def _points(score: Score) -> str:
@@ -184,46 +196,100 @@ def _points(score: Score) -> str:
     return f'<h2>{_text(score.name)}</h2><svg viewBox="0 0 {width} {height}" width="{width}">{drawn}</svg>'
 
 
+def _ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Round numbers between `low` and `high`, about as many as wanted."""
+    step = 10.0 ** math.floor(math.log10((high - low) / wanted))
+    step *= next((k for k in (1, 2, 5) if (high - low) / (k * step) <= wanted), 10)
+    first = math.ceil(low / step - 1e-9)
+    return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
 def _histogram(score: Score) -> str:
-    """Two histograms over the same bins: of the samples filled, of the reference as a line."""
+    """Two histograms over the same bins, with their scales: of the samples filled, of the reference as a line."""
     found = score.details["histogram"]
-    width, height, margin = 480, 160, 24
+    low, high = float(found["low"]), float(found["high"])
+    width, height, left, right, top, bottom = 560, 240, 56, 16, 28, 44
     sides = [np.array(found[k], float) for k in ("samples", "reference") if k in found]
-    shares = [side / max(side.sum(), 1.0) for side in sides]
-    top = max(float(s.max()) for s in shares) or 1.0
+    shares = [100 * side / max(side.sum(), 1.0) for side in sides]
+    highest = max(float(s.max()) for s in shares) or 1.0
     bins = len(shares[0])
-    step = (width - 2 * margin) / bins
-    tall = height - 2 * margin
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (width - left - right)
+
+    def y(share: float) -> float:
+        return height - bottom - share / highest * (height - top - bottom)
+
+    edges = np.linspace(low, high, bins + 1).tolist()
+    step = x(edges[1]) - x(edges[0])
     bars = "".join(
-        f'<rect x="{margin + i * step:.1f}" y="{height - margin - s / top * tall:.1f}" width="{step:.1f}" '
-        f'height="{s / top * tall:.1f}" fill="#3b6fd4" opacity=".55"/>'
-        for i, s in enumerate(shares[0])
+        f'<rect x="{x(edge):.1f}" y="{y(s):.1f}" width="{step:.1f}" height="{y(0) - y(s):.1f}" fill="#3b6fd4" '
+        'opacity=".55"/>'
+        for edge, s in zip(edges, shares[0], strict=False)
     )
     line = ""
     if len(shares) > 1:
-        points = " ".join(
-            f"{margin + (i + 0.5) * step:.1f},{height - margin - s / top * tall:.1f}" for i, s in enumerate(shares[1])
-        )
+        points = " ".join(f"{x(edge) + step / 2:.1f},{y(s):.1f}" for edge, s in zip(edges, shares[1], strict=False))
         line = f'<polyline points="{points}" fill="none" stroke="#d4553b" stroke-width="2"/>'
-    ends = "".join(
-        f'<text x="{x}" y="{height - 6}" font-size="11" text-anchor="{anchor}" fill="currentColor">{value:.4g}</text>'
-        for x, anchor, value in (
-            (margin, "start", found["low"]),
-            (width - margin, "end", found["high"]),
-        )
-    )
+    axes = f'<path d="M{left},{top}V{y(0):.1f}H{width - right}" fill="none" stroke="currentColor"/>'
+    plain = 'font-size="11" fill="currentColor"'
+    for at in _ticks(low, high):
+        axes += f'<path d="M{x(at):.1f},{y(0):.1f}v4" stroke="currentColor"/>'
+        axes += f'<text class="x" x="{x(at):.1f}" y="{y(0) + 16:.1f}" text-anchor="middle" {plain}>{at:.6g}</text>'
+    for at in _ticks(0, highest, 4):
+        axes += f'<path d="M{left},{y(at):.1f}h-4" stroke="currentColor"/>'
+        axes += f'<text class="y" x="{left - 7}" y="{y(at) + 4:.1f}" text-anchor="end" {plain}>{at:.6g} %</text>'
+    what = str(found["what"])
+    axes += f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle" {plain}>{_text(what)}</text>'
+    axes += f'<text x="4" y="14" {plain}>share of the images</text>'
+    legend = "Filled: samples; line: reference." if len(shares) > 1 else "Filled: samples."
     return (
-        f"<h2>{_text(found['what'])}</h2><p class='q'>Filled: samples; line: reference.</p>"
-        f'<svg viewBox="0 0 {width} {height}" width="{width}">{bars}{line}{ends}</svg>'
+        f"<h2>{_text(score.name)}: {_text(what[:1].lower() + what[1:])}</h2><p class='q'>{legend}</p>"
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img">{bars}{line}{axes}</svg>'
     )
 
 
-def _worst(score: Score) -> str:
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_text(f'{v:.5g}' if isinstance(v, float) else v)}</td>" for v in row) + "</tr>"
-        for row in score.details["worst"]
-    )
-    return f"<h2>{_text(score.name)}: worst first</h2><table>{rows}</table>"
+def _worst(score: Score, ours: ImageReader | None, theirs: ImageReader | None) -> str:
+    """The worst classes, images or pairs, by name; images and pairs with their pictures where these are there."""
+    rows = score.details["worst"]
+    by_class = len(rows[0]) == 4
+    heads = ("class", "distance", "samples", "reference images") if by_class else ("image", score.name)
+    cells = ["".join(f"<th>{_text(head)}</th>" for head in heads)]
+    cells += ["".join(f"<td>{_text(_cell(value))}</td>" for value in row) for row in rows]
+    table = f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    pictures = "" if by_class or ours is None else _pictures_of(score, ours, theirs)
+    return f"<h2>{_text(score.name)}: worst first</h2>{table}{pictures}"
+
+
+def _pictures_of(score: Score, ours: ImageReader, theirs: ImageReader | None) -> str:
+    """The images or pairs that are named; nothing where a name says no place, or a picture cannot be read."""
+    names = ours.names
+    place = {str(name): i for i, name in enumerate(names if names is not None else range(len(ours)))}
+    places = [place.get(str(name)) for name, _ in score.details["worst"]]
+    paired = theirs is not None and "pairs" in score.details
+    figures = []
+    try:
+        for i, (_, value) in zip(places, score.details["worst"], strict=True):
+            if i is None:
+                return ""
+            if paired and theirs is not None:
+                j = i if theirs.names is None or names is None else theirs.names.index(names[i])
+                figures.append(_pair(ours, i, theirs, j, _cell(value)))
+            else:
+                picture = _picture(_thumbnails(ours, [i])[0], _called(ours, i))
+                words = f"{_text(_called(ours, i))}<br>{_text(_cell(value))}"
+                figures.append(f"<figure>{picture}<figcaption>{words}</figcaption></figure>")
+    except (GantoolsError, IndexError, ValueError):
+        return ""
+    left = "<p class='q'>Left the sample, right its target.</p>" if paired else ""
+    return left + "".join(figures)
+
+
+def _cell(value: object) -> str:
+    """A name or a number; no number is that of a pair of equal images."""
+    if value is None:
+        return "infinite (equal images)"
+    return f"{value:.5g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _made(scores: Scores) -> str:
@@ -232,11 +298,20 @@ def _made(scores: Scores) -> str:
         n = "an unstated number of" if scores.n_reference is None else f"{scores.n_reference:,}"
         rows += [("reference", f"{n} images, {scores.reference}"), ("", scores.reference_id)]
     for p in sorted({s.protocol for s in scores if s.protocol is not None}, key=lambda p: (p.name, p.layer)):
-        rows.append((f"protocol {p.name}", protocols.words(p.name)))
-        rows.append(("features", f"{p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256}"))
-    rows.append(("computed", f"batch {scores.batch}, {scores.device}, seed {scores.seed}"))
+        said = protocols.words(p.name)
+        named = "" if said == p.name or p.name.startswith("own:") else f" (protocol {p.name})"
+        rows.append(("images become the input of the network by", said + named))
+        rows.append(
+            (
+                "features",
+                f"{p.layer} of the network {p.extractor}, {p.dims:,} wide; sha256 of the weights {p.weights_sha256}",
+            )
+        )
+    seed = "each score's own seed" if scores.seed is None else f"seed {scores.seed}"
+    rows.append(("computed", f"{scores.batch} images a forward pass on {scores.device}, {seed}"))
     rows.append(("versions", ", ".join(f"{k} {v}" for k, v in scores.versions.items())))
     for side, found in scores.inputs.items():
-        rows.append((f"files of the {side}", json.dumps(found)))
+        if isinstance(found, dict) and (said := input_words(found)):
+            rows.append((f"files of the {side}", said))
     cells = "".join(f"<tr><td>{_text(k)}</td><td>{_text(v)}</td></tr>" for k, v in rows)
     return f"<h2>How they were made</h2><table>{cells}</table>"
