@@ -70,7 +70,7 @@ def test_png_is_turned_by_everything_that_pillow_heeds(source, behind):
         equal(png(PNG_SAYS[source](value), behind=behind))
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.permutations(PNG_SAYS, 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(PNG_SAYS, 2)))
 def test_of_two_that_differ_png_heeds_the_one_that_pillow_heeds(one, other):
     equal(png(PNG_SAYS[one](6), PNG_SAYS[other](3)))
 
