@@ -46,7 +46,7 @@ def torch_fidelitys(samples: Path, reference: Path, weights: Path) -> float:
 def test_fid_equals_torch_fidelitys(celeba: tuple[Path, Path], inception_file: Path) -> None:
     a, b = celeba
     ours = score(a, ref=b, weights=inception_file, device="cpu")
-    assert (ours.n_samples, ours.n_reference, ours.details["route"]) == (256, 256, "features")
+    assert (ours.n_samples, ours.n_reference, ours.only.details["route"]) == (256, 256, "features")
     assert ours.value > 1
     assert ours.value == pytest.approx(torch_fidelitys(a, b, inception_file), rel=1e-5)
 

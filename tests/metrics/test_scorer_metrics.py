@@ -181,7 +181,7 @@ def test_pairs_are_scored_beside_the_rest(sides: Any) -> None:
     assert {score.key for score in s} == {"psnr", "fd-fashion-mnist", "ssim"}
     assert 20 < float(s["psnr"]) < 40 and 0 < float(s["ssim"]) < 1
     same = score(x, metrics=("psnr",), ref=x)
-    assert next(iter(same)).value is None and next(iter(same)).details["identical"] == 20
+    assert next(iter(same)).value == float("inf") and next(iter(same)).details["identical"] == 20
     json.loads(same.to_json())
     with pytest.raises(DataError, match="one by one"):
         score(x, metrics=("psnr",))

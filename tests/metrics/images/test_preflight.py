@@ -149,7 +149,7 @@ def test_everything_that_is_odd_is_counted(odd: Path) -> None:
     assert found.duplicates == 1 and found.duplicate_examples == (("a/0.png", "a/1.png"),)
     assert dict(found.unreadable) == {
         "7.png": "damaged PNG: the file is cut off",
-        "8.jpg": 'not an image (it begins with the text "<html>not fo")',
+        "8.jpg": "not an image (it is an HTML page)",
     }
     assert found.empty_folders == ("empty",) and found.other_folders == (("texts", "readme.txt"),)
     assert found.jpeg_share == pytest.approx(2 / 7)
