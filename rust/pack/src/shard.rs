@@ -8,34 +8,27 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use gantools_image::{encode_jpeg, encode_png, ImageError, PixelPolicy, Pixels, Preparer, Region};
+use gantools_image::{
+    encode_jpeg, encode_png, named, ImageError, PixelPolicy, Pixels, Preparer, Region,
+};
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::source::Item;
 use crate::{blobs, hash, npy, Source};
 
-/// What a shard's file holds of each image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// Its pixels: the file is a `.npy` array.
-    Pixels,
-    /// The prepared image as PNG, which loses nothing.
-    Png,
-    /// The prepared image as JPEG of quality 95, 4:4:4.
-    Jpeg,
-    /// The bytes of the source; each reader prepares them anew.
-    Original,
-}
-
-impl Store {
-    /// The stores by the names that users give them.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("pixels", Self::Pixels),
-        ("png", Self::Png),
-        ("jpeg", Self::Jpeg),
-        ("original", Self::Original),
-    ];
+named! {
+    /// What a shard's file holds of each image.
+    pub enum Store {
+        /// Its pixels: the file is a `.npy` array.
+        Pixels => "pixels",
+        /// The prepared image as PNG, which loses nothing.
+        Png => "png",
+        /// The prepared image as JPEG of quality 95, 4:4:4.
+        Jpeg => "jpeg",
+        /// The bytes of the source; each reader prepares them anew.
+        Original => "original",
+    }
 }
 
 /// What is done with each item.

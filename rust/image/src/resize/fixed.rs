@@ -1,27 +1,20 @@
 //! Pillow's filters and the weights they give one axis, exact and in fixed point.
 
-/// Resampling filters, with Pillow's names and supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Filter {
-    /// Area average (support 0.5).
-    Box,
-    /// Triangle (support 1).
-    Bilinear,
-    /// Keys' cubic with a = -0.5 (support 2).
-    Bicubic,
-    /// Windowed sinc with three lobes (support 3).
-    Lanczos,
+named! {
+    /// Resampling filters, with Pillow's names and supports.
+    pub enum Filter {
+        /// Windowed sinc with three lobes (support 3).
+        Lanczos => "lanczos",
+        /// Keys' cubic with a = -0.5 (support 2).
+        Bicubic => "bicubic",
+        /// Triangle (support 1).
+        Bilinear => "bilinear",
+        /// Area average (support 0.5).
+        Box => "box",
+    }
 }
 
 impl Filter {
-    /// All filters with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("lanczos", Self::Lanczos),
-        ("bicubic", Self::Bicubic),
-        ("bilinear", Self::Bilinear),
-        ("box", Self::Box),
-    ];
-
     fn support(self) -> f64 {
         match self {
             Self::Box => 0.5,
