@@ -1,9 +1,9 @@
 //! An image of any size to a network's input: cropped or squeezed to a square and resized by a named rule, as float32.
 
-use super::fixed::Filter;
+use super::fixed::{Filter, Weights};
 pub use super::part::Square;
 use super::pillow::{Geometry, Resizer};
-use super::weighted::{self, Weights};
+use super::weighted;
 use super::{lerp, tf1, torch};
 use crate::{ImageError, Pixels};
 
