@@ -2,27 +2,18 @@
 
 use crate::{ImageError, Pixels};
 
-/// What to do with an image that has transparent pixels. Alpha that is opaque everywhere is always dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlphaPolicy {
-    /// Refuse the image.
-    Error,
-    /// Ignore the alpha channel, as Pillow's `convert("RGB")` does.
-    Drop,
-    /// Composite over white.
-    White,
-    /// Composite over black.
-    Black,
-}
-
-impl AlphaPolicy {
-    /// All policies with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("error", Self::Error),
-        ("drop", Self::Drop),
-        ("white", Self::White),
-        ("black", Self::Black),
-    ];
+named! {
+    /// What to do with an image that has transparent pixels. Alpha that is opaque everywhere is always dropped.
+    pub enum AlphaPolicy {
+        /// Refuse the image.
+        Error => "error",
+        /// Ignore the alpha channel, as Pillow's `convert("RGB")` does.
+        Drop => "drop",
+        /// Composite over white.
+        White => "white",
+        /// Composite over black.
+        Black => "black",
+    }
 }
 
 /// `x / 255`, rounded, for `x` in `0..=255 * 255` (Pillow's DIV255).

@@ -2,33 +2,39 @@
 
 use crate::{ImageError, Rect};
 
-/// A crop rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crop {
-    /// The largest centred part with the target's aspect ratio, offsets rounded down.
-    ///
-    /// For a square target this is the crop of StyleGAN's `dataset_tool.py --transform=center-crop`.
-    Center,
-    /// The whole image; its aspect ratio changes when the target's differs.
-    None,
-    /// The band of `dataset_tool.py --transform=center-crop-wide --resolution=WxH`: a W x H picture in the middle of a
-    /// black W x W square.
-    ///
-    /// As that tool does, of a w x h image the full width and the middle `round(W * h / w)` *source* rows are kept. That
-    /// is as many rows as the image would have if it were W wide, so an image wider than W is stretched.
-    CenterWide,
-    /// The crop of ADM (Dhariwal and Nichol, `center_crop_arr`) and EDM2 (`center-crop-dhariwal`): halved by BOX while
-    /// its shorter side is at least twice the target's, resized by BICUBIC until that side is the target's, then the
-    /// middle. The filters belong to the rule.
-    Dhariwal,
-    /// The middle N x N of an aligned CelebA image, which is 178 x 218, offsets rounded down.
-    Celeba(usize),
-    /// The whole image, as large as fits, in the middle of a background: Pillow's `ImageOps.pad`.
-    Pad,
-    /// A square given for each image.
-    Box,
-    /// A quadrilateral given for each image, straightened.
-    Landmarks,
+named! {
+    /// A crop rule.
+    pub enum Crop {
+        /// The largest centred part with the target's aspect ratio, offsets rounded down.
+        ///
+        /// For a square target this is the crop of StyleGAN's `dataset_tool.py --transform=center-crop`.
+        Center => "center",
+        /// The whole image; its aspect ratio changes when the target's differs.
+        None => "none",
+        /// The band of `dataset_tool.py --transform=center-crop-wide --resolution=WxH`: a W x H picture in the middle of
+        /// a black W x W square.
+        ///
+        /// As that tool does, of a w x h image the full width and the middle `round(W * h / w)` *source* rows are kept.
+        /// That is as many rows as the image would have if it were W wide, so an image wider than W is stretched.
+        CenterWide => "center-wide",
+        /// The crop of ADM (Dhariwal and Nichol, `center_crop_arr`) and EDM2 (`center-crop-dhariwal`): halved by BOX
+        /// while its shorter side is at least twice the target's, resized by BICUBIC until that side is the target's,
+        /// then the middle. The filters belong to the rule.
+        Dhariwal => "dhariwal",
+        /// The middle N x N of an aligned CelebA image, which is 178 x 218, offsets rounded down.
+        Celeba(usize) =>
+            "celeba-108"(108)
+            | "celeba-128"(128)
+            | "celeba-140"(140)
+            | "celeba-148"(148)
+            | "celeba-178"(178),
+        /// The whole image, as large as fits, in the middle of a background: Pillow's `ImageOps.pad`.
+        Pad => "pad",
+        /// A square given for each image.
+        Box => "box",
+        /// A quadrilateral given for each image, straightened.
+        Landmarks => "landmarks",
+    }
 }
 
 /// The size of CelebA's aligned images.
@@ -61,22 +67,6 @@ impl Placement {
 }
 
 impl Crop {
-    /// All rules with their names.
-    pub const NAMES: [(&'static str, Self); 12] = [
-        ("center", Self::Center),
-        ("none", Self::None),
-        ("center-wide", Self::CenterWide),
-        ("dhariwal", Self::Dhariwal),
-        ("celeba-108", Self::Celeba(108)),
-        ("celeba-128", Self::Celeba(128)),
-        ("celeba-140", Self::Celeba(140)),
-        ("celeba-148", Self::Celeba(148)),
-        ("celeba-178", Self::Celeba(178)),
-        ("pad", Self::Pad),
-        ("box", Self::Box),
-        ("landmarks", Self::Landmarks),
-    ];
-
     /// What becomes of a `width` x `height` image when the result is `target`; `band` is the height of
     /// [`Crop::CenterWide`]'s picture.
     ///

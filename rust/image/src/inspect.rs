@@ -6,27 +6,18 @@ use crate::decode::DEFAULT_MAX_PIXELS;
 use crate::formats::{damaged, not_an_image, Format, Limit};
 use crate::ImageError;
 
-/// How colour is stored; alpha beside it is said by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One sample a pixel.
-    Grey,
-    /// Three samples a pixel.
-    Rgb,
-    /// An index into a table of colours.
-    Palette,
-    /// Four inks.
-    Cmyk,
-}
-
-impl Mode {
-    /// All modes with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("grey", Self::Grey),
-        ("RGB", Self::Rgb),
-        ("palette", Self::Palette),
-        ("CMYK", Self::Cmyk),
-    ];
+named! {
+    /// How colour is stored; alpha beside it is said by itself.
+    pub enum Mode {
+        /// One sample a pixel.
+        Grey => "grey",
+        /// Three samples a pixel.
+        Rgb => "RGB",
+        /// An index into a table of colours.
+        Palette => "palette",
+        /// Four inks.
+        Cmyk => "CMYK",
+    }
 }
 
 /// What an image file declares of itself.

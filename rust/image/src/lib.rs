@@ -5,6 +5,8 @@
 
 #[macro_use]
 mod dispatch;
+#[macro_use]
+mod named;
 
 mod colour;
 mod crop;

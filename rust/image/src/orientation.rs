@@ -2,18 +2,14 @@
 
 use crate::Pixels;
 
-/// Whether an EXIF orientation tag turns the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrientationPolicy {
-    /// Turn the image so that it stands upright, as viewers, browsers and `ImageOps.exif_transpose` do.
-    Apply,
-    /// Take the stored pixels, as Pillow's `Image.open` does.
-    Ignore,
-}
-
-impl OrientationPolicy {
-    /// All policies with their names.
-    pub const NAMES: [(&'static str, Self); 2] = [("apply", Self::Apply), ("ignore", Self::Ignore)];
+named! {
+    /// Whether an EXIF orientation tag turns the image.
+    pub enum OrientationPolicy {
+        /// Turn the image so that it stands upright, as viewers, browsers and `ImageOps.exif_transpose` do.
+        Apply => "apply",
+        /// Take the stored pixels, as Pillow's `Image.open` does.
+        Ignore => "ignore",
+    }
 }
 
 /// The metadata segments of a JPEG file that can say how it is to be turned.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use gantools_image::{AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer};
+use gantools_image::{named, AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer};
 use gantools_threads::pool;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -75,18 +75,14 @@ pub enum ReadError {
     },
 }
 
-/// The order of the values of a batch of floats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Channel after channel.
-    Nchw,
-    /// Pixel after pixel, as in the shards.
-    Nhwc,
-}
-
-impl Layout {
-    /// The layouts by the names that users give them.
-    pub const NAMES: [(&'static str, Self); 2] = [("nchw", Self::Nchw), ("nhwc", Self::Nhwc)];
+named! {
+    /// The order of the values of a batch of floats.
+    pub enum Layout {
+        /// Channel after channel.
+        Nchw => "nchw",
+        /// Pixel after pixel, as in the shards.
+        Nhwc => "nhwc",
+    }
 }
 
 /// How the images of encoded shards become pixels.

@@ -8,34 +8,27 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use gantools_image::{encode_jpeg, encode_png, ImageError, PixelPolicy, Pixels, Preparer, Region};
+use gantools_image::{
+    encode_jpeg, encode_png, named, ImageError, PixelPolicy, Pixels, Preparer, Region,
+};
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::source::Item;
 use crate::{blobs, hash, npy, Source};
 
-/// What a shard's file holds of each image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// Its pixels: the file is a `.npy` array.
-    Pixels,
-    /// The prepared image as PNG, which loses nothing.
-    Png,
-    /// The prepared image as JPEG of quality 95, 4:4:4.
-    Jpeg,
-    /// The bytes of the source; each reader prepares them anew.
-    Original,
-}
-
-impl Store {
-    /// The stores by the names that users give them.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("pixels", Self::Pixels),
-        ("png", Self::Png),
-        ("jpeg", Self::Jpeg),
-        ("original", Self::Original),
-    ];
+named! {
+    /// What a shard's file holds of each image.
+    pub enum Store {
+        /// Its pixels: the file is a `.npy` array.
+        Pixels => "pixels",
+        /// The prepared image as PNG, which loses nothing.
+        Png => "png",
+        /// The prepared image as JPEG of quality 95, 4:4:4.
+        Jpeg => "jpeg",
+        /// The bytes of the source; each reader prepares them anew.
+        Original => "original",
+    }
 }
 
 /// What is done with each item.
@@ -113,10 +106,15 @@ pub fn prepare_shard(
     threads: usize,
     watch: impl FnMut(usize) -> bool,
 ) -> Result<Shard, ShardError> {
-    let threads = parallel::threads(threads);
+    let job = Job {
+        source,
+        items,
+        work,
+        threads: parallel::threads(threads),
+    };
     let contents = match work.store {
-        Store::Pixels => as_pixels(source, items, work, threads, watch),
-        _ => encoded(source, items, work, threads, watch),
+        Store::Pixels => job.as_pixels(watch),
+        _ => job.encoded(watch),
     };
     let Contents {
         header,
@@ -154,78 +152,81 @@ struct Done {
     largest: Option<u16>,
 }
 
-/// All items' pixels; None when the watcher asked to stop.
-fn as_pixels(
-    source: &Source,
-    items: &[usize],
-    work: Work<'_>,
+/// What goes into a shard, and on how many threads it is made.
+struct Job<'a> {
+    source: &'a Source,
+    items: &'a [usize],
+    work: Work<'a>,
     threads: usize,
-    watch: impl FnMut(usize) -> bool,
-) -> Option<Contents> {
-    let policy = work.policy;
-    let length = policy.image_len();
-    let mut data = vec![0; items.len() * length];
-    let results = Results::new(items.len());
-    let one = |preparer: &mut Preparer, i: usize, out: &mut [u8]| {
-        results.set(
-            i,
-            guarded(preparer, |preparer| {
-                let item = source.read(items[i]).map_err(unreadable)?;
-                prepare_item(preparer, item, i, work, out)
-            }),
-        );
-    };
-    if !parallel::fill_each(&mut data, length, threads, Preparer::default, one, watch) {
-        return None;
-    }
-    let (done, rejects) = results.split();
-    close_gaps(&mut data, length, rejects.iter().map(|(i, _)| *i));
-    let shape = [
-        done.len(),
-        policy.height,
-        policy.width,
-        policy.decode.channels,
-    ];
-    Some(Contents {
-        header: npy::header(&shape),
-        data,
-        done,
-        rejects,
-    })
 }
 
-/// All items encoded; None when the watcher asked to stop.
-fn encoded(
-    source: &Source,
-    items: &[usize],
-    work: Work<'_>,
-    threads: usize,
-    watch: impl FnMut(usize) -> bool,
-) -> Option<Contents> {
-    let results = Results::new(items.len());
-    let state = || (Preparer::default(), vec![0; work.policy.image_len()]);
-    let one = |(preparer, out): &mut (Preparer, Vec<u8>), i: usize| {
-        results.set(
-            i,
-            guarded(preparer, |preparer| {
-                let item = source.read(items[i]).map_err(unreadable)?;
-                let original = (work.store == Store::Original).then(|| item.clone());
-                let done = prepare_item(preparer, item, i, work, out)?;
-                Ok((done, encode(original, out, work)?))
-            }),
-        );
-    };
-    if !parallel::for_each(items.len(), threads, state, one, watch) {
-        return None;
+impl Job<'_> {
+    /// Item `i` prepared into `out`, and what `then` makes of it and of the bytes it was.
+    fn prepared<T>(
+        &self,
+        preparer: &mut Preparer,
+        i: usize,
+        out: &mut [u8],
+        then: impl FnOnce(Done, Option<Item>, &[u8]) -> Result<T, Reject>,
+    ) -> Result<T, Reject> {
+        guarded(preparer, |preparer| {
+            let item = self.source.read(self.items[i]).map_err(unreadable)?;
+            let original = (self.work.store == Store::Original).then(|| item.clone());
+            let done = prepare_item(preparer, item, i, self.work, out)?;
+            then(done, original, out)
+        })
     }
-    let (kept, rejects) = results.split();
-    let (done, images): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
-    Some(Contents {
-        header: blobs::header(images.iter().map(Vec::len)),
-        data: images.concat(),
-        done,
-        rejects,
-    })
+
+    /// All items' pixels; None when the watcher asked to stop.
+    fn as_pixels(&self, watch: impl FnMut(usize) -> bool) -> Option<Contents> {
+        let policy = self.work.policy;
+        let length = policy.image_len();
+        let mut data = vec![0; self.items.len() * length];
+        let results = Results::new(self.items.len());
+        let one = |preparer: &mut Preparer, i: usize, out: &mut [u8]| {
+            results.set(i, self.prepared(preparer, i, out, |done, _, _| Ok(done)));
+        };
+        let state = Preparer::default;
+        if !parallel::fill_each(&mut data, length, self.threads, state, one, watch) {
+            return None;
+        }
+        let (done, rejects) = results.split();
+        close_gaps(&mut data, length, rejects.iter().map(|(i, _)| *i));
+        let shape = [
+            done.len(),
+            policy.height,
+            policy.width,
+            policy.decode.channels,
+        ];
+        Some(Contents {
+            header: npy::header(&shape),
+            data,
+            done,
+            rejects,
+        })
+    }
+
+    /// All items encoded; None when the watcher asked to stop.
+    fn encoded(&self, watch: impl FnMut(usize) -> bool) -> Option<Contents> {
+        let results = Results::new(self.items.len());
+        let state = || (Preparer::default(), vec![0; self.work.policy.image_len()]);
+        let one = |(preparer, out): &mut (Preparer, Vec<u8>), i: usize| {
+            let encoded =
+                |done, original, out: &[u8]| Ok((done, encode(original, out, self.work)?));
+            results.set(i, self.prepared(preparer, i, out, encoded));
+        };
+        if !parallel::for_each(self.items.len(), self.threads, state, one, watch) {
+            return None;
+        }
+        let (kept, rejects) = results.split();
+        let (done, images): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+        Some(Contents {
+            header: blobs::header(images.iter().map(Vec::len)),
+            data: images.concat(),
+            done,
+            rejects,
+        })
+    }
 }
 
 /// A result for each item, set from any thread.

@@ -262,12 +262,15 @@ fn inspect_images<'py>(
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(decode, m)?)?;
-    m.add_function(wrap_pyfunction!(encode_png, m)?)?;
-    m.add_function(wrap_pyfunction!(resize, m)?)?;
-    m.add_function(wrap_pyfunction!(read_images, m)?)?;
-    m.add_function(wrap_pyfunction!(resize_images, m)?)?;
-    m.add_function(wrap_pyfunction!(inspect_images, m)?)?;
+    add_functions!(
+        m,
+        decode,
+        encode_png,
+        resize,
+        read_images,
+        resize_images,
+        inspect_images
+    );
     m.add("IMAGE_FORMATS", gi::Format::NAMES.map(|(name, _)| name))?;
     m.add("IMAGE_MODES", gi::Mode::NAMES.map(|(name, _)| name))?;
     m.add("RESIZE_RULES", Rule::NAMES.map(|(name, _)| name))?;

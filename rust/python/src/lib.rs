@@ -3,6 +3,13 @@
 
 use pyo3::prelude::*;
 
+/// Adds functions to the module.
+macro_rules! add_functions {
+    ($module:ident, $($function:ident),+) => {
+        $($module.add_function(wrap_pyfunction!($function, $module)?)?;)+
+    };
+}
+
 mod convert;
 mod error;
 mod image;

@@ -139,9 +139,7 @@ fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PixelPolicy>()?;
-    m.add_function(wrap_pyfunction!(placement, m)?)?;
-    m.add_function(wrap_pyfunction!(prepare_shard, m)?)?;
-    m.add_function(wrap_pyfunction!(hash_file, m)?)?;
+    add_functions!(m, placement, prepare_shard, hash_file);
     // The command line offers exactly the names that are known here.
     m.add("CROPS", gi::Crop::NAMES.map(|(name, _)| name))?;
     m.add("STORES", pack::Store::NAMES.map(|(name, _)| name))?;

@@ -254,6 +254,14 @@ fn centred(py: Python<'_>, features: &AnyFeatures<'_>) -> PyResult<gs::Features>
     .map_err(|e| stats_error(py, e))
 }
 
+/// The distance that `f` computes, without the interpreter lock.
+fn frechet(
+    py: Python<'_>,
+    f: impl FnOnce() -> Result<gs::Frechet, gs::Error> + Send,
+) -> PyResult<Frechet> {
+    detach(py, f).map(Frechet).map_err(|e| stats_error(py, e))
+}
+
 #[pyfunction]
 fn frechet_distance(
     py: Python<'_>,
@@ -264,14 +272,12 @@ fn frechet_distance(
 ) -> PyResult<Frechet> {
     let (mu1, mu2) = (vector(&mu1), vector(&mu2));
     let (sigma1, sigma2) = (square(&sigma1, mu1.len())?, square(&sigma2, mu2.len())?);
-    detach(py, || {
+    frechet(py, || {
         gs::frechet_moments(
             gs::Gaussian::new("first covariance", &mu1, &sigma1)?,
             gs::Gaussian::new("second covariance", &mu2, &sigma2)?,
         )
     })
-    .map(Frechet)
-    .map_err(|e| stats_error(py, e))
 }
 
 #[pyfunction]
@@ -284,11 +290,9 @@ fn frechet_distance_features_moments(
     let a = centred(py, &features)?;
     let mu = vector(&mu);
     let sigma = square(&sigma, mu.len())?;
-    detach(py, || {
+    frechet(py, || {
         gs::frechet_features_moments(&a, gs::Gaussian::new("covariance", &mu, &sigma)?)
     })
-    .map(Frechet)
-    .map_err(|e| stats_error(py, e))
 }
 
 #[pyfunction]
@@ -298,9 +302,7 @@ fn frechet_distance_features(
     features2: AnyFeatures<'_>,
 ) -> PyResult<Frechet> {
     let (a, b) = (centred(py, &features1)?, centred(py, &features2)?);
-    detach(py, || gs::frechet_features(&a, &b))
-        .map(Frechet)
-        .map_err(|e| stats_error(py, e))
+    frechet(py, || gs::frechet_features(&a, &b))
 }
 
 /// Calls `$body` with two sets of features of one type as `Rows`, on the pool and with Ctrl-C.
@@ -478,13 +480,16 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Moments>()?;
     m.add_class::<Frechet>()?;
     m.add_class::<Kernel>()?;
-    m.add_function(wrap_pyfunction!(frechet_distance, m)?)?;
-    m.add_function(wrap_pyfunction!(frechet_distance_features_moments, m)?)?;
-    m.add_function(wrap_pyfunction!(frechet_distance_features, m)?)?;
-    m.add_function(wrap_pyfunction!(kernel_self_sums, m)?)?;
-    m.add_function(wrap_pyfunction!(kernel_cross_sums, m)?)?;
-    m.add_function(wrap_pyfunction!(neighbour_radii, m)?)?;
-    m.add_function(wrap_pyfunction!(balls, m)?)?;
-    m.add_function(wrap_pyfunction!(nearest, m)?)?;
+    add_functions!(
+        m,
+        frechet_distance,
+        frechet_distance_features_moments,
+        frechet_distance_features,
+        kernel_self_sums,
+        kernel_cross_sums,
+        neighbour_radii,
+        balls,
+        nearest
+    );
     Ok(())
 }

@@ -93,15 +93,8 @@ pub fn kernel_self_sums<T: Real>(
     let ranges = blocks(x.n());
     for (at, i) in ranges.iter().enumerate() {
         p.fill(i.clone(), &mut a);
-        evaluate(
-            &a,
-            &a,
-            x.d(),
-            kernel,
-            &p.norms[i.clone()],
-            &p.norms[i.clone()],
-            &mut tile,
-        );
+        let norms = &p.norms[i.clone()];
+        evaluate(&a, &a, kernel, norms, norms, &mut tile);
         for (o, row) in tile.chunks_exact(i.len()).enumerate() {
             sums.diagonal[i.start + o] = row[o];
         }
@@ -113,20 +106,9 @@ pub fn kernel_self_sums<T: Real>(
         add(&mut sums.others[i.clone()], &rows);
         // The matrix is symmetric: the tiles above the diagonal serve the rows below it as well.
         for j in &ranges[at + 1..] {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
             p.fill(j.clone(), &mut b);
-            evaluate(
-                &a,
-                &b,
-                x.d(),
-                kernel,
-                &p.norms[i.clone()],
-                &p.norms[j.clone()],
-                &mut tile,
-            );
-            let (rows, columns) = margins(&tile, j.len());
+            let (norms_a, norms_b) = (&p.norms[i.clone()], &p.norms[j.clone()]);
+            let (rows, columns) = tile_sums(&a, &b, kernel, norms_a, norms_b, &mut tile, stop)?;
             add(&mut sums.others[i.clone()], &rows);
             add(&mut sums.others[j.clone()], &columns);
         }
@@ -156,20 +138,9 @@ pub fn kernel_cross_sums<T: Real, U: Real>(
     for i in blocks(x.n()) {
         p.fill(i.clone(), &mut a);
         for j in blocks(y.n()) {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
             q.fill(j.clone(), &mut b);
-            evaluate(
-                &a,
-                &b,
-                x.d(),
-                kernel,
-                &p.norms[i.clone()],
-                &q.norms[j.clone()],
-                &mut tile,
-            );
-            let (rows, columns) = margins(&tile, j.len());
+            let (norms_a, norms_b) = (&p.norms[i.clone()], &q.norms[j.clone()]);
+            let (rows, columns) = tile_sums(&a, &b, kernel, norms_a, norms_b, &mut tile, stop)?;
             add(&mut of_x[i.clone()], &rows);
             add(&mut of_y[j.clone()], &columns);
         }
@@ -178,17 +149,34 @@ pub fn kernel_cross_sums<T: Real, U: Real>(
     Ok((of_x, of_y))
 }
 
+/// The sums of the rows and of the columns of the tile of `a` and `b`.
+fn tile_sums(
+    a: &[f64],
+    b: &[f64],
+    kernel: Kernel,
+    norms_a: &[f64],
+    norms_b: &[f64],
+    tile: &mut Vec<f64>,
+    stop: &AtomicBool,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    evaluate(a, b, kernel, norms_a, norms_b, tile);
+    Ok(margins(tile, norms_b.len()))
+}
+
 /// `tile` (rows of a, rows of b), row-major: the kernel of each pair.
 fn evaluate(
     a: &[f64],
     b: &[f64],
-    d: usize,
     kernel: Kernel,
     norms_a: &[f64],
     norms_b: &[f64],
     tile: &mut Vec<f64>,
 ) {
     let (m, n) = (norms_a.len(), norms_b.len());
+    let d = a.len() / m;
     tile.resize(m * n, 0.0);
     let gamma = match kernel {
         Kernel::Polynomial { gamma, .. } => gamma,

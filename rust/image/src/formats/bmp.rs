@@ -35,23 +35,20 @@ fn unsupported<T>(what: impl std::fmt::Display) -> Result<T, ImageError> {
     Err(ImageError::Unsupported(format!("BMP: {what}")))
 }
 
+fn cut() -> ImageError {
+    damaged("BMP", "the file ends in its header")
+}
+
+/// The `N` bytes of the header at `at`.
+fn bytes<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N], ImageError> {
+    let found = data.get(at..).and_then(|d| d.first_chunk());
+    found.copied().ok_or_else(cut)
+}
+
 impl<'a> Bitmap<'a> {
     fn of(data: &'a [u8], limit: Limit) -> Result<Self, ImageError> {
-        let cut = || damaged("BMP", "the file ends in its header");
-        let long = |at: usize| -> Result<u32, ImageError> {
-            let bytes = data
-                .get(at..)
-                .and_then(|d| d.first_chunk())
-                .ok_or_else(cut)?;
-            Ok(u32::from_le_bytes(*bytes))
-        };
-        let short = |at: usize| -> Result<u16, ImageError> {
-            let bytes = data
-                .get(at..)
-                .and_then(|d| d.first_chunk())
-                .ok_or_else(cut)?;
-            Ok(u16::from_le_bytes(*bytes))
-        };
+        let long = |at: usize| bytes(data, at).map(u32::from_le_bytes);
+        let short = |at: usize| bytes(data, at).map(u16::from_le_bytes);
         let size = long(14)? as usize;
         let header = data.get(14..14 + size.min(256)).ok_or_else(cut)?;
         let (width, height, top_down, bits, packing, count, entry) = match size {

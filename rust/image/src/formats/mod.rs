@@ -19,40 +19,29 @@ use crate::{Header, ImageError, Pixels};
 /// Memory kept from one image to the next, at most; larger images are rare and pay for their own.
 const KEPT_MEMORY: usize = 128 << 20;
 
-/// The file formats that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// JPEG.
-    Jpeg,
-    /// PNG.
-    Png,
-    /// WebP, lossy or not.
-    WebP,
-    /// Windows BMP.
-    Bmp,
-    /// GIF.
-    Gif,
-    /// TIFF.
-    Tiff,
-    /// PBM, PGM and PPM.
-    Pnm,
-    /// Truevision TGA.
-    Tga,
+named! {
+    /// The file formats that are read.
+    pub enum Format {
+        /// JPEG.
+        Jpeg => "JPEG",
+        /// PNG.
+        Png => "PNG",
+        /// WebP, lossy or not.
+        WebP => "WebP",
+        /// Windows BMP.
+        Bmp => "BMP",
+        /// GIF.
+        Gif => "GIF",
+        /// TIFF.
+        Tiff => "TIFF",
+        /// PBM, PGM and PPM.
+        Pnm => "PNM",
+        /// Truevision TGA.
+        Tga => "TGA",
+    }
 }
 
 impl Format {
-    /// All formats with their names.
-    pub const NAMES: [(&'static str, Self); 8] = [
-        ("JPEG", Self::Jpeg),
-        ("PNG", Self::Png),
-        ("WebP", Self::WebP),
-        ("BMP", Self::Bmp),
-        ("GIF", Self::Gif),
-        ("TIFF", Self::Tiff),
-        ("PNM", Self::Pnm),
-        ("TGA", Self::Tga),
-    ];
-
     /// The format of the file `data`, told by how it begins.
     pub fn of(data: &[u8]) -> Option<Self> {
         match data {

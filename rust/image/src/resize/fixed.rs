@@ -1,27 +1,20 @@
 //! Pillow's filters and the weights they give one axis, exact and in fixed point.
 
-/// Resampling filters, with Pillow's names and supports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Filter {
-    /// Area average (support 0.5).
-    Box,
-    /// Triangle (support 1).
-    Bilinear,
-    /// Keys' cubic with a = -0.5 (support 2).
-    Bicubic,
-    /// Windowed sinc with three lobes (support 3).
-    Lanczos,
+named! {
+    /// Resampling filters, with Pillow's names and supports.
+    pub enum Filter {
+        /// Windowed sinc with three lobes (support 3).
+        Lanczos => "lanczos",
+        /// Keys' cubic with a = -0.5 (support 2).
+        Bicubic => "bicubic",
+        /// Triangle (support 1).
+        Bilinear => "bilinear",
+        /// Area average (support 0.5).
+        Box => "box",
+    }
 }
 
 impl Filter {
-    /// All filters with their names.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("lanczos", Self::Lanczos),
-        ("bicubic", Self::Bicubic),
-        ("bilinear", Self::Bilinear),
-        ("box", Self::Box),
-    ];
-
     fn support(self) -> f64 {
         match self {
             Self::Box => 0.5,
@@ -70,17 +63,29 @@ pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// One half, so that the final shift rounds.
 pub(super) const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// The weights of one axis before they are rounded: Pillow's `precompute_coeffs`.
-pub(super) struct Exact {
+/// The weights of one axis.
+pub(super) struct Weights<W> {
     /// For each target index: its first source index and its number of weights.
     pub(super) bounds: Vec<(usize, usize)>,
     /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<f64>,
+    pub(super) weights: Vec<W>,
     pub(super) taps: usize,
 }
 
-impl Exact {
-    /// Weights for the targets `window` (first, number) of `output`, which the span `from` (start, length; in general
+/// Weights in fixed point.
+pub(super) type Axis = Weights<i32>;
+
+impl<W> Weights<W> {
+    /// The first source index that any target needs, and the one after the last.
+    pub(super) fn reach(&self) -> (usize, usize) {
+        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
+        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
+        (first, end)
+    }
+}
+
+impl Weights<f64> {
+    /// Pillow's `precompute_coeffs`: the weights for the targets `window` (first, number) of `output`, which the span `from` (start, length; in general
     /// no whole pixels) of `input` pixels becomes.
     pub(super) fn new(
         input: usize,
@@ -118,42 +123,17 @@ impl Exact {
             taps,
         }
     }
-}
 
-/// The fixed-point weights of one axis.
-pub(super) struct Axis {
-    /// For each target index: its first source index and its number of weights.
-    pub(super) bounds: Vec<(usize, usize)>,
-    /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<i32>,
-    pub(super) taps: usize,
-}
-
-impl Axis {
-    /// As [`Exact::new`], rounded to fixed point.
-    pub(super) fn new(
-        input: usize,
-        from: (f64, f64),
-        output: usize,
-        window: (usize, usize),
-        filter: Filter,
-    ) -> Self {
-        let exact = Exact::new(input, from, output, window, filter);
+    /// Rounded to fixed point.
+    pub(super) fn fixed(self) -> Axis {
         let fixed = |&w: &f64| {
             let w = w * f64::from(1 << PRECISION_BITS);
             (w + if w < 0.0 { -0.5 } else { 0.5 }) as i32
         };
-        Self {
-            bounds: exact.bounds,
-            weights: exact.weights.iter().map(fixed).collect(),
-            taps: exact.taps,
+        Axis {
+            bounds: self.bounds,
+            weights: self.weights.iter().map(fixed).collect(),
+            taps: self.taps,
         }
-    }
-
-    /// The first source index that any target needs, and the one after the last.
-    pub(super) fn reach(&self) -> (usize, usize) {
-        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
-        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
-        (first, end)
     }
 }

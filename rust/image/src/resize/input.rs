@@ -1,39 +1,31 @@
 //! An image of any size to a network's input: cropped or squeezed to a square and resized by a named rule, as float32.
 
-use super::fixed::Filter;
+use super::fixed::{Filter, Weights};
 pub use super::part::Square;
 use super::pillow::{Geometry, Resizer};
-use super::weighted::{self, Weights};
+use super::weighted;
 use super::{lerp, tf1, torch};
 use crate::{ImageError, Pixels};
 
-/// A resize rule, exact against the tool it is named after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// TensorFlow 1's bilinear resize: no half-pixel centres, no antialiasing.
-    Tf1Bilinear,
-    /// PyTorch's bilinear resize: half-pixel centres, no antialiasing.
-    TorchBilinear,
-    /// The same with `antialias=True`.
-    TorchBilinearAntialias,
-    /// Pillow's resize of each channel as float32 (mode `F`), clipped to 0..255 and not rounded.
-    PillowFloat(Filter),
-    /// Pillow's resize of the 8-bit image, rounded to whole levels.
-    Pillow(Filter),
-}
-
-impl Rule {
-    /// All rules with their names.
-    pub const NAMES: [(&'static str, Self); 8] = [
-        ("tf1-bilinear", Self::Tf1Bilinear),
-        ("torch-bilinear", Self::TorchBilinear),
-        ("torch-bilinear-antialias", Self::TorchBilinearAntialias),
-        ("pillow-bicubic-float", Self::PillowFloat(Filter::Bicubic)),
-        ("pillow-bilinear-float", Self::PillowFloat(Filter::Bilinear)),
-        ("pillow-bicubic", Self::Pillow(Filter::Bicubic)),
-        ("pillow-bilinear", Self::Pillow(Filter::Bilinear)),
-        ("pillow-lanczos", Self::Pillow(Filter::Lanczos)),
-    ];
+named! {
+    /// A resize rule, exact against the tool it is named after.
+    pub enum Rule {
+        /// TensorFlow 1's bilinear resize: no half-pixel centres, no antialiasing.
+        Tf1Bilinear => "tf1-bilinear",
+        /// PyTorch's bilinear resize: half-pixel centres, no antialiasing.
+        TorchBilinear => "torch-bilinear",
+        /// The same with `antialias=True`.
+        TorchBilinearAntialias => "torch-bilinear-antialias",
+        /// Pillow's resize of each channel as float32 (mode `F`), clipped to 0..255 and not rounded.
+        PillowFloat(Filter) =>
+            "pillow-bicubic-float"(Filter::Bicubic)
+            | "pillow-bilinear-float"(Filter::Bilinear),
+        /// Pillow's resize of the 8-bit image, rounded to whole levels.
+        Pillow(Filter) =>
+            "pillow-bicubic"(Filter::Bicubic)
+            | "pillow-bilinear"(Filter::Bilinear)
+            | "pillow-lanczos"(Filter::Lanczos),
+    }
 }
 
 /// How an image becomes a network's input.

@@ -2,20 +2,17 @@
 
 use crate::{Pixels, Rect};
 
-/// What an image that is not square loses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Square {
-    /// Its proportions: it is squeezed.
-    Squeeze,
-    /// What lies outside its largest centred square; an odd pixel more at the right or at the bottom.
-    Center,
+named! {
+    /// What an image that is not square loses.
+    pub enum Square {
+        /// Its proportions: it is squeezed.
+        Squeeze => "none",
+        /// What lies outside its largest centred square; an odd pixel more at the right or at the bottom.
+        Center => "center",
+    }
 }
 
 impl Square {
-    /// All with their names.
-    pub const NAMES: [(&'static str, Self); 2] =
-        [("none", Self::Squeeze), ("center", Self::Center)];
-
     /// What of `image` is kept.
     pub(super) fn part(self, image: &Pixels) -> Rect {
         let whole = Rect::of(image);

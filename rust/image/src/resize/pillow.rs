@@ -5,7 +5,7 @@
 //! the passes therefore matters: the other way round changes one byte in eight. It is the horizontal pass first, but,
 //! since Pillow 13, the vertical one where the height shrinks by more than twice as many pixels as the width.
 
-use super::fixed::{Axis, HALF, PRECISION_BITS};
+use super::fixed::{Axis, Weights, HALF, PRECISION_BITS};
 use super::rgb;
 use super::Filter;
 use crate::{ImageError, Pixels, Rect};
@@ -189,19 +189,20 @@ impl Resizer {
                 window,
             } = key.geometry;
             let channels = key.channels;
-            let x = Axis::new(
+            let axis = |input, from, output, window| {
+                Weights::new(input, from, output, window, key.filter).fixed()
+            };
+            let x = axis(
                 part.width,
                 (span.0, span.2),
                 size.0,
                 (window.x, window.width),
-                key.filter,
             );
-            let y = Axis::new(
+            let y = axis(
                 part.height,
                 (span.1, span.3),
                 size.1,
                 (window.y, window.height),
-                key.filter,
             );
             let x_stride = (x.taps * channels).next_multiple_of(LANES);
             let mut x_interleaved = vec![0; window.width * x_stride];

@@ -4,8 +4,8 @@
 //! code fuses multiplications and additions where the processor can, so results agree to the last digits, not to the
 //! bit.
 
+use super::fixed::Weights;
 use super::lerp;
-use super::weighted::Weights;
 
 /// Where the targets of one axis lie between the sources, without antialiasing.
 pub(super) fn axis(input: usize, output: usize) -> lerp::Lerps {

@@ -6,7 +6,7 @@
 
 use std::ops::{AddAssign, Mul};
 
-use super::fixed::{Exact, Filter};
+use super::fixed::{Filter, Weights};
 use super::pillow::vertical_first;
 use crate::{Pixels, Rect};
 
@@ -30,33 +30,11 @@ impl Number for f64 {
     }
 }
 
-/// The weights of one axis.
-pub(super) struct Weights<W> {
-    /// For each target index: its first source index and its number of weights.
-    pub(super) bounds: Vec<(usize, usize)>,
-    /// `taps` weights for each target index, zero beyond its number.
-    pub(super) weights: Vec<W>,
-    pub(super) taps: usize,
-}
-
 impl Weights<f64> {
     /// Pillow's weights of `filter` for a whole axis.
     pub(super) fn pillow(input: usize, output: usize, filter: Filter) -> Self {
         let whole = (0.0, input as f64);
-        let exact = Exact::new(input, whole, output, (0, output), filter);
-        Self {
-            bounds: exact.bounds,
-            weights: exact.weights,
-            taps: exact.taps,
-        }
-    }
-}
-
-impl<W> Weights<W> {
-    fn reach(&self) -> (usize, usize) {
-        let first = self.bounds.iter().map(|b| b.0).min().unwrap_or(0);
-        let end = self.bounds.iter().map(|b| b.0 + b.1).max().unwrap_or(0);
-        (first, end)
+        Self::new(input, whole, output, (0, output), filter)
     }
 }
 

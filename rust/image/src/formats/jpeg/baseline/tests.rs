@@ -33,6 +33,12 @@ impl Noise {
             -v
         }
     }
+
+    fn shuffle(&mut self, symbols: &mut [u8]) {
+        for i in (1..symbols.len()).rev() {
+            symbols.swap(i, self.below(i as u32 + 1) as usize);
+        }
+    }
 }
 
 /// A picture with slopes, edges and some noise, so that blocks of every kind come up.
@@ -52,11 +58,21 @@ fn picture((width, height): (usize, usize), seed: u32, amount: u32) -> Vec<u8> {
     pixels
 }
 
-fn jpeg(pixels: &[u8], (width, height): (usize, usize), subsamp: Subsamp, quality: i32) -> Vec<u8> {
+fn jpeg(pixels: &[u8], size: (usize, usize), subsamp: Subsamp, quality: i32) -> Vec<u8> {
     let mut compressor = Compressor::new().unwrap();
+    compressor.set_optimize(size.0 % 2 == 0).unwrap();
+    compressed(compressor, pixels, size, subsamp, quality)
+}
+
+fn compressed(
+    mut compressor: Compressor,
+    pixels: &[u8],
+    (width, height): (usize, usize),
+    subsamp: Subsamp,
+    quality: i32,
+) -> Vec<u8> {
     compressor.set_quality(quality).unwrap();
     compressor.set_subsamp(subsamp).unwrap();
-    compressor.set_optimize(width % 2 == 0).unwrap();
     let format = PixelFormat::RGB;
     let image = Image {
         pixels,
@@ -119,23 +135,13 @@ fn takes(decoder: &mut BaselineDecoder, data: &[u8], by: usize) -> bool {
     true
 }
 
-#[test]
-fn every_subsampling_size_and_quality_gives_libjpegs_samples() {
+/// Compares pictures of these sizes, as `jpeg` writes them in every subsampling and quality.
+fn check_pictures(
+    sizes: &[(usize, usize)],
+    jpeg: impl Fn(&[u8], (usize, usize), Subsamp, i32) -> Vec<u8>,
+) {
     let mut decoder = BaselineDecoder::default();
-    let sizes = [
-        (1, 1),
-        (7, 9),
-        (8, 8),
-        (16, 16),
-        (17, 15),
-        (33, 31),
-        (64, 48),
-        (65, 130),
-        (200, 3),
-        (3, 200),
-        (161, 97),
-    ];
-    for (seed, size) in (0..).zip(sizes) {
+    for (seed, &size) in (0..).zip(sizes) {
         for subsamp in [
             Subsamp::None,
             Subsamp::Sub2x1,
@@ -155,7 +161,25 @@ fn every_subsampling_size_and_quality_gives_libjpegs_samples() {
     }
 }
 
-/// Any coefficients, written as a baseline JPEG.
+#[test]
+fn every_subsampling_size_and_quality_gives_libjpegs_samples() {
+    let sizes = [
+        (1, 1),
+        (7, 9),
+        (8, 8),
+        (16, 16),
+        (17, 15),
+        (33, 31),
+        (64, 48),
+        (65, 130),
+        (200, 3),
+        (3, 200),
+        (161, 97),
+    ];
+    check_pictures(&sizes, jpeg);
+}
+
+/// Any coefficients, for a JPEG file.
 #[derive(Debug, Clone)]
 struct Made {
     size: (usize, usize),
@@ -169,8 +193,9 @@ struct Made {
     /// The largest number of the quantisation tables.
     quant: u32,
     restart: usize,
-    /// Whether symbols have code words of any length, not those of the tables in T.81.
-    shuffled: bool,
+    /// Whether code words are such as no encoder gives them: in baseline files symbols have some of any length, not those
+    /// of the tables in T.81; in progressive ones there are a few short ones and long ones, not those of eight bits.
+    strange: bool,
 }
 
 /// A file like those of cameras, with restart markers.
@@ -182,38 +207,75 @@ const ORDINARY: Made = Made {
     bits: 5,
     quant: 9,
     restart: 2,
-    shuffled: false,
+    strange: false,
 };
 
-impl Made {
-    fn write(&self) -> Vec<u8> {
-        let mut noise = Noise::new(self.seed);
-        let grey = self.luma.0 == 0;
-        let (h, v) = if grey { (1, 1) } else { self.luma };
-        let count = if grey { 1 } else { 3 };
-        let mut out = vec![0xff, 0xd8];
-        let mut segment = |marker: u8, payload: &[u8]| {
-            out.extend([0xff, marker]);
-            out.extend((payload.len() as u16 + 2).to_be_bytes());
-            out.extend(payload);
-        };
-        for table in 0..2 {
-            let values = (0..64).map(|_| (noise.below(self.quant) + 1) as u8);
-            segment(
-                0xdb,
-                &std::iter::once(table).chain(values).collect::<Vec<_>>(),
-            );
+fn segment(out: &mut Vec<u8>, marker: u8, payload: &[u8]) {
+    out.extend([0xff, marker]);
+    out.extend((payload.len() as u16 + 2).to_be_bytes());
+    out.extend(payload);
+}
+
+/// Code words, and their lengths, by symbol.
+type Words = Vec<(u32, u32)>;
+
+/// The code words of a table with `counts[i]` words of `i + 1` bits, for `symbols` in their order.
+fn words(counts: &[u8; 16], symbols: &[u8]) -> Words {
+    let mut words = vec![(0, 0); 256];
+    let (mut code, mut next) = (0, symbols.iter());
+    for (length, &n) in (1..).zip(counts) {
+        for &symbol in next.by_ref().take(n.into()) {
+            words[usize::from(symbol)] = (code, length);
+            code += 1;
         }
-        let (width, height) = (self.size.0 as u16, self.size.1 as u16);
+        code <<= 1;
+    }
+    words
+}
+
+impl Made {
+    fn components(&self) -> u8 {
+        if self.luma.0 == 0 {
+            1
+        } else {
+            3
+        }
+    }
+
+    /// Blocks of the first component in an MCU, across and down.
+    fn factors(&self) -> (usize, usize) {
+        match self.components() {
+            1 => (1, 1),
+            _ => self.luma,
+        }
+    }
+
+    /// The begin of a file: quantisation tables and a frame header with this marker.
+    fn head(&self, noise: &mut Noise, marker: u8) -> Vec<u8> {
+        let mut out = vec![0xff, 0xd8];
+        for which in 0..2 {
+            let values = (0..64).map(|_| (noise.below(self.quant) + 1) as u8);
+            let table: Vec<u8> = std::iter::once(which).chain(values).collect();
+            segment(&mut out, 0xdb, &table);
+        }
+        let (h, v) = self.factors();
         let mut frame = vec![8];
-        frame.extend(height.to_be_bytes());
-        frame.extend(width.to_be_bytes());
-        frame.push(count);
-        for id in 1..=count {
+        frame.extend((self.size.1 as u16).to_be_bytes());
+        frame.extend((self.size.0 as u16).to_be_bytes());
+        frame.push(self.components());
+        for id in 1..=self.components() {
             let factors = if id == 1 { (h << 4 | v) as u8 } else { 0x11 };
             frame.extend([id, factors, u8::from(id > 1)]);
         }
-        segment(0xc0, &frame);
+        segment(&mut out, marker, &frame);
+        out
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut noise = Noise::new(self.seed);
+        let (h, v) = self.factors();
+        let count = self.components();
+        let mut out = self.head(&mut noise, 0xc0);
         // As many code words of each length as in T.81, tables K.3 and K.5, for all symbols that there are.
         let dc_counts = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0];
         let ac_counts = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];
@@ -229,35 +291,24 @@ impl Made {
                     (ac_counts, symbols)
                 }
             };
-            if self.shuffled {
-                for i in (1..symbols.len()).rev() {
-                    symbols.swap(i, noise.below(i as u32 + 1) as usize);
-                }
+            if self.strange {
+                noise.shuffle(&mut symbols);
             }
             let mut stored = vec![which];
             stored.extend(counts);
             stored.extend(&symbols);
-            segment(0xc4, &stored);
-            let mut words = vec![(0, 0); 256];
-            let (mut code, mut next) = (0, symbols.iter());
-            for (length, &n) in (1..).zip(&counts) {
-                for &symbol in next.by_ref().take(n.into()) {
-                    words[usize::from(symbol)] = (code, length);
-                    code += 1;
-                }
-                code <<= 1;
-            }
-            tables.push(words);
+            segment(&mut out, 0xc4, &stored);
+            tables.push(words(&counts, &symbols));
         }
         if self.restart > 0 {
-            segment(0xdd, &(self.restart as u16).to_be_bytes());
+            segment(&mut out, 0xdd, &(self.restart as u16).to_be_bytes());
         }
         let mut scan = vec![count];
         for id in 1..=count {
             scan.extend([id, if id == 1 { 0 } else { 0x11 }]);
         }
         scan.extend([0, 63, 0]);
-        segment(0xda, &scan);
+        segment(&mut out, 0xda, &scan);
 
         let mut bits = Writer {
             out,
@@ -311,6 +362,10 @@ impl Made {
     }
 }
 
+fn size_of(v: i32) -> u32 {
+    32 - v.unsigned_abs().leading_zeros()
+}
+
 /// Writes bits, with stuffed bytes.
 struct Writer {
     out: Vec<u8>,
@@ -334,8 +389,13 @@ impl Writer {
 
     /// A number behind `run` zeros.
     fn number(&mut self, words: &[(u32, u32)], run: i32, v: i32) {
-        let size = 32 - v.unsigned_abs().leading_zeros();
-        self.word(words[(run as usize) << 4 | size as usize]);
+        self.word(words[(run as usize) << 4 | size_of(v) as usize]);
+        self.value(v);
+    }
+
+    /// The bits of a number whose size is known.
+    fn value(&mut self, v: i32) {
+        let size = size_of(v);
         let bits = if v < 0 { v - 1 } else { v };
         self.word((bits as u32 & ((1 << size) - 1), size));
     }
@@ -356,14 +416,14 @@ fn made() -> impl Strategy<Value = Made> {
         (1_usize..70, 1_usize..70),
         luma,
         any::<u32>(),
-        0_u32..100,
+        0_u32..=100,
         0_u32..=10,
         1_u32..256,
         restart,
         any::<bool>(),
     )
         .prop_map(
-            |(size, luma, seed, zeros, bits, quant, restart, shuffled)| Made {
+            |(size, luma, seed, zeros, bits, quant, restart, strange)| Made {
                 size,
                 luma,
                 seed,
@@ -371,9 +431,26 @@ fn made() -> impl Strategy<Value = Made> {
                 bits,
                 quant,
                 restart,
-                shuffled,
+                strange,
             },
         )
+}
+
+/// Damages a file in twenty ways; what this decoder still takes is as libjpeg-turbo's.
+fn check_damaged(whole: &[u8], by: usize, seed: u32) {
+    let mut noise = Noise::new(seed);
+    let mut decoder = BaselineDecoder::default();
+    for _ in 0..20 {
+        let mut data = whole.to_vec();
+        for _ in 0..=noise.below(3) {
+            let at = noise.below(data.len() as u32) as usize;
+            data[at] = match noise.below(2) {
+                0 => data[at] ^ 1 << noise.below(8),
+                _ => noise.below(256) as u8,
+            };
+        }
+        takes(&mut decoder, &data, by);
+    }
 }
 
 proptest! {
@@ -392,16 +469,7 @@ proptest! {
     #[test]
     fn damage_is_libjpegs_to_judge(made in made(), by in prop::sample::select(vec![1, 2, 4, 8]), seed in any::<u32>()) {
         let whole = Made { bits: made.bits.min(5), quant: made.quant.min(20), ..made }.write();
-        let mut noise = Noise::new(seed);
-        let mut decoder = BaselineDecoder::default();
-        for _ in 0..20 {
-            let mut data = whole.clone();
-            for _ in 0..=noise.below(3) {
-                let at = noise.below(data.len() as u32) as usize;
-                data[at] = if noise.below(2) == 0 { data[at] ^ 1 << noise.below(8) } else { noise.below(256) as u8 };
-            }
-            takes(&mut decoder, &data, by);
-        }
+        check_damaged(&whole, by, seed);
     }
 }
 
@@ -540,7 +608,7 @@ fn tables_of_small_files_wait_for_the_second() {
         size: (16, 16),
         luma: (1, 1),
         restart: 0,
-        shuffled: true,
+        strange: true,
         ..ORDINARY
     };
     let files = [1, 2].map(|seed| {

@@ -11,22 +11,6 @@ struct Script {
     low: u8,
 }
 
-/// Any coefficients, written as a progressive JPEG.
-#[derive(Debug, Clone)]
-struct Made {
-    size: (usize, usize),
-    /// Blocks of luma in an MCU, across and down; 0 for grey.
-    luma: (usize, usize),
-    seed: u32,
-    /// Coefficients that are 0, of a hundred.
-    zeros: u32,
-    bits: u32,
-    quant: u32,
-    restart: usize,
-    /// How long code words are: those of eight bits, or a few short ones and long ones.
-    long: bool,
-}
-
 const ORDINARY: Made = Made {
     size: (43, 37),
     luma: (2, 2),
@@ -35,10 +19,8 @@ const ORDINARY: Made = Made {
     bits: 5,
     quant: 9,
     restart: 0,
-    long: false,
+    strange: false,
 };
-
-type Words = Vec<(u32, u32)>;
 
 /// Counts and symbols of a table with all symbols, in an order of its own, and its code words.
 fn table(noise: &mut Noise, symbols: usize, long: bool) -> (Vec<u8>, Words) {
@@ -49,19 +31,8 @@ fn table(noise: &mut Noise, symbols: usize, long: bool) -> (Vec<u8>, Words) {
         _ => counts[3] = symbols as u8,
     }
     let mut order: Vec<u8> = (0..symbols).map(|s| s as u8).collect();
-    for i in (1..symbols).rev() {
-        order.swap(i, noise.below(i as u32 + 1) as usize);
-    }
-    let mut words = vec![(0, 0); 256];
-    let (mut code, mut next) = (0, order.iter());
-    for (length, &n) in (1..).zip(&counts) {
-        for &symbol in next.by_ref().take(n.into()) {
-            words[usize::from(symbol)] = (code, length);
-            code += 1;
-        }
-        code <<= 1;
-    }
-    ([&counts[..], &order].concat(), words)
+    noise.shuffle(&mut order);
+    ([&counts[..], &order].concat(), words(&counts, &order))
 }
 
 /// The end of the band in some blocks, and the bits that their coefficients are corrected by.
@@ -83,16 +54,6 @@ impl Pending {
             out.word((bit, 1));
         }
     }
-}
-
-fn size_of(v: i32) -> u32 {
-    32 - v.unsigned_abs().leading_zeros()
-}
-
-fn number(out: &mut Writer, v: i32) {
-    let size = size_of(v);
-    let bits = if v < 0 { v - 1 } else { v };
-    out.word((bits as u32 & ((1 << size) - 1), size));
 }
 
 impl Script {
@@ -124,7 +85,7 @@ impl Script {
                 out.word((v as u32 & 1, 1));
             } else {
                 out.word(dc[size_of(v - *before) as usize]);
-                number(out, v - *before);
+                out.value(v - *before);
                 *before = v;
             }
             return;
@@ -148,7 +109,7 @@ impl Script {
             if self.high == 0 {
                 pending.flush(out, ac);
                 out.word(ac[run << 4 | size_of(v) as usize]);
-                number(out, v);
+                out.value(v);
             } else if v.abs() > 1 {
                 corrections.push(v.unsigned_abs() & 1);
                 continue;
@@ -171,17 +132,9 @@ impl Script {
 }
 
 impl Made {
-    fn components(&self) -> usize {
-        if self.luma.0 == 0 {
-            1
-        } else {
-            3
-        }
-    }
-
     /// Scans that give all bits of all coefficients, in one of many orders.
     fn script(&self, noise: &mut Noise) -> Vec<Script> {
-        let all: Vec<usize> = (0..self.components()).collect();
+        let all: Vec<usize> = (0..self.components().into()).collect();
         // What is to be sent in turn; each starts with as many bits as it may leave out.
         let mut lines: Vec<Vec<Script>> = Vec::new();
         let mut line = |of: Vec<usize>, band, noise: &mut Noise| {
@@ -231,35 +184,16 @@ impl Made {
         script
     }
 
-    fn write(&self) -> Vec<u8> {
+    fn write_progressive(&self) -> Vec<u8> {
         let mut noise = Noise::new(self.seed);
         let script = self.script(&mut noise);
         self.write_as(&script, &mut noise)
     }
 
     fn write_as(&self, script: &[Script], noise: &mut Noise) -> Vec<u8> {
-        let n = self.components();
-        let (h, v) = if n == 1 { (1, 1) } else { self.luma };
-        let mut out = vec![0xff, 0xd8];
-        let segment = |out: &mut Vec<u8>, marker: u8, payload: &[u8]| {
-            out.extend([0xff, marker]);
-            out.extend((payload.len() as u16 + 2).to_be_bytes());
-            out.extend(payload);
-        };
-        for which in 0..2 {
-            let values = (0..64).map(|_| (noise.below(self.quant) + 1) as u8);
-            let table: Vec<u8> = std::iter::once(which).chain(values).collect();
-            segment(&mut out, 0xdb, &table);
-        }
-        let mut frame = vec![8];
-        frame.extend((self.size.1 as u16).to_be_bytes());
-        frame.extend((self.size.0 as u16).to_be_bytes());
-        frame.push(n as u8);
-        for c in 0..n as u8 {
-            let factors = if c == 0 { (h << 4 | v) as u8 } else { 0x11 };
-            frame.extend([c + 1, factors, u8::from(c > 0)]);
-        }
-        segment(&mut out, 0xc2, &frame);
+        let n = usize::from(self.components());
+        let (h, v) = self.factors();
+        let mut out = self.head(noise, 0xc2);
         if self.restart > 0 {
             segment(&mut out, 0xdd, &(self.restart as u16).to_be_bytes());
         }
@@ -289,7 +223,7 @@ impl Made {
             if i == 0 || noise.below(2) == 0 {
                 for (j, words) in words.iter_mut().enumerate() {
                     let (which, symbols) = ([0x00, 0x01, 0x10, 0x11][j], [12, 12, 256, 256][j]);
-                    let (stored, made) = table(noise, symbols, self.long);
+                    let (stored, made) = table(noise, symbols, self.strange);
                     segment(&mut out, 0xc4, &[&[which][..], &stored].concat());
                     *words = made;
                 }
@@ -337,39 +271,12 @@ impl Made {
     }
 }
 
-fn made() -> impl Strategy<Value = Made> {
-    let luma = prop::sample::select(vec![(0, 0), (1, 1), (2, 1), (2, 2)]);
-    let restart = prop_oneof![Just(0_usize), 1_usize..20];
-    (
-        (1_usize..70, 1_usize..70),
-        luma,
-        any::<u32>(),
-        0_u32..=100,
-        0_u32..=10,
-        1_u32..256,
-        restart,
-        any::<bool>(),
-    )
-        .prop_map(
-            |(size, luma, seed, zeros, bits, quant, restart, long)| Made {
-                size,
-                luma,
-                seed,
-                zeros,
-                bits,
-                quant,
-                restart,
-                long,
-            },
-        )
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn any_scans_and_coefficients_give_libjpegs_samples(made in made(), by in prop::sample::select(vec![1, 2, 4, 8])) {
-        let data = made.write();
+        let data = made.write_progressive();
         prop_assert!(theirs(&data, by).is_ok());
         let taken = takes(&mut BaselineDecoder::default(), &data, by);
         prop_assert!(taken || (1 << made.bits) * made.quant > 300);
@@ -377,17 +284,8 @@ proptest! {
 
     #[test]
     fn damage_is_libjpegs_to_judge(made in made(), by in prop::sample::select(vec![1, 2, 4, 8]), seed in any::<u32>()) {
-        let whole = Made { bits: made.bits.min(5), quant: made.quant.min(20), ..made }.write();
-        let mut noise = Noise::new(seed);
-        let mut decoder = BaselineDecoder::default();
-        for _ in 0..20 {
-            let mut data = whole.clone();
-            for _ in 0..=noise.below(3) {
-                let at = noise.below(data.len() as u32) as usize;
-                data[at] = if noise.below(2) == 0 { data[at] ^ 1 << noise.below(8) } else { noise.below(256) as u8 };
-            }
-            takes(&mut decoder, &data, by);
-        }
+        let whole = Made { bits: made.bits.min(5), quant: made.quant.min(20), ..made }.write_progressive();
+        check_damaged(&whole, by, seed);
     }
 
     /// Scans left out, doubled and in another order: what is not whole is libjpeg's, which makes it smoother.
@@ -416,7 +314,6 @@ proptest! {
 
 #[test]
 fn every_subsampling_size_and_quality_gives_libjpegs_samples() {
-    let mut decoder = BaselineDecoder::default();
     let sizes = [
         (1, 1),
         (7, 9),
@@ -427,35 +324,11 @@ fn every_subsampling_size_and_quality_gives_libjpegs_samples() {
         (3, 200),
         (161, 97),
     ];
-    for (seed, size) in (0..).zip(sizes) {
-        for subsamp in [
-            Subsamp::None,
-            Subsamp::Sub2x1,
-            Subsamp::Sub2x2,
-            Subsamp::Gray,
-        ] {
-            for (quality, amount) in [(5, 90), (50, 0), (75, 20), (92, 30), (100, 130)] {
-                let mut compressor = Compressor::new().unwrap();
-                compressor.set_quality(quality).unwrap();
-                compressor.set_subsamp(subsamp).unwrap();
-                compressor.set_progressive(true).unwrap();
-                let image = Image {
-                    pixels: &picture(size, seed, amount)[..],
-                    width: size.0,
-                    pitch: 3 * size.0,
-                    height: size.1,
-                    format: PixelFormat::RGB,
-                };
-                let data = compressor.compress_to_vec(image).unwrap();
-                for by in [1, 2, 4, 8] {
-                    assert!(
-                        takes(&mut decoder, &data, by),
-                        "{size:?} {subsamp:?} quality {quality} by {by}"
-                    );
-                }
-            }
-        }
-    }
+    check_pictures(&sizes, |pixels, size, subsamp, quality| {
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_progressive(true).unwrap();
+        compressed(compressor, pixels, size, subsamp, quality)
+    });
 }
 
 #[test]
@@ -465,7 +338,7 @@ fn a_file_that_ends_early_is_left_to_libjpeg() {
             restart,
             ..ORDINARY
         }
-        .write();
+        .write_progressive();
         let mut decoder = BaselineDecoder::default();
         assert!(takes(&mut decoder, &data, 1));
         for length in 2..data.len() {
@@ -481,7 +354,7 @@ fn a_flipped_bit_is_taken_as_libjpeg_takes_it_or_left_to_it() {
         size: (20, 17),
         ..ORDINARY
     }
-    .write();
+    .write_progressive();
     let mut decoder = BaselineDecoder::default();
     let mut taken = 0;
     for at in 2..data.len() - 2 {
@@ -494,7 +367,7 @@ fn a_flipped_bit_is_taken_as_libjpeg_takes_it_or_left_to_it() {
 
 #[test]
 fn a_file_with_fewer_bits_than_blocks_takes_no_memory() {
-    let mut data = ORDINARY.write();
+    let mut data = ORDINARY.write_progressive();
     let at = data.windows(2).position(|w| w == [0xff, 0xc2]).unwrap() + 5;
     data[at..at + 4].copy_from_slice(&[0xff, 0xf0, 0xff, 0xf0]);
     let mut decoder = BaselineDecoder::default();
