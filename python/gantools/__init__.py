@@ -14,10 +14,10 @@ Attributes are imported on first use, so that `gantools --help` does not wait fo
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gantools._native import __version__
+from gantools.lazy import on_first_use
 
 if TYPE_CHECKING:
     from gantools.data.exports import export
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from gantools.sampling.write import sample
     from gantools.training.loop import train
 
-_LAZY = {
-    "Generator": ("gantools.sampling.generator", "Generator"),
-    "GantoolsError": ("gantools.errors", "GantoolsError"),
-    "PreparedSet": ("gantools.data.prepared", "PreparedSet"),
-    "Score": ("gantools.metrics.results.scores", "Score"),
-    "Scores": ("gantools.metrics.results.scores", "Scores"),
-    "export": ("gantools.data.exports", "export"),
-    "open": ("gantools.data.prepared", "open_set"),
-    "prep": ("gantools.data.prepare", "prep"),
-    "quickstart": ("gantools.quickstart", "quickstart"),
-    "sample": ("gantools.sampling.write", "sample"),
-    "score": ("gantools.metrics.scorer", "score"),
-    "train": ("gantools.training.loop", "train"),
+_PLACES = {
+    "Generator": "sampling.generator",
+    "GantoolsError": "errors",
+    "PreparedSet": "data.prepared",
+    "Score": "metrics.results.scores",
+    "Scores": "metrics.results.scores",
+    "export": "data.exports",
+    "open": "data.prepared:open_set",
+    "prep": "data.prepare",
+    "quickstart": "quickstart",
+    "sample": "sampling.write",
+    "score": "metrics.scorer",
+    "train": "training.loop",
 }
 
 __all__ = [
@@ -63,14 +63,7 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'gantools' has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    value = getattr(importlib.import_module(module), attribute)
-    globals()[name] = value
-    return value
+__getattr__ = on_first_use(__name__, _PLACES)
 
 
 def __dir__() -> list[str]:

@@ -137,12 +137,17 @@ def test_a_stopped_run_goes_on_and_is_byte_identical(photos, tmp_path, monkeypat
     assert not (tmp_path / "set.partial").exists()
 
 
+def stopped_in(step: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run leaves that is interrupted where `prepare` comes to `step`."""
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, step, lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(photos, tmp_path)
+
+
 def test_a_damaged_shard_of_a_stopped_run_is_made_again(photos, tmp_path, monkeypatch):
     whole = run(photos, tmp_path, out=tmp_path / "whole/set")
-    monkeypatch.setattr(prepare, "_finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path)
-    monkeypatch.undo()
+    stopped_in("_finish", photos, tmp_path, monkeypatch)
     partial = tmp_path / "set.partial"
     (partial / "images-00001.npy").write_bytes((partial / "images-00001.npy").read_bytes()[:-7])
     (partial / "images-00002.json").write_text("{")
@@ -152,20 +157,14 @@ def test_a_damaged_shard_of_a_stopped_run_is_made_again(photos, tmp_path, monkey
 
 def test_a_run_killed_just_before_the_end_is_only_renamed(photos, tmp_path, monkeypatch):
     whole = run(photos, tmp_path, out=tmp_path / "whole/set")
-    monkeypatch.setattr(prepare, "publish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path)
-    monkeypatch.undo()
+    stopped_in("publish", photos, tmp_path, monkeypatch)
     (tmp_path / "set.partial/plan.json").unlink()
     monkeypatch.setattr(_native, "prepare_shard", None)
     assert same_tree(run(photos, tmp_path).path, whole.path)
 
 
 def test_what_a_stopped_run_of_another_kind_left_is_refused(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "_finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, tmp_path)
-    monkeypatch.undo()
+    stopped_in("_finish", photos, tmp_path, monkeypatch)
     with pytest.raises(DataError, match="stopped run of another source"):
         run(photos, tmp_path, filter="box")
     assert run(photos, tmp_path, filter="box", overwrite=True).manifest["policy"]["filter"] == "box"

@@ -37,6 +37,16 @@ def image_of(h: int, w: int, c: int, seed: int, kind: str) -> np.ndarray:
     return ((x * 3 + y * 5)[..., None] * np.arange(1, c + 1) % 256).astype(np.uint8)
 
 
+# The arguments of `image_of`.
+PICTURES = {
+    "h": st.integers(1, 90),
+    "w": st.integers(1, 90),
+    "c": st.sampled_from([1, 3]),
+    "kind": st.sampled_from(["noise", "black-white", "ramp"]),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+
 def with_pillow(image: np.ndarray, height: int, width: int, filter: str) -> np.ndarray:
     c = image.shape[2]
     pil = Image.fromarray(image[..., 0] if c == 1 else image)
@@ -46,14 +56,10 @@ def with_pillow(image: np.ndarray, height: int, width: int, filter: str) -> np.n
 @pillow_13
 @settings(max_examples=400, deadline=None)
 @given(
-    h=st.integers(1, 90),
-    w=st.integers(1, 90),
+    **PICTURES,
     th=st.integers(1, 130),
     tw=st.integers(1, 130),
-    c=st.sampled_from([1, 3]),
     filter=st.sampled_from(list(FILTERS)),
-    kind=st.sampled_from(["noise", "black-white", "ramp"]),
-    seed=st.integers(0, 2**32 - 1),
 )
 def test_any_size_is_byte_equal_with_pillow(h, w, th, tw, c, filter, kind, seed):
     image = image_of(h, w, c, seed, kind)
@@ -167,13 +173,9 @@ def test_network_inputs_are_those_of_the_tools(h, w, c):
 @pillow_13
 @settings(max_examples=300, deadline=None)
 @given(
-    h=st.integers(1, 90),
-    w=st.integers(1, 90),
+    **PICTURES,
     size=st.integers(1, 130),
-    c=st.sampled_from([1, 3]),
     rule=st.sampled_from(_native.RESIZE_RULES),
-    kind=st.sampled_from(["noise", "black-white", "ramp"]),
-    seed=st.integers(0, 2**32 - 1),
 )
 def test_network_inputs_of_any_size_are_those_of_the_tools(h, w, size, c, rule, kind, seed):
     image = image_of(h, w, c, seed, kind)

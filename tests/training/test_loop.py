@@ -318,7 +318,7 @@ def test_a_collapsed_generator_is_reported_once(go, capsys, monkeypatch):
         for p in network.parameters():
             p.data.zero_()
 
-    monkeypatch.setattr("gantools.models.dcgan.normal_init", zero)
+    monkeypatch.setattr("gantools.layers.init.normal_init", zero)
     run = go(overrides={"optim.lr": 1e-30})
     assert [line["sample_diversity"] for line in read_lines(run / "stats.jsonl")] == [0.0, 0.0]
     assert capsys.readouterr().err.count("hardly differ") == 1

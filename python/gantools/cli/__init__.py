@@ -18,20 +18,20 @@ import click
 from gantools import __version__
 from gantools.errors import GantoolsError, nearest
 
-# name -> (module, one-line help); the help is here so that `gantools --help` imports no torch.
+# name, which is that of its module here -> one-line help, so that `gantools --help` imports no torch.
 COMMANDS = {
-    "prep": ("gantools.cli.prep", "Prepare a set of images: decode, crop, resize, pack."),
-    "info": ("gantools.cli.info", "Show what a prepared set holds."),
-    "show": ("gantools.cli.show", "Write a grid of images of a prepared set to a PNG file."),
-    "verify": ("gantools.cli.verify", "Compare every file of a prepared set with its manifest."),
-    "merge": ("gantools.cli.merge", "Put together a set from the shares that prep --shards made."),
-    "export": ("gantools.cli.export", "Write a prepared set in the form of another tool."),
-    "train": ("gantools.cli.train", "Train a GAN by a recipe on a prepared set."),
-    "sample": ("gantools.cli.sample", "Generate images from a trained run."),
-    "score": ("gantools.cli.score", "Score images against a reference set."),
-    "ref": ("gantools.cli.ref", "Make, show and convert files of reference statistics."),
-    "cache": ("gantools.cli.cache", "List, prune and clear what gantools keeps."),
-    "quickstart": ("gantools.cli.quickstart", "Prepare, train, sample and score on data that ships with gantools."),
+    "prep": "Prepare a set of images: decode, crop, resize, pack.",
+    "info": "Show what a prepared set holds.",
+    "show": "Write a grid of images of a prepared set to a PNG file.",
+    "verify": "Compare every file of a prepared set with its manifest.",
+    "merge": "Put together a set from the shares that prep --shards made.",
+    "export": "Write a prepared set in the form of another tool.",
+    "train": "Train a GAN by a recipe on a prepared set.",
+    "sample": "Generate images from a trained run.",
+    "score": "Score images against a reference set.",
+    "ref": "Make, show and convert files of reference statistics.",
+    "cache": "List, prune and clear what gantools keeps.",
+    "quickstart": "Prepare, train, sample and score on data that ships with gantools.",
 }
 
 
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         """The click command `cmd_name`, or None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        command = importlib.import_module(f"{__name__}.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands in `--help`, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gantools import _native
+from gantools.cli.options import one_of
 
 # The recipe for 28 x 28 grey images, which all relatives of MNIST are; dcgan takes any other source.
 MNIST_RECIPE = "dcgan-fashion"
@@ -29,9 +30,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.argument("kind", metavar="SOURCE")
 @click.option("--source", metavar="PATH", help="Where the images are: a folder, an archive, a file, or a URL of one.")
 @click.option("--size", metavar="SIZE", callback=_size, help="Side of the square result [celeba: 64, mnist: 28].")
-@click.option(
-    "--crop", type=click.Choice(_native.CROPS), default="center", show_default=True, help="Part that is kept."
-)
+@one_of("--crop", _native.CROPS, "center", "Part that is kept.")
 @click.option(
     "--filter", type=click.Choice(_native.FILTERS), help="Resize, as Pillow's [lanczos; dhariwal has its own]."
 )
@@ -56,20 +55,13 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option("--sample", type=click.IntRange(min=1), help="So many images drawn at random, after the filters.")
 @click.option("--seed", type=int, help="Of --sample: another seed, other images [0].")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images, after the filters.")
-@click.option(
+@one_of(
     "--alpha",
-    type=click.Choice(_native.ALPHA_POLICIES),
-    default="error",
-    show_default=True,
-    help="Images with transparency: reject, drop the alpha, or put on white or black.",
+    _native.ALPHA_POLICIES,
+    "error",
+    "Images with transparency: reject, drop the alpha, or put on white or black.",
 )
-@click.option(
-    "--orientation",
-    type=click.Choice(_native.ORIENTATION_POLICIES),
-    default="apply",
-    show_default=True,
-    help="The orientation of EXIF or XMP data.",
-)
+@one_of("--orientation", _native.ORIENTATION_POLICIES, "apply", "The orientation of EXIF or XMP data.")
 @click.option(
     "--sixteen-bit",
     metavar="full|stretch|LOW:HIGH",
@@ -77,13 +69,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     show_default=True,
     help="16-bit values: keep the high byte, stretch each image, or these two as black and white.",
 )
-@click.option(
-    "--store",
-    type=click.Choice(["pixels", "encoded"]),
-    default="pixels",
-    show_default=True,
-    help="Encoded is smaller and decoded at each reading: for large images.",
-)
+@one_of("--store", ["pixels", "encoded"], "pixels", "Encoded is smaller and decoded at each reading: for large images.")
 @click.option(
     "--encoding",
     type=click.Choice(["png", "jpeg", "original"]),
@@ -110,12 +96,8 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option("--shard-size", type=click.IntRange(min=1), help="Images in a shard [2048, fewer when large].")
 @click.option("--shards", metavar="I/N", help="Make only the I-th of N shares, for gantools merge.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Threads to work with [all cores].")
-@click.option(
-    "--engine",
-    type=click.Choice(["threads", "ray"]),
-    default="threads",
-    show_default=True,
-    help="Ray: shards as tasks of a cluster ($RAY_ADDRESS), or of workers here.",
+@one_of(
+    "--engine", ["threads", "ray"], "threads", "Ray: shards as tasks of a cluster ($RAY_ADDRESS), or of workers here."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="With ray: tasks at a time [all cores].")
 @click.option("--strict", is_flag=True, help="An unreadable image is an error, not a line in rejects.jsonl.")

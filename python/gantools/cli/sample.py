@@ -6,13 +6,15 @@ from typing import Literal
 
 import click
 
+from gantools.cli.options import one_of
+
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("-n", "n", type=int, default=1000, show_default=True, help="How many images to generate.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Image i depends on seed and i, not on -n.")
 @click.option("--grid", is_flag=True, help="Also write grid.png, the first 64 images in one.")
-@click.option("--format", type=click.Choice(["png", "npy"]), default="png", show_default=True, help="Files to write.")
+@one_of("--format", ["png", "npy"], "png", "Files to write.")
 @click.option("--out", default="samples", show_default=True, metavar="DIR", help="Folder to make.")
 @click.option("--batch", type=int, default=64, show_default=True, help="Images computed at once.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")

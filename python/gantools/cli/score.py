@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gantools.cli.options import one_of
 from gantools.metrics.registry import ALL, METRICS
 
 if TYPE_CHECKING:
@@ -116,35 +117,21 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 )
 @click.option("--kid-subsets", type=click.IntRange(min=1), default=100, show_default=True, help="Subsets of KID.")
 @click.option("-k", "k", type=click.IntRange(min=1), help="Neighbours of --prc and --dc.  [default: 3, and 5]")
-@click.option(
-    "--prc-convention",
-    type=click.Choice(["torch-fidelity", "stylegan3", "adm", "prdc"]),
-    default="torch-fidelity",
-    show_default=True,
-    help="Whose rule for --prc.",
-)
-@click.option(
+@one_of("--prc-convention", ["torch-fidelity", "stylegan3", "adm", "prdc"], "torch-fidelity", "Whose rule for --prc.")
+@one_of(
     "--is-convention",
-    type=click.Choice(["torch-fidelity", "original", "adm", "torchmetrics", "dgm"]),
-    default="torch-fidelity",
-    show_default=True,
-    help="Whose splits for --is.",
+    ["torch-fidelity", "original", "adm", "torchmetrics", "dgm"],
+    "torch-fidelity",
+    "Whose splits for --is.",
 )
 @click.option("--is-splits", type=click.IntRange(min=1), default=10, show_default=True, help="Splits of --is.")
-@click.option(
+@one_of(
     "--mifid-convention",
-    type=click.Choice(["torchmetrics", "paper"]),
-    default="torchmetrics",
-    show_default=True,
-    help="Over which side the memorization distance of --mifid is a mean: the reference, or (paper) the samples.",
+    ["torchmetrics", "paper"],
+    "torchmetrics",
+    "Over which side the memorization distance of --mifid is a mean: the reference, or (paper) the samples.",
 )
-@click.option(
-    "--channel",
-    type=click.Choice(["rgb", "y"]),
-    default="rgb",
-    show_default=True,
-    help="What pairs are compared by: RGB, or y, their luma.",
-)
+@one_of("--channel", ["rgb", "y"], "rgb", "What pairs are compared by: RGB, or y, their luma.")
 @click.option(
     "--crop-border",
     type=click.IntRange(min=0),
@@ -152,13 +139,7 @@ def _weights(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     show_default=True,
     help="Pixels cut off each side of pairs and for --niqe.",
 )
-@click.option(
-    "--lpips-net",
-    type=click.Choice(["alex", "vgg", "squeeze"]),
-    default="alex",
-    show_default=True,
-    help="The network of LPIPS.",
-)
+@one_of("--lpips-net", ["alex", "vgg", "squeeze"], "alex", "The network of LPIPS.")
 @click.option("--niqe-model", type=click.Path(path_type=Path), help="NIQE's model of natural images.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.  [default: off]")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a report: one file, pictures included.")

@@ -19,3 +19,10 @@ def normal_init(network: nn.Module, std: float = 0.02) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def normal_networks(**networks: nn.Module) -> dict[str, nn.Module]:
+    """The `networks` by their names, each initialised by `normal_init` in this order."""
+    for network in networks.values():
+        normal_init(network)
+    return networks

@@ -13,8 +13,9 @@ Each is imported on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gantools.lazy import on_first_use
 
 if TYPE_CHECKING:
     from gantools.metrics.numbers.extrapolation import fid_infinity
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gantools.metrics.numbers.neighbours import density_coverage, precision_recall
     from gantools.metrics.numbers.vendi import vendi_score
 
-_MODULES = {
+_PLACES = {
     "authenticity": "numbers.memorisation",
     "cmmd": "numbers.kernels",
     "density_coverage": "numbers.neighbours",
@@ -62,11 +63,7 @@ __all__ = [
     "vendi_score",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = on_first_use(__name__, _PLACES)
 
 
 def __dir__() -> list[str]:

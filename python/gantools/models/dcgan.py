@@ -13,7 +13,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.init import normal_init
+from gantools.layers.init import normal_networks
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,4 @@ class DCGANDiscriminator(nn.Module):
 
 def build(config: DCGANConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
-    networks: dict[str, nn.Module] = {
-        "generator": DCGANGenerator(config),
-        "discriminator": DCGANDiscriminator(config),
-    }
-    for network in networks.values():
-        normal_init(network)
-    return networks
+    return normal_networks(generator=DCGANGenerator(config), discriminator=DCGANDiscriminator(config))

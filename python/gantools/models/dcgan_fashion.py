@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers import keras
-from gantools.layers.init import normal_init
+from gantools.layers.init import normal_networks
 
 KERNEL = 5
 
@@ -75,10 +75,4 @@ class DCGANFashionDiscriminator(nn.Module):
 
 def build(config: DCGANFashionConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
-    networks: dict[str, nn.Module] = {
-        "generator": DCGANFashionGenerator(config),
-        "discriminator": DCGANFashionDiscriminator(config),
-    }
-    for network in networks.values():
-        normal_init(network)
-    return networks
+    return normal_networks(generator=DCGANFashionGenerator(config), discriminator=DCGANFashionDiscriminator(config))

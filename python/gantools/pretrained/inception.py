@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from gantools.device import full_precision
 from gantools.errors import WeightsError
+from gantools.pretrained.frozen import Frozen
 from gantools.pretrained.weights import WeightsFile, checked_state, load_pickle
 
 #: The conversion of the original graph that is published with pytorch-fid (Apache-2.0); the name ends in its sha256.
@@ -235,7 +236,7 @@ class MixedE(nn.Module):
         )
 
 
-class Inception(nn.Module):
+class Inception(Frozen):
     """The network, frozen: always in eval mode, without gradients. `load` makes one with weights."""
 
     def __init__(self) -> None:
@@ -257,13 +258,7 @@ class Inception(nn.Module):
         self.Mixed_7b = MixedE(1280, maximum=False)
         self.Mixed_7c = MixedE(2048, maximum=True)
         self.fc = nn.Linear(2048, CLASSES)
-        self.requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> Inception:
-        """Stays in eval mode whatever is asked: features of a network in train mode are another metric."""
-        del mode
-        return super().train(False)
+        self.freeze()
 
     @torch.no_grad()
     def forward(

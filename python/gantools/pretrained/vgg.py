@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from gantools.pretrained.backbones import VGG16, vgg16_features
-from gantools.pretrained.weights import load_state, read_state
+from gantools.pretrained.frozen import Frozen, with_state
+from gantools.pretrained.weights import read_state
 
 #: Side of the images and width of the features.
 SIZE, DIMS = 224, 4096
 
 
-class Vgg16(nn.Module):
+class Vgg16(Frozen):
     """Images to the features of `fc2`. Frozen: always in eval mode, without gradients."""
 
     def __init__(self) -> None:
@@ -26,13 +27,7 @@ class Vgg16(nn.Module):
         self.features = vgg16_features()
         # torchvision numbers the ReLU and the dropout between the two as well.
         self.classifier = nn.ModuleDict({"0": nn.Linear(512 * 7 * 7, DIMS), "3": nn.Linear(DIMS, DIMS)})
-        self.requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> Vgg16:
-        """Stays in eval mode whatever is asked."""
-        del mode
-        return super().train(False)
+        self.freeze()
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +45,4 @@ def load(file: Path, device: torch.device | str = "cpu") -> Vgg16:
     """
     # The last layer, of 1000 classes, is not needed.
     state = {k: v for k, v in read_state(file, VGG16.what).items() if not k.startswith("classifier.6.")}
-    with torch.device("meta"):  # no time is spent on random weights that are replaced at once
-        net = Vgg16()
-    net = net.to_empty(device="cpu")
-    load_state(net, state, file, VGG16.what)
-    return net.to(device)
+    return with_state(Vgg16, state, file, VGG16.what, device)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gantools.errors import WeightsError
-from gantools.pretrained.weights import WeightsFile, load_state, read_state
+from gantools.pretrained.frozen import Frozen, with_state
+from gantools.pretrained.weights import WeightsFile, read_state
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Block(nn.Module):
         return F.gelu(x)
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(Frozen):
     """Images to the features of their class token. Frozen: always in eval mode, without gradients."""
 
     def __init__(self, kind: Architecture) -> None:
@@ -165,13 +166,7 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(kind) for _ in range(kind.depth))
         self.norm = nn.LayerNorm(kind.width, eps)
         self.head = None if dino else nn.Parameter(torch.zeros(kind.width, kind.out))
-        self.requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> VisionTransformer:
-        """Stays in eval mode whatever is asked."""
-        del mode
-        return super().train(False)
+        self.freeze()
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -200,11 +195,8 @@ def load(kind: Architecture, file: Path, device: torch.device | str = "cpu") -> 
     what = kind.weights.what
     state = _read(file, what)
     translated = (_from_clip if kind.family == "clip" else _from_dinov2)(state, kind, file)
-    with torch.device("meta"):  # no time is spent on random weights that are replaced at once
-        net = VisionTransformer(kind)
-    net = net.to_empty(device="cpu")
-    load_state(net, {k: v.float() for k, v in translated.items()}, file, what)
-    return net.to(device)
+    floats = {k: v.float() for k, v in translated.items()}
+    return with_state(lambda: VisionTransformer(kind), floats, file, what, device)
 
 
 def _read(file: Path, what: str) -> dict[str, Tensor]:

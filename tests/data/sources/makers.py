@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,25 @@ def png(seed: int, **options) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels(seed, **options)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def write_files(root: Path, files: dict[str, bytes]) -> Path:
+    """A folder of `files`, by their paths below it."""
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+    """A zip of `files` in the order given, with exactly these names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            # ZipInfo's constructor would replace backslashes where they are the system's own.
+            info = zipfile.ZipInfo("x")
+            info.filename = name
+            archive.writestr(info, data)
+    return path
 
 
 def write_tar(path: Path, files: dict[str, bytes], **options) -> Path:

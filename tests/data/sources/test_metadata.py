@@ -8,8 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from tests.data.sources.makers import png, write_tar
-from tests.data.sources.test_tree import write, write_zip
+from tests.data.sources.makers import png, write_files, write_tar, write_zip
 
 import gantools
 from gantools.data.sources import array, folder, tar
@@ -55,7 +54,7 @@ def test_metadata_is_found_in_every_place_kind_and_archive(tmp_path, kind, keep,
             rows = [{"file_name": f"{i}.png", "label": labels[s][i]} for i in range(2)]
             files[f"{outer}{s}/metadata.{suffix}"] = table(kind, rows)
     if keep == "folder":
-        source = folder.open_source(write(tmp_path / "set", files))
+        source = folder.open_source(write_files(tmp_path / "set", files))
     elif keep == "zip":
         source = folder.open_source(write_zip(tmp_path / "x.zip", {n.replace("/", "\\"): d for n, d in files.items()}))
     else:
@@ -67,7 +66,7 @@ def test_metadata_is_found_in_every_place_kind_and_archive(tmp_path, kind, keep,
 
 
 def test_the_nearest_metadata_that_has_the_image_counts(tmp_path):
-    root = write(
+    root = write_files(
         tmp_path / "set",
         {
             "a/0.png": IMAGE,
@@ -136,7 +135,7 @@ def test_the_classes_of_webdataset_samples_are_numbers_or_names(tmp_path, cls, l
 
 @pytest.fixture
 def photos(tmp_path):
-    return write(tmp_path / "photos", {f"sub/{i}.png": png(i) for i in range(4)})
+    return write_files(tmp_path / "photos", {f"sub/{i}.png": png(i) for i in range(4)})
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.sources.makers import write_files
 
 from gantools.data.sources import CHOICES, SOURCES, Asked, celeba, folder, idx, open_as
 from gantools.errors import ConfigError, DataError, DownloadError
@@ -52,9 +53,7 @@ def test_a_folder_is_read_in_the_order_of_bytes_and_other_files_are_left_out(tmp
 
 
 def test_sub_folders_are_classes(tmp_path):
-    for name in ("cats/1.jpg", "cats/deep/2.jpg", "dogs/1.jpg", "ants/9.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(jpeg())
+    write_files(tmp_path, dict.fromkeys(("cats/1.jpg", "cats/deep/2.jpg", "dogs/1.jpg", "ants/9.jpg"), jpeg()))
     source = folder.open_source(tmp_path)
     assert source.classes == ["ants", "cats", "dogs"]
     assert source.labels.tolist() == [0, 1, 1, 2]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.data.sources.makers import png, write_tar
+from tests.data.sources.makers import png, write_files, write_tar, write_zip
 from tests.data.sources.test_stores import write_parquet
-from tests.data.sources.test_tree import write, write_zip
 
 from gantools.data.sources import folder, parquet, tar
 from gantools.data.sources.splits import choose, part_of_file, split_of, split_within
@@ -63,7 +62,7 @@ def opened(kind, tmp_path, parts, split=None):
         return folder.open_source(write_zip(path.with_suffix(".zip"), files), split)
     if kind == "tar":
         return tar.open_source(write_tar(path.with_suffix(".tar"), files), split)
-    return folder.open_source(write(path, files), split)
+    return folder.open_source(write_files(path, files), split)
 
 
 TWO = ["a/0.png", "b/0.png"]
@@ -200,7 +199,7 @@ def test_who_points_at_a_part_by_name_has_chosen_it(tmp_path, kind, name):
     elif kind == "tar":
         path = write_tar(tmp_path / f"{name}.tar", files)
     else:
-        path = write(tmp_path / name, files)
+        path = write_files(tmp_path / name, files)
     source = (tar if kind == "tar" else folder).open_source(path)
     assert (source.split, source.usual_split, source.classes) == (inner, inner, ["a", "b"])
 

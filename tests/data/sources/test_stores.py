@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from tests.data.sources.makers import pixels, png, write_tar
+from tests.data.sources.makers import pixels, png, write_files, write_tar
 
 import gantools
 from gantools import _native
@@ -132,9 +132,7 @@ def test_a_path_is_recognised(tmp_path):
     places = {}
 
     def folder(kind, name, *files):
-        for file in files:
-            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name / file).write_bytes(b"")
+        write_files(tmp_path / name, dict.fromkeys(files, b""))
         places[tmp_path / name] = kind
 
     def file(kind, name):

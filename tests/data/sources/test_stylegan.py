@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import zipfile
 
 import numpy as np
 import pytest
-from tests.data.sources.makers import png
+from tests.data.sources.makers import png, write_files, write_zip
 
 from gantools.data.sources import folder, stylegan
 from gantools.errors import ConfigError, DataError
@@ -17,17 +16,8 @@ NAMES = ["00000/img00000000.png", "00000/img00000001.png", "00001/img00001000.pn
 
 def write(path, document, as_folder=False):
     text = document if isinstance(document, str) else json.dumps(document)
-    if as_folder:
-        for i, name in enumerate(NAMES):
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_bytes(png(i))
-        (path / "dataset.json").write_text(text)
-    else:
-        with zipfile.ZipFile(path, "w") as z:
-            for i, name in enumerate(NAMES):
-                z.writestr(name, png(i))
-            z.writestr("dataset.json", text)
-    return path
+    files = {name: png(i) for i, name in enumerate(NAMES)} | {"dataset.json": text.encode()}
+    return write_files(path, files) if as_folder else write_zip(path, files)
 
 
 @pytest.mark.parametrize("as_folder", [True, False])
@@ -75,14 +65,9 @@ def test_a_wrong_dataset_json_is_an_error(tmp_path):
 def with_metadata(path, name, text, as_zip=False):
     files = {"x/1.png": png(1), "x/2.png": png(2), "y/3.png": png(3)}
     if as_zip:
-        path = path.with_suffix(".zip")
-        with zipfile.ZipFile(path, "w") as z:
-            for file, data in {**{f"out/{k}": v for k, v in files.items()}, f"out/{name}": text.encode()}.items():
-                z.writestr(file, data)
-        return path
-    for file, data in files.items():
-        (path / file).parent.mkdir(parents=True, exist_ok=True)
-        (path / file).write_bytes(data)
+        content = {**files, name: text.encode()}
+        return write_zip(path.with_suffix(".zip"), {f"out/{file}": data for file, data in content.items()})
+    write_files(path, files)
     (path / name).write_text(text)
     return path
 
@@ -121,9 +106,8 @@ def test_wrong_metadata_is_an_error(tmp_path):
 
 
 def test_folders_train_and_test_are_splits(tmp_path):
-    for i, name in enumerate(("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")):
-        (tmp_path / "s" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "s" / name).write_bytes(png(i))
+    names = ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png")
+    write_files(tmp_path / "s", {name: png(i) for i, name in enumerate(names)})
     source = folder.open_source(tmp_path / "s")
     assert (source.names, source.classes) == (["train/a/1.png", "train/b/2.png"], ["a", "b"])
     assert folder.open_source(tmp_path / "s", "test").names == ["test/a/3.png", "test/b/4.png"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.data.sources.makers import png, write_tar
+from tests.data.sources.makers import png, write_files, write_tar, write_zip
 
 import gantools
 from gantools.data.sources import SOURCES, folder, recognise, report, tar
@@ -21,23 +21,6 @@ from gantools.data.sources.tree import LOOP, NOWHERE, SAME_NAME, UNREAD_SUFFIXES
 from gantools.errors import DataError
 
 IMAGE = png(0)
-
-
-def write(root: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
-
-
-def write_zip(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            # ZipInfo's constructor would replace backslashes where they are the system's own.
-            info = zipfile.ZipInfo("x")
-            info.filename = name
-            archive.writestr(info, data)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -103,7 +86,7 @@ def test_a_folder_its_zip_its_tar_and_a_folder_of_links_are_one_set(
     inner = {n: d for n, d in inner.items() if not any(o.startswith(n + "/") for o in inner)}
     files = {f"{outer}{split}{name}": data for split in splits for name, data in inner.items()}
     base = tmp_path / f"t{len(list(tmp_path.iterdir()))}"
-    plain = write(base / "set", files)
+    plain = write_files(base / "set", files)
     odd = {unicodedata.normalize(form, n): d for n, d in files.items()}
     odd = {
         n.replace("/", "\\") if way == "\\" else way.strip("/") + ("/" if way == "./" else "") + n: d
@@ -125,8 +108,8 @@ def test_a_folder_its_zip_its_tar_and_a_folder_of_links_are_one_set(
 
 
 def test_links_are_followed_and_never_in_a_circle(tmp_path):
-    root = write(tmp_path / "set", {"a/1.png": IMAGE, "b/2.png": IMAGE})
-    write(tmp_path / "elsewhere", {"3.png": IMAGE, "deep/4.png": IMAGE})
+    root = write_files(tmp_path / "set", {"a/1.png": IMAGE, "b/2.png": IMAGE})
+    write_files(tmp_path / "elsewhere", {"3.png": IMAGE, "deep/4.png": IMAGE})
     (root / "c").symlink_to(tmp_path / "elsewhere")
     (root / "a/2.png").symlink_to(root / "b/2.png")
     whole = ["a/1.png", "a/2.png", "b/2.png", "c/3.png", "c/deep/4.png"]
@@ -163,7 +146,7 @@ def test_the_last_of_entries_of_one_name_counts_and_it_is_said(tmp_path):
 
 
 def test_two_files_that_are_one_path_are_both_there_and_it_is_said(tmp_path):
-    root = write(tmp_path / "set", {unicodedata.normalize(form, "é.png"): IMAGE for form in ("NFC", "NFD")})
+    root = write_files(tmp_path / "set", {unicodedata.normalize(form, "é.png"): IMAGE for form in ("NFC", "NFD")})
     source = folder.open_source(root)
     assert source.names == ["é.png"] * 2
     assert any("stand for several images" in line for line in report(source))
@@ -190,7 +173,7 @@ def test_what_is_no_image_is_counted_where_it_matters(tmp_path, keep):
         "__MACOSX/cat/._0.png": b"x",
     }
     if keep == "folder":
-        source = folder.open_source(write(tmp_path / "set", files))
+        source = folder.open_source(write_files(tmp_path / "set", files))
     elif keep == "zip":
         source = folder.open_source(write_zip(tmp_path / "set.zip", files))
     else:
@@ -208,7 +191,7 @@ def test_suffixes_are_read_or_known_not_both():
 
 
 def test_what_was_skipped_and_left_out_is_in_the_manifest_and_the_shares(tmp_path, capsys):
-    root = write(
+    root = write_files(
         tmp_path / "set", {"train/a.png": IMAGE, "train/b.heic": b"x", "train/c.heic": b"x", "test/d.png": IMAGE}
     )
     s = gantools.prep(str(root), size=8, out=tmp_path / "out")
@@ -225,14 +208,14 @@ def test_what_was_skipped_and_left_out_is_in_the_manifest_and_the_shares(tmp_pat
 
 
 def test_a_place_without_an_image_says_what_it_has(tmp_path):
-    root = write(tmp_path / "set", {"a/1.heic": b"x", "a/2.heic": b"x", "b/x.dat": b"x"})
+    root = write_files(tmp_path / "set", {"a/1.heic": b"x", "a/2.heic": b"x", "b/x.dat": b"x"})
     with pytest.raises(DataError, match="no image in it") as error:
         folder.open_source(root)
     assert "2 .heic, 1 .dat" in error.value.hint
 
 
 def test_a_tree_reads_its_files_by_path(tmp_path):
-    root = write(tmp_path / "set", {"a/x.csv": b"1", "y.png": IMAGE})
+    root = write_files(tmp_path / "set", {"a/x.csv": b"1", "y.png": IMAGE})
     for path in (root, write_zip(tmp_path / "x.zip", {"a\\x.csv": b"1", "y.png": IMAGE})):
         tree = open_tree(path)
         assert tree.names == ["a/x.csv", "y.png"]
@@ -248,7 +231,7 @@ def test_every_source_takes_all_for_a_split(kind, tmp_path):
     """What has no splits is wholly in `all`: the listing of scores asks for it whatever the source is."""
     if kind in ("celeba", "folder", "stylegan", "tar"):
         files = {"a.png": IMAGE, "dataset.json": b'{"labels": [["a.png", 0]]}'}
-        root = write(tmp_path / "set", files)
+        root = write_files(tmp_path / "set", files)
         path = write_tar(tmp_path / "x.tar", files) if kind == "tar" else root
         assert SOURCES[kind](path, "all").names == ["a.png"]
     elif kind == "array":
@@ -260,7 +243,7 @@ def test_every_source_takes_all_for_a_split(kind, tmp_path):
 def test_a_stylegan_set_is_recognised_below_outer_folders(tmp_path, outer):
     labels = b'{"labels": [["0\\\\a.png", 1], ["./0/b.png", 0]]}'
     files = {f"{outer}0/a.png": png(1), f"{outer}0/b.png": png(2), f"{outer}dataset.json": labels}
-    for path in (write(tmp_path / "set", files), write_zip(tmp_path / "x.zip", files)):
+    for path in (write_files(tmp_path / "set", files), write_zip(tmp_path / "x.zip", files)):
         assert recognise(path)[0] == "stylegan"
         source = SOURCES["stylegan"](path)
         assert source.labels.tolist() == [1, 0]

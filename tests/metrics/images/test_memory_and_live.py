@@ -137,7 +137,8 @@ def test_an_uncompressed_npz_is_not_loaded(tmp_path: Path) -> None:
     images = np.zeros((2000, 128, 128, 3), np.uint8)  # 94 MiB
     np.savez(tmp_path / "big.npz", images)
     code = (
-        "import sys, resource; from gantools.metrics.images.open import open_source, Input;"
+        "import sys, resource; from gantools.metrics.images.open import open_source;"
+        "from gantools.metrics.networks.protocols import Input;"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "s = open_source(sys.argv[1]); s.read(1990, 2000, [Input('tf1-bilinear', 8)]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -7,8 +7,6 @@ import io
 import json
 import pickle
 import struct
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.data.sources.makers import write_files, write_tar, write_zip
 
 import gantools
 from gantools.errors import ConfigError, DataError
@@ -42,39 +41,16 @@ def files(names: Callable[[int], str]) -> dict[str, bytes]:
     return {names(i): png(image) for i, image in enumerate(images())}
 
 
-def write(folder: Path, content: dict[str, bytes]) -> Path:
-    for name, data in content.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
-
-
-def write_zip(path: Path, content: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as z:
-        for name, data in content.items():
-            z.writestr(name, data)
-    return path
-
-
-def write_tar(path: Path, content: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as t:
-        for name, data in content.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            t.addfile(info, io.BytesIO(data))
-    return path
-
-
 def classes() -> dict[str, bytes]:
     return files(lambda i: f"{'abc'[LABELS[i]]}/{i}.png")
 
 
 def flat_folder(at: Path) -> Path:
-    return write(at / "flat", files(lambda i: f"{9 - i}.png"))
+    return write_files(at / "flat", files(lambda i: f"{9 - i}.png"))
 
 
 def class_folder(at: Path) -> Path:
-    return write(at / "classes", classes())
+    return write_files(at / "classes", classes())
 
 
 def class_zip(at: Path) -> Path:
@@ -87,7 +63,7 @@ def class_tar(at: Path) -> Path:
 
 def split_folder(at: Path) -> Path:
     parts = {f"{part}/{name}": data for part in ("train", "test") for name, data in classes().items()}
-    return write(at / "splits", parts)
+    return write_files(at / "splits", parts)
 
 
 def webdataset(at: Path) -> Path:
@@ -106,7 +82,7 @@ def stylegan(at: Path) -> Path:
 def imagefolder(at: Path) -> Path:
     content = files(lambda i: f"{i}.png")
     rows = [json.dumps({"file_name": name, "label": label}) for name, label in zip(content, LABELS, strict=True)]
-    return write(at / "imagefolder", {**content, "metadata.jsonl": "\n".join(rows).encode()})
+    return write_files(at / "imagefolder", {**content, "metadata.jsonl": "\n".join(rows).encode()})
 
 
 def parquet(at: Path) -> Path:
@@ -133,14 +109,14 @@ def idx(at: Path) -> Path:
         content[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(head + grey.tobytes())
         head = b"\x00\x00\x08\x01" + struct.pack(">I", len(grey))
         content[f"{part}-labels-idx1-ubyte.gz"] = gzip.compress(head + bytes(LABELS))
-    return write(at / "mnist", content)
+    return write_files(at / "mnist", content)
 
 
 def cifar(at: Path) -> Path:
     x = images(32).transpose(0, 3, 1, 2).reshape(len(LABELS), -1)
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     data = pickle.dumps({"data": x, "labels": LABELS})
-    return write(at / "cifar-10-batches-py", {**dict.fromkeys(names, data), "batches.meta": b""})
+    return write_files(at / "cifar-10-batches-py", {**dict.fromkeys(names, data), "batches.meta": b""})
 
 
 def npz(at: Path) -> Path:
@@ -193,7 +169,7 @@ def test_a_digest_is_one_of_the_content(tmp_path: Path, make: Callable[[Path], P
 
 def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     folder = class_folder(tmp_path)
-    write(folder, {"a/x.txt": b"notes", "a/y.psd": b"layers", "b/z.psd": b"layers"})
+    write_files(folder, {"a/x.txt": b"notes", "a/y.psd": b"layers", "b/z.psd": b"layers"})
     source = open_source(folder)
     assert isinstance(source, Stored) and len(source.notes) == 1
     assert "3 files skipped" in source.notes[0] and "2 .psd" in source.notes[0]

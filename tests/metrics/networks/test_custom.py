@@ -13,6 +13,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
+from tests.metrics.networks.nets import Net
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError, MetricError, WeightsError
@@ -24,21 +25,6 @@ from gantools.pretrained import vgg as vgg16
 from gantools.pretrained.weights import kind_of_file, sha256_of
 
 CPU = torch.device("cpu")
-
-
-class Net(nn.Module):
-    """With batch normalisation and dropout, so that train mode would show."""
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 8, 3, stride=2)
-        self.norm = nn.BatchNorm2d(8)
-        self.drop = nn.Dropout(0.5)
-        nn.init.uniform_(self.norm.running_mean)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.norm(self.conv(x)).relu()).mean((2, 3))
 
 
 def images(n: int = 5, size: int = 20) -> Tensor:

@@ -15,6 +15,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from tests.metrics.networks.nets import Net
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision import models, transforms
@@ -172,29 +173,18 @@ def test_missing_weights_say_which_file_and_where(
     assert extractors.layer_of_width(name, PUBLISHED[name].dims) == PUBLISHED[name].layer
 
 
-class Own(nn.Module):
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 6, 5, stride=3)
-        self.drop = nn.Dropout(0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.conv(x).relu().mean((2, 3)))
-
-
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_a_network_of_ones_own_is_scored_with(
     folder: Path, tmp_path: Path, pictures: Callable[..., NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = Own()
-    torch.jit.trace(Own().eval(), torch.zeros(2, 3, 40, 40)).save(str(tmp_path / "own.pt"))
+    net = Net()
+    torch.jit.trace(Net().eval(), torch.zeros(2, 3, 40, 40)).save(str(tmp_path / "own.pt"))
     half = (0.5, 0.5, 0.5)
     options = {"size": 40, "resize": "pillow-bilinear", "crop": "center", "mean": half, "std": half}
     monkeypatch.setitem(extractors.EXTRACTORS, "mine", own_kind(net.train(), name="mine", **options))
     monkeypatch.setitem(extractors.EXTRACTORS, "file", own_kind(tmp_path / "own.pt", name="file", **options))
     e, f = (extractors.make(name, device=CPU) for name in ("mine", "file"))
-    assert e.layers == f.layers == {"features": 6} and e.input == Input("pillow-bilinear", 40, "center")
+    assert e.layers == f.layers == {"features": 8} and e.input == Input("pillow-bilinear", 40, "center")
     assert f.weights_sha256 == sha256_of(tmp_path / "own.pt") != e.weights_sha256
     tensors = []
     for image in pictures_of(folder):
@@ -202,7 +192,7 @@ def test_a_network_of_ones_own_is_scored_with(
         left, top = (image.width - side) // 2, (image.height - side) // 2
         square = image.crop((left, top, left + side, top + side)).resize((40, 40), Image.Resampling.BILINEAR)
         tensors.append(transforms.Normalize(half, half)(transforms.ToTensor()(square)))
-    expected = Own().eval()(torch.stack(tensors)).detach().numpy()
+    expected = Net().eval()(torch.stack(tensors)).detach().numpy()
     np.testing.assert_allclose(ours(e, folder), expected, atol=1e-5)
     np.testing.assert_allclose(ours(f, folder), expected, atol=1e-5)
     assert net.training
@@ -217,9 +207,9 @@ def test_a_network_of_ones_own_is_scored_with(
 
 def test_own_networks_that_do_not_fit() -> None:
     with pytest.raises(ConfigError, match="std above 0"):
-        own_kind(Own(), size=40, std=(1.0, 0.0, 1.0))
+        own_kind(Net(), size=40, std=(1.0, 0.0, 1.0))
     with pytest.raises(ConfigError, match="unknown resize"):
-        own_kind(Own(), size=40, resize="bicubic-ish")
+        own_kind(Net(), size=40, resize="bicubic-ish")
     with pytest.raises(MetricError, match="features are one floating-point tensor"):
         own_kind(nn.Conv2d(3, 4, 3), size=40)
     with pytest.raises(WeightsError, match="no such file"):

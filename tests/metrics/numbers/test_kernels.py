@@ -85,42 +85,36 @@ def test_sums_over_several_tiles_are_numpys() -> None:
         np.testing.assert_allclose(of_y, cross.sum(0), rtol=1e-12)
 
 
+def torch_fidelitys(x: torch.Tensor, y: torch.Tensor, options: dict[str, Any]) -> dict[str, float]:
+    """KID by torch-fidelity of 12 subsets of 200, with the kernel that `kid` makes of `options`."""
+    found: dict[str, float] = kid_features_to_metric(
+        x,
+        y,
+        kid_subsets=12,
+        kid_subset_size=200,
+        kid_kernel="rbf" if "kernel" in options else "poly",
+        kid_kernel_poly_degree=options.get("degree", 3),
+        kid_kernel_poly_gamma=options.get("gamma"),
+        kid_kernel_poly_coef0=options.get("coef", 1.0),
+        kid_kernel_rbf_sigma=options.get("sigma"),
+        rng_seed=2020,
+        verbose=False,
+    )
+    return found
+
+
 @pytest.mark.parametrize(("n", "m", "d"), [(300, 220, 64), (250, 400, 192), (230, 230, 2048)])
 @pytest.mark.parametrize(
     "options", [{}, {"degree": 2, "gamma": 0.01, "coef": 0.5}, {"kernel": "gaussian", "sigma": 10.0}], ids=str
 )
 def test_kid_is_torch_fidelitys(n: int, m: int, d: int, options: dict[str, Any]) -> None:
     x, y = features(n, d, 3), features(m, d, 4, 0.05)
-    expected = kid_features_to_metric(
-        torch.from_numpy(x),
-        torch.from_numpy(y),
-        kid_subsets=12,
-        kid_subset_size=200,
-        kid_kernel="rbf" if "kernel" in options else "poly",
-        kid_kernel_poly_degree=options.get("degree", 3),
-        kid_kernel_poly_gamma=options.get("gamma"),
-        kid_kernel_poly_coef0=options.get("coef", 1.0),
-        kid_kernel_rbf_sigma=options.get("sigma"),
-        rng_seed=2020,
-        verbose=False,
-    )
+    expected = torch_fidelitys(torch.from_numpy(x), torch.from_numpy(y), options)
     found = kid(x, y, subsets=12, subset_size=200, **options)
     # torch-fidelity multiplies in float32, so kernels of 100 are right to 1e-5.
     assert found.mean == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4, abs=1e-6)
     assert found.std == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-3, abs=1e-6)
-    exact = kid_features_to_metric(
-        torch.from_numpy(x).double(),
-        torch.from_numpy(y).double(),
-        kid_subsets=12,
-        kid_subset_size=200,
-        kid_kernel="rbf" if "kernel" in options else "poly",
-        kid_kernel_poly_degree=options.get("degree", 3),
-        kid_kernel_poly_gamma=options.get("gamma"),
-        kid_kernel_poly_coef0=options.get("coef", 1.0),
-        kid_kernel_rbf_sigma=options.get("sigma"),
-        rng_seed=2020,
-        verbose=False,
-    )
+    exact = torch_fidelitys(torch.from_numpy(x).double(), torch.from_numpy(y).double(), options)
     assert found.mean == pytest.approx(exact["kernel_inception_distance_mean"], rel=1e-10, abs=1e-12)
     assert found.std == pytest.approx(exact["kernel_inception_distance_std"], rel=1e-9, abs=1e-12)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gantools.data.sources.labels import labels_of
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import RangeWatch, Values, to_levels
-from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
+from gantools.metrics.images.reader import ImageReader, LevelReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
 from gantools.sampling.generator import BATCH, Generator, generate
 
@@ -301,7 +301,7 @@ class Call(ImageReader):
         raise DataError(f"{self.label}: nothing says that it makes the same images again.")
 
 
-class Run(ImageReader):
+class Run(LevelReader):
     """The images of a trained generator, made when they are read; nothing is written.
 
     They are those of `gantools sample --seed SEED`: image i depends on the weights, the seed and i alone.
@@ -311,7 +311,7 @@ class Run(ImageReader):
 
     def __init__(self, generator: Generator, n: int, seed: int = 0) -> None:
         self.label = str(generator.checkpoint)
-        self.shape: tuple[int, int, int] = generator.image_shape
+        self.shape = generator.image_shape
         self.generator, self.seed = generator, seed
         self.trained_on = generator.data
         self._n = n
@@ -333,15 +333,6 @@ class Run(ImageReader):
             first = number * BATCH
             parts.append(self._block[1][max(0, start - first) : stop - first])
         return np.concatenate(parts)
-
-    def pixels(self, i: int) -> NDArray[np.uint8]:
-        """As `ImageReader.pixels`."""
-        image: NDArray[np.uint8] = self.levels(i, i + 1)[0]
-        return image
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        return resized([self.levels(start, stop)], inputs)
 
     def digest(self, n: int) -> str:
         """Of the weights and the seed, with what may move a pixel by 1: torch's version and the kind of device."""

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from gantools.errors import DataError
 from gantools.levels import Values as Values
 from gantools.levels import to_uint8
-from gantools.metrics.images.reader import ImageReader, pixel_hash, resized
-from gantools.metrics.networks.protocols import Input
+from gantools.metrics.images.reader import LevelReader
 
 CHANNELS = (1, 3)
 # Elements looked at or converted at a time.
@@ -185,7 +184,7 @@ def channels_first(shape: Sequence[int], where: str) -> bool:
     return first
 
 
-class Tensors(ImageReader):
+class Tensors(LevelReader):
     """A torch tensor, or a floating point numpy array, of images; turned into levels batch by batch."""
 
     def __init__(self, images: torch.Tensor | NDArray[Any], values: Values | None = None) -> None:
@@ -197,7 +196,7 @@ class Tensors(ImageReader):
             raise DataError(f"{self.label}: has no images.")
         RangeWatch(values, 1, self.label).look(x, len(x))
         _, a, b, c = x.shape
-        self.shape: tuple[int, int, int] = (b, c, a) if channels_first(x.shape, self.label) else (a, b, c)
+        self.shape = (b, c, a) if channels_first(x.shape, self.label) else (a, b, c)
         self._images, self._values = x, values
 
     def __len__(self) -> int:
@@ -206,22 +205,6 @@ class Tensors(ImageReader):
     def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Images start..stop, uint8 (n, h, w, c)."""
         return to_levels(self._images[start:stop], self._values, self.label)
-
-    def pixels(self, i: int) -> NDArray[np.uint8]:
-        """As `ImageReader.pixels`."""
-        image: NDArray[np.uint8] = self.levels(i, i + 1)[0]
-        return image
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        return resized([self.levels(start, stop)], inputs)
-
-    def digest(self, n: int) -> str:
-        """Of shape and levels, as that of an array."""
-        h = pixel_hash(self.shape)
-        for start in range(0, n, 256):
-            h.update(self.levels(start, min(n, start + 256)).data)
-        return str(h.hexdigest())
 
 
 def _words(x: torch.Tensor) -> str:

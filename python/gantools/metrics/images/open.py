@@ -8,7 +8,7 @@ an iterator of batches, a function. Decoding and resizing are done in Rust.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,17 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from gantools import _native
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.live import Call, Items, Run, Stream, one_by_one
 from gantools.metrics.images.memory import Tensors, Values, levels_array
 from gantools.metrics.images.reader import ImageReader as ImageReader
+from gantools.metrics.images.reader import LevelReader
 from gantools.metrics.images.reader import batches as batches
-from gantools.metrics.images.reader import pixel_hash, triples
 from gantools.metrics.images.stored import Stored, open_stored
-from gantools.metrics.networks.protocols import Input
 from gantools.runs.folders import is_run
 from gantools.sampling.generator import Generator
 from gantools.sampling.write import ARRAY, GRID, samples_manifest
@@ -50,7 +48,7 @@ Images: TypeAlias = (
 )
 
 
-class Array(ImageReader):
+class Array(LevelReader):
     """uint8 (n, h, w, c) or (n, c, h, w) with c 1 or 3, or grey (n, h, w), in memory or mapped from a file."""
 
     def __init__(self, images: NDArray[Any], label: str = "array", stored: bool = False) -> None:
@@ -59,29 +57,18 @@ class Array(ImageReader):
             raise DataError(f"{label}: has no images.")
         self.label = label
         self.images = images
-        self.shape: tuple[int, int, int] = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+        self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def pixels(self, i: int) -> NDArray[np.uint8]:
-        """As `ImageReader.pixels`."""
-        image: NDArray[np.uint8] = np.ascontiguousarray(self.images[i])
-        return image
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        return _native.resize_images(np.ascontiguousarray(self.images[start:stop]), triples(inputs))
-
-    def digest(self, n: int) -> str:
-        """Of shape and pixels."""
-        h = pixel_hash(self.shape)
-        for start in range(0, n, 256):
-            h.update(np.ascontiguousarray(self.images[start : min(n, start + 256)]).data)
-        return str(h.hexdigest())
+    def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """As `LevelReader.levels`."""
+        images: NDArray[np.uint8] = self.images[start:stop]
+        return images
 
 
-class Prepared(ImageReader):
+class Prepared(LevelReader):
     """A prepared set."""
 
     def __init__(self, images: PreparedSet) -> None:
@@ -112,14 +99,9 @@ class Prepared(ImageReader):
         names = self.set.names
         return None if names == [f"{i:06d}" for i in range(len(names))] else names
 
-    def pixels(self, i: int) -> NDArray[np.uint8]:
-        """As `ImageReader.pixels`."""
-        image: NDArray[np.uint8] = self.set.gather(np.array([i]))[0]
-        return image
-
-    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
-        """As `ImageReader.read`."""
-        return _native.resize_images(self.set.gather(np.arange(start, stop)), triples(inputs))
+    def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """As `LevelReader.levels`."""
+        return self.set.gather(np.arange(start, stop))
 
     def digest(self, n: int) -> str:
         """Of the set's fingerprint, which is one of its pixels."""

@@ -112,6 +112,32 @@ class ImageReader(ABC):
         """A hash of the content of the first `n` images: equal for equal content, wherever it lies."""
 
 
+class LevelReader(ImageReader):
+    """Images of one shape that are had as levels; a kind of them says only how it makes `levels`."""
+
+    shape: tuple[int, int, int]
+
+    @abstractmethod
+    def levels(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Images start..stop, uint8 (n, h, w, c)."""
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """As `ImageReader.pixels`."""
+        image: NDArray[np.uint8] = np.ascontiguousarray(self.levels(i, i + 1)[0])
+        return image
+
+    def read(self, start: int, stop: int, inputs: Sequence[Input]) -> list[NDArray[np.float32]]:
+        """As `ImageReader.read`."""
+        return resized([self.levels(start, stop)], inputs)
+
+    def digest(self, n: int) -> str:
+        """Of shape and levels."""
+        h = pixel_hash(self.shape)
+        for start in range(0, n, 256):
+            h.update(np.ascontiguousarray(self.levels(start, min(n, start + 256))).data)
+        return str(h.hexdigest())
+
+
 class Slice(ImageReader):
     """The images start..stop of another reader."""
 
