@@ -8,10 +8,10 @@ import pytest
 
 from gantools.metrics.numbers.intervals import Interval
 from gantools.metrics.registry import METRICS
-from gantools.metrics.results.scores import Protocol, Score, Scores
+from gantools.metrics.results.scores import Provenance, Score, Scores
 from gantools.metrics.results.words import explain, explain_difference, is_frechet
 
-INCEPTION = Protocol("tf", "inception", "pool3", 2048, "a" * 64)
+INCEPTION = Provenance("tf", "inception", "pool3", 2048, "a" * 64)
 FALLS = "falls? as the number of images grows"
 
 

@@ -28,7 +28,7 @@ from gantools.metrics.networks import protocols
 from gantools.metrics.numbers.frechet import FeatureSums, Statistics
 from gantools.metrics.registry import Side
 from gantools.metrics.request import FID_WIDTH, Plan, Request, Task, key_of
-from gantools.metrics.results.scores import Protocol, Score, Scores
+from gantools.metrics.results.scores import Provenance, Score, Scores
 from gantools.pretrained import inception
 from gantools.progress import Progress as ProgressBar
 
@@ -231,7 +231,7 @@ def compute(
                     name=name,
                     value=value.value,
                     better=value.better or task.metric.better,
-                    protocol=Protocol(
+                    protocol=Provenance(
                         network.protocol, network.name, _place(layer), layer.dims, network.weights_sha256
                     ),
                     interval=value.interval,
@@ -254,7 +254,7 @@ def _check_labels(metric: registry.Metric, samples: Side, reference: Side) -> No
             )
 
 
-def _after(task: Task, values: Sequence[registry.Value]) -> list[str]:
+def _after(task: Task, values: Sequence[registry.Number]) -> list[str]:
     """What only the numbers themselves show."""
     details = values[0].details
     found = []
@@ -318,7 +318,7 @@ def results(
     )
 
 
-def _names(task: Task, value: registry.Value) -> tuple[str, str]:
+def _names(task: Task, value: registry.Number) -> tuple[str, str]:
     """What a score is called in a sentence and in JSON: a plain name means the default of everything."""
     network, width = task.layer.extractor, task.layer.dims
     metric = task.metric

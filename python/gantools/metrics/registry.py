@@ -53,7 +53,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Value:
+class Number:
     """A number of a metric: `suffix` of its key and name, when it gives several."""
 
     value: float | None
@@ -64,7 +64,7 @@ class Value:
     better: str = ""
 
 
-Compute = Callable[[Side, Side | None, Options], list[Value]]
+Compute = Callable[[Side, Side | None, Options], list[Number]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Metric:
     least: int = 2
 
 
-def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     result = frechet.frechet_distance(samples.moments(), reference.moments())
     details: dict[str, Any] = {"route": result.route, "rank": result.rank, "mean_term": result.mean_term}
@@ -115,7 +115,7 @@ def _frechet(samples: Side, reference: Side | None, options: Options) -> list[Va
         histogram = frechet.histogram(samples.features, known, reference.moments().mean)
         if histogram is not None:
             details["histogram"] = histogram
-    return [Value(result.distance, _frechet_interval(samples, reference, options), details)]
+    return [Number(result.distance, _frechet_interval(samples, reference, options), details)]
 
 
 def _frechet_interval(samples: Side, reference: Side, options: Options) -> Interval | None:
@@ -129,7 +129,7 @@ def _frechet_interval(samples: Side, reference: Side, options: Options) -> Inter
     return intervals.frechet_interval(samples.features, other, level=options.level, seed=seed)
 
 
-def _kid(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _kid(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = kernels.kid(
         samples.all(),
@@ -159,10 +159,10 @@ def _kid(samples: Side, reference: Side | None, options: Options) -> list[Value]
         )
         details["all_samples"] = whole.value
         interval = whole.interval
-    return [Value(found.mean, interval, details)]
+    return [Number(found.mean, interval, details)]
 
 
-def _inception_score(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _inception_score(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     found = logits.inception_score(
         samples.all(),
         convention=options.is_convention,  # type: ignore[arg-type]
@@ -175,10 +175,10 @@ def _inception_score(samples: Side, reference: Side | None, options: Options) ->
         "convention": found.convention,
         "seed": options.seed_or(FIDELITY_SEED),
     }
-    return [Value(found.mean, None, {k: v for k, v in details.items() if v is not None})]
+    return [Number(found.mean, None, {k: v for k, v in details.items() if v is not None})]
 
 
-def _precision_recall(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _precision_recall(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = neighbours.precision_recall(
         samples.all(),
@@ -188,22 +188,22 @@ def _precision_recall(samples: Side, reference: Side | None, options: Options) -
     )
     details: dict[str, Any] = {"k": found.k, "convention": found.convention}
     return [
-        Value(found.precision, None, details, "precision", "precision"),
-        Value(found.recall, None, details, "recall", "recall"),
+        Number(found.precision, None, details, "precision", "precision"),
+        Number(found.recall, None, details, "recall", "recall"),
     ]
 
 
-def _density_coverage(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _density_coverage(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = neighbours.density_coverage(samples.all(), reference.all(), k=options.k or 5)
     details: dict[str, Any] = {"k": found.k, "convention": found.convention}
     return [
-        Value(found.density, None, details, "density", "density"),
-        Value(found.coverage, None, details, "coverage", "coverage"),
+        Number(found.density, None, details, "density", "density"),
+        Number(found.coverage, None, details, "coverage", "coverage"),
     ]
 
 
-def _infinity(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _infinity(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = extrapolation.fid_infinity(samples.all(), reference.moments(), seed=options.seed_or(0))
     details = {
@@ -212,21 +212,21 @@ def _infinity(samples: Side, reference: Side | None, options: Options) -> list[V
         "seed": options.seed_or(0),
         "points": [list(point) for point in found.points],
     }
-    return [Value(found.intercept, None, details)]
+    return [Number(found.intercept, None, details)]
 
 
-def _cmmd(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _cmmd(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = kernels.cmmd(samples.all(), reference.all())
-    return [Value(found.value, None, {"kernel": found.kernel, "estimator": found.estimator, "scale": found.scale})]
+    return [Number(found.value, None, {"kernel": found.kernel, "estimator": found.estimator, "scale": found.scale})]
 
 
-def _vendi(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _vendi(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     found = vendi.vendi_score(samples.all(), q=options.vendi_q)
-    return [Value(found.score, None, {"q": found.q})]
+    return [Number(found.score, None, {"q": found.q})]
 
 
-def _memorisation(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _memorisation(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = memorisation.authenticity(samples.all(), reference.all())
     distance, index = found.nearest.distance, found.nearest.index
@@ -237,10 +237,10 @@ def _memorisation(samples: Side, reference: Side | None, options: Options) -> li
         "median_distance": float(np.median(distance)),
         "copies": int((distance == 0).sum()),
     }
-    return [Value(found.percent, None, details)]
+    return [Number(found.percent, None, details)]
 
 
-def _mifid(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _mifid(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     found = memorisation.mifid(
         samples.all(),
@@ -253,10 +253,10 @@ def _mifid(samples: Side, reference: Side | None, options: Options) -> list[Valu
         "penalty": found.penalty,
         "convention": found.convention,
     }
-    return [Value(found.score, None, details)]
+    return [Number(found.score, None, details)]
 
 
-def _per_class(samples: Side, reference: Side | None, options: Options) -> list[Value]:
+def _per_class(samples: Side, reference: Side | None, options: Options) -> list[Number]:
     assert reference is not None
     assert samples.labels is not None
     assert reference.labels is not None
@@ -269,7 +269,7 @@ def _per_class(samples: Side, reference: Side | None, options: Options) -> list[
         "too_small": [[c.label, c.n_samples, c.n_reference] for c in found.too_small],
         "all": {str(c.label): c.distance for c in found.classes},
     }
-    return [Value(found.mean, None, details)]
+    return [Number(found.mean, None, details)]
 
 
 _OF_FEATURES = (

@@ -44,7 +44,7 @@ class Extractor(Protocol):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ExtractorSpec:
     """A kind of extractor.
 
     Attributes:

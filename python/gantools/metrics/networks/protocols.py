@@ -1,7 +1,7 @@
 """How images become a network's input: the part of a score that differs most between tools, and is said least.
 
 An `Input` is the geometry (which resize, to which size, squeezed or cropped), the same for every network that wants it,
-so that one decoded image serves them all. A `Protocol` is an input of the Inception network with what becomes of the
+so that one decoded image serves them all. A `Rule` is an input of the Inception network with what becomes of the
 values, under the name of the tool it reproduces. Five protocols give five different numbers for the same images.
 """
 
@@ -49,7 +49,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Rule:
     """How images become what the Inception network computes with.
 
     Attributes:
@@ -73,7 +73,7 @@ class Protocol:
 DEFAULT = "tf"
 
 _ALL = (
-    Protocol(
+    Rule(
         "tf",
         Input("tf1-bilinear", INCEPTION_SIZE),
         128.0,
@@ -82,7 +82,7 @@ _ALL = (
         "the original FID (Heusel et al., arXiv:1706.08500, code bioinf-jku/TTUR); torch-fidelity, clean-fid's "
         "legacy_tensorflow, torchmetrics with antialias=False",
     ),
-    Protocol(
+    Rule(
         "pytorch-fid",
         Input("torch-bilinear", INCEPTION_SIZE),
         127.5,
@@ -91,7 +91,7 @@ _ALL = (
         "pytorch-fid (inception.py: resize_input, normalize_input); clean-fid's legacy_pytorch, StudioGAN's "
         "post_resizer legacy",
     ),
-    Protocol(
+    Rule(
         "clean",
         Input("pillow-bicubic-float", INCEPTION_SIZE),
         128.0,
@@ -99,7 +99,7 @@ _ALL = (
         "Pillow bicubic with antialiasing on float32 to 299x299, clipped to 0..255, (x - 128) / 128",
         "clean-fid's mode clean (Parmar et al., arXiv:2104.11222; resize.py)",
     ),
-    Protocol(
+    Rule(
         "torchmetrics",
         Input("torch-bilinear-antialias", INCEPTION_SIZE),
         128.0,
@@ -107,7 +107,7 @@ _ALL = (
         "PyTorch bilinear with antialiasing to 299x299, (x - 128) / 128",
         "torchmetrics from 1.8 by default (image/fid.py: NoTrainInceptionV3, antialias=True)",
     ),
-    Protocol(
+    Rule(
         "studiogan",
         Input("pillow-bilinear-float", INCEPTION_SIZE),
         127.5,
@@ -119,7 +119,7 @@ _ALL = (
 )
 
 #: name -> protocol.
-PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ALL}
+PROTOCOLS: dict[str, Rule] = {protocol.name: protocol for protocol in _ALL}
 #: Protocols of extractors other than Inception, in words.
 OTHER_WORDS = {
     "tf1-28-grey": "TF1 bilinear to 28x28, ITU-R 601 grey",
@@ -140,7 +140,7 @@ RESIZE_WORDS = {
 }
 
 
-def find(name: str) -> Protocol:
+def find(name: str) -> Rule:
     """The protocol `name`. ConfigError: there is none."""
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from gantools.device import full_precision, to_device
 from gantools.errors import ConfigError, MetricError
 from gantools.metrics.networks.custom import OnnxNetwork, TorchNetwork, check_file, last_line, open_network
-from gantools.metrics.networks.extractor import Extractor, Kind
+from gantools.metrics.networks.extractor import Extractor, ExtractorSpec
 from gantools.metrics.networks.protocols import Input
 from gantools.pretrained import vgg as vgg16
 from gantools.pretrained import vit
@@ -168,7 +168,7 @@ def load(
     )
 
 
-def kind_of(published: Published) -> Kind:
+def kind_of(published: Published) -> ExtractorSpec:
     """Its entry for `EXTRACTORS`; weights are looked for when one is made."""
 
     def make(
@@ -177,7 +177,7 @@ def kind_of(published: Published) -> Kind:
         del protocols  # it has one
         return [load(published, layers, weights, device)]
 
-    return Kind({published.layer: published.dims}, published.layer, (published.protocol,), make)
+    return ExtractorSpec({published.layer: published.dims}, published.layer, (published.protocol,), make)
 
 
 #: Sides that networks are made for, tried when one refuses the side that was given.
@@ -219,7 +219,7 @@ def own_kind(
     crop: str = "none",
     mean: Triple = IMAGENET[0],
     std: Triple = IMAGENET[1],
-) -> Kind:
+) -> ExtractorSpec:
     """A network of one's own for `EXTRACTORS`.
 
     It can then be named like any other extractor: ::
@@ -282,4 +282,4 @@ def own_kind(
         )
         return [made]
 
-    return Kind({"features": dims}, "features", (protocol,), make)
+    return ExtractorSpec({"features": dims}, "features", (protocol,), make)

@@ -15,7 +15,7 @@ from gantools.device import find_device
 from gantools.errors import ConfigError, unknown_name
 from gantools.metrics.networks import protocols
 from gantools.metrics.networks import published as networks
-from gantools.metrics.networks.extractor import Extractor, Kind
+from gantools.metrics.networks.extractor import Extractor, ExtractorSpec
 from gantools.metrics.networks.fashion import FashionFeatures
 from gantools.metrics.networks.inception import InceptionFeatures
 from gantools.pretrained import fashion as fashion_classifier
@@ -26,14 +26,14 @@ DEFAULT = "inception"
 
 
 #: name -> what makes it. Further ones may be added: `networks.published.own_kind` makes them of any network.
-EXTRACTORS: dict[str, Kind] = {
-    "inception": Kind(
+EXTRACTORS: dict[str, ExtractorSpec] = {
+    "inception": ExtractorSpec(
         {name: inception.WIDTHS[name] for name in inception.LAYERS},
         "2048",
         tuple(protocols.PROTOCOLS),
         InceptionFeatures.load,
     ),
-    "fashion-mnist": Kind(
+    "fashion-mnist": ExtractorSpec(
         {"features": fashion_classifier.FEATURES},
         "features",
         (FashionFeatures.protocol,),
@@ -43,7 +43,7 @@ EXTRACTORS: dict[str, Kind] = {
 EXTRACTORS |= {name: networks.kind_of(published) for name, published in networks.PUBLISHED.items()}
 
 
-def find(name: str) -> Kind:
+def find(name: str) -> ExtractorSpec:
     """The kind of extractor called `name`. ConfigError: there is none."""
     if name not in EXTRACTORS:
         raise unknown_name("extractor", name, EXTRACTORS)

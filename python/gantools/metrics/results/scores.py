@@ -20,7 +20,7 @@ HIDDEN = frozenset({"mean_term", "kernel", "model_sha256", "slope", "r_squared"}
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Provenance:
     """How images became features: two numbers compare only where all of this is equal.
 
     Attributes:
@@ -58,7 +58,7 @@ class Score:
     name: str
     value: float | None
     better: str
-    protocol: Protocol | None = None
+    protocol: Provenance | None = None
     interval: Interval | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
