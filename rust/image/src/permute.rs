@@ -24,6 +24,20 @@ pub const fn shuffles(sources: [usize; BYTES]) -> Shuffles {
     found
 }
 
+/// `shuffles!(at => source)`: the shuffles that put byte `source` of three registers at each byte `at`.
+#[macro_export]
+macro_rules! shuffles {
+    ($at:ident => $source:expr) => {{
+        let mut sources = [0; $crate::permute::BYTES];
+        let mut $at = 0;
+        while $at < sources.len() {
+            sources[$at] = $source;
+            $at += 1;
+        }
+        $crate::permute::shuffles(sources)
+    }};
+}
+
 /// Shuffles in registers.
 #[derive(Clone, Copy)]
 pub struct Permutation([[__m128i; 3]; 3]);

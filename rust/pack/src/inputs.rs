@@ -131,10 +131,7 @@ mod tests {
     }
 
     fn numbers(n: u8) -> Source {
-        Source::Array {
-            shape: [2, 2, 3],
-            data: (0..n).flat_map(|v| [v; 12]).collect(),
-        }
+        Source::numbers(n, 3)
     }
 
     #[test]

@@ -33,18 +33,11 @@ pub(crate) fn mirror(image: &[u8], width: usize, channels: usize, out: &mut [u8]
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use gantools_image::permute::{load, shuffles, store, Permutation, Shuffles, BYTES, PIXELS};
+    use gantools_image::permute::{load, store, Permutation, Shuffles, BYTES, PIXELS};
+    use gantools_image::shuffles;
 
     /// The last pixel first.
-    const MIRRORED: Shuffles = {
-        let mut sources = [0; BYTES];
-        let mut at = 0;
-        while at < BYTES {
-            sources[at] = 3 * (PIXELS - 1 - at / 3) + at % 3;
-            at += 1;
-        }
-        shuffles(sources)
-    };
+    const MIRRORED: Shuffles = shuffles!(at => 3 * (PIXELS - 1 - at / 3) + at % 3);
 
     /// As many whole blocks of RGB pixels as there are, the first to the end; returns their pixels. The slices are equally
     /// long.

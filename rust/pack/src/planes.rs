@@ -37,20 +37,13 @@ pub(crate) fn split(image: &[u8], planes: [&mut [f32]; 3]) {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use gantools_image::permute::{load, shuffles, Permutation, Shuffles, BYTES, PIXELS};
+    use gantools_image::permute::{load, Permutation, Shuffles, BYTES, PIXELS};
+    use gantools_image::shuffles;
 
     use super::{HIGH, LOW};
 
     /// The three channels one after the other.
-    const PLANES: Shuffles = {
-        let mut sources = [0; BYTES];
-        let mut at = 0;
-        while at < BYTES {
-            sources[at] = at % PIXELS * 3 + at / PIXELS;
-            at += 1;
-        }
-        shuffles(sources)
-    };
+    const PLANES: Shuffles = shuffles!(at => at % PIXELS * 3 + at / PIXELS);
 
     /// Eight bytes, the lower ones of the register, as floats.
     #[inline]

@@ -383,10 +383,7 @@ mod tests {
     }
 
     fn numbers(n: u8) -> Source {
-        Source::Array {
-            shape: [2, 2, 1],
-            data: (0..n).flat_map(|v| [v; 4]).collect(),
-        }
+        Source::numbers(n, 1)
     }
 
     #[test]

@@ -91,6 +91,16 @@ pub enum Item {
 }
 
 impl Source {
+    /// `n` images of 2 x 2 pixels, whose samples are their numbers.
+    #[cfg(test)]
+    pub(crate) fn numbers(n: u8, channels: usize) -> Self {
+        let samples = |v| std::iter::repeat_n(v, 4 * channels);
+        Self::Array {
+            shape: [2, 2, channels],
+            data: (0..n).flat_map(samples).collect(),
+        }
+    }
+
     /// The files in the zip archive at `path`, sorted bytewise by name, with its links followed.
     pub fn zip(path: &Path) -> io::Result<Self> {
         Zip::open(files::open(path)?).map(Archive).map(Self::Zip)

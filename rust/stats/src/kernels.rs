@@ -78,6 +78,9 @@ impl<'a, T: Real> Prepared<'a, T> {
     }
 }
 
+/// Rows as `Prepared` fills them in, and the norm of each.
+type Block<'a> = (&'a [f64], &'a [f64]);
+
 /// For each row of `x` the sum of the kernel with all other rows, and with itself.
 pub fn kernel_self_sums<T: Real>(
     x: Rows<'_, T>,
@@ -93,8 +96,8 @@ pub fn kernel_self_sums<T: Real>(
     let ranges = blocks(x.n());
     for (at, i) in ranges.iter().enumerate() {
         p.fill(i.clone(), &mut a);
-        let norms = &p.norms[i.clone()];
-        evaluate(&a, &a, kernel, norms, norms, &mut tile);
+        let block = (&a[..], &p.norms[i.clone()]);
+        evaluate(block, block, kernel, &mut tile);
         for (o, row) in tile.chunks_exact(i.len()).enumerate() {
             sums.diagonal[i.start + o] = row[o];
         }
@@ -107,8 +110,8 @@ pub fn kernel_self_sums<T: Real>(
         // The matrix is symmetric: the tiles above the diagonal serve the rows below it as well.
         for j in &ranges[at + 1..] {
             p.fill(j.clone(), &mut b);
-            let (norms_a, norms_b) = (&p.norms[i.clone()], &p.norms[j.clone()]);
-            let (rows, columns) = tile_sums(&a, &b, kernel, norms_a, norms_b, &mut tile, stop)?;
+            let other = (&b[..], &p.norms[j.clone()]);
+            let (rows, columns) = tile_sums(block, other, kernel, &mut tile, stop)?;
             add(&mut sums.others[i.clone()], &rows);
             add(&mut sums.others[j.clone()], &columns);
         }
@@ -137,10 +140,11 @@ pub fn kernel_cross_sums<T: Real, U: Real>(
     let (mut a, mut b, mut tile) = (Vec::new(), Vec::new(), Vec::new());
     for i in blocks(x.n()) {
         p.fill(i.clone(), &mut a);
+        let block = (&a[..], &p.norms[i.clone()]);
         for j in blocks(y.n()) {
             q.fill(j.clone(), &mut b);
-            let (norms_a, norms_b) = (&p.norms[i.clone()], &q.norms[j.clone()]);
-            let (rows, columns) = tile_sums(&a, &b, kernel, norms_a, norms_b, &mut tile, stop)?;
+            let other = (&b[..], &q.norms[j.clone()]);
+            let (rows, columns) = tile_sums(block, other, kernel, &mut tile, stop)?;
             add(&mut of_x[i.clone()], &rows);
             add(&mut of_y[j.clone()], &columns);
         }
@@ -151,30 +155,21 @@ pub fn kernel_cross_sums<T: Real, U: Real>(
 
 /// The sums of the rows and of the columns of the tile of `a` and `b`.
 fn tile_sums(
-    a: &[f64],
-    b: &[f64],
+    a: Block<'_>,
+    b: Block<'_>,
     kernel: Kernel,
-    norms_a: &[f64],
-    norms_b: &[f64],
     tile: &mut Vec<f64>,
     stop: &AtomicBool,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Interrupted);
     }
-    evaluate(a, b, kernel, norms_a, norms_b, tile);
-    Ok(margins(tile, norms_b.len()))
+    evaluate(a, b, kernel, tile);
+    Ok(margins(tile, b.1.len()))
 }
 
 /// `tile` (rows of a, rows of b), row-major: the kernel of each pair.
-fn evaluate(
-    a: &[f64],
-    b: &[f64],
-    kernel: Kernel,
-    norms_a: &[f64],
-    norms_b: &[f64],
-    tile: &mut Vec<f64>,
-) {
+fn evaluate((a, norms_a): Block<'_>, (b, norms_b): Block<'_>, kernel: Kernel, tile: &mut Vec<f64>) {
     let (m, n) = (norms_a.len(), norms_b.len());
     let d = a.len() / m;
     tile.resize(m * n, 0.0);

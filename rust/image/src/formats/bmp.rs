@@ -35,20 +35,16 @@ fn unsupported<T>(what: impl std::fmt::Display) -> Result<T, ImageError> {
     Err(ImageError::Unsupported(format!("BMP: {what}")))
 }
 
-fn cut() -> ImageError {
-    damaged("BMP", "the file ends in its header")
-}
-
-/// The `N` bytes of the header at `at`.
-fn bytes<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N], ImageError> {
-    let found = data.get(at..).and_then(|d| d.first_chunk());
-    found.copied().ok_or_else(cut)
+/// The `N` bytes at `at`; None where the data end before.
+fn bytes<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
+    data.get(at..)?.first_chunk().copied()
 }
 
 impl<'a> Bitmap<'a> {
     fn of(data: &'a [u8], limit: Limit) -> Result<Self, ImageError> {
-        let long = |at: usize| bytes(data, at).map(u32::from_le_bytes);
-        let short = |at: usize| bytes(data, at).map(u16::from_le_bytes);
+        let cut = || damaged("BMP", "the file ends in its header");
+        let long = |at: usize| bytes(data, at).map(u32::from_le_bytes).ok_or_else(cut);
+        let short = |at: usize| bytes(data, at).map(u16::from_le_bytes).ok_or_else(cut);
         let size = long(14)? as usize;
         let header = data.get(14..14 + size.min(256)).ok_or_else(cut)?;
         let (width, height, top_down, bits, packing, count, entry) = match size {
@@ -133,11 +129,7 @@ impl<'a> Bitmap<'a> {
         };
         let cut = || damaged("BMP", "its runs are cut off");
         while out.len() < total {
-            let &[count, value] = self
-                .pixels
-                .get(at..)
-                .and_then(|p| p.first_chunk())
-                .ok_or_else(cut)?;
+            let [count, value] = bytes(self.pixels, at).ok_or_else(cut)?;
             at += 2;
             match (count, value) {
                 (0, 0) => {
@@ -146,11 +138,7 @@ impl<'a> Bitmap<'a> {
                 }
                 (0, 1) => break,
                 (0, 2) => {
-                    let &[right, up] = self
-                        .pixels
-                        .get(at..)
-                        .and_then(|p| p.first_chunk())
-                        .ok_or_else(cut)?;
+                    let [right, up] = bytes(self.pixels, at).ok_or_else(cut)?;
                     at += 2;
                     let skip = usize::from(right) + usize::from(up) * self.width;
                     out.resize(total.min(out.len() + skip), 0);

@@ -42,18 +42,11 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{BLUE, GREEN_BLUE, GREEN_RED, HALF, RED};
-    use crate::permute::{shuffles, store, Permutation, Shuffles, BYTES, PIXELS};
+    use crate::permute::{store, Permutation, Shuffles, BYTES, PIXELS};
+    use crate::shuffles;
 
     /// Three planes pixel by pixel.
-    const INTERLEAVED: Shuffles = {
-        let mut sources = [0; BYTES];
-        let mut at = 0;
-        while at < BYTES {
-            sources[at] = at % 3 * PIXELS + at / 3;
-            at += 1;
-        }
-        shuffles(sources)
-    };
+    const INTERLEAVED: Shuffles = shuffles!(at => at % 3 * PIXELS + at / 3);
 
     /// As many whole blocks as there are; returns their pixels.
     #[target_feature(enable = "avx2")]
