@@ -96,8 +96,8 @@ def prepared(folder, names, out) -> list[np.ndarray | str]:
     """For each file its pixels or why there are none, all made by one thread, in this order."""
     policy = _native.PixelPolicy(width=16, height=16, channels=3, alpha="drop")
     source = _native.Source.files(folder, names)
-    _, _, rejects, _ = _native.prepare_shard(source, np.arange(len(names), dtype=np.int64), policy, out, 1)
-    reasons, images = dict(rejects), iter(np.load(out))
+    _, _, rejects, *_ = _native.prepare_shard(source, np.arange(len(names), dtype=np.int64), policy, out, 1)
+    reasons, images = {at: reason for at, _, reason in rejects}, iter(np.load(out))
     return [reasons[i] if i in reasons else next(images) for i in range(len(names))]
 
 

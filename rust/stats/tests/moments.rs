@@ -177,7 +177,11 @@ proptest! {
         let n: usize = cuts.iter().sum();
         let x = Rng(seed).features(n, d);
         let (a, b) = (streamed(&x, d, &cuts), streamed(&x, d, &[n]));
-        all_close(a.mean(), b.mean(), 1e-12);
+        // A mean may come out near zero, where only the size of what was summed says what rounding is.
+        let largest = x.iter().fold(0.0f64, |l, v| l.max(v.abs()));
+        for (p, q) in a.mean().iter().zip(b.mean()) {
+            prop_assert!((p - q).abs() <= 1e-14 * largest, "{p} and {q}");
+        }
         all_close(&a.m2(), &b.m2(), 1e-11);
     }
 }
