@@ -15,8 +15,6 @@ from gantools.data.sources.metadata import find_metadata, metadata_labels
 from gantools.data.sources.tree import Tree, open_tree
 from gantools.errors import ConfigError, DataError
 
-# Names of splits, for those who list folders themselves.
-SPLITS = tuple(splits.NAMES)
 # Levels of folders at which parts are looked for: set/train/cat/1.jpg and cat/train/1.jpg.
 LEVELS = 3
 
