@@ -1,24 +1,47 @@
-"""The systems gantools can train: a file each for networks and config, and one dictionary that lists them.
+"""The systems gantools can train: a file each, with its networks, its game, its stages and `SYSTEM`.
 
-A model knows no training loop. What the loop needs is in `System` (`system.py`): how to build the networks, and which
-phases train them. Phases that many systems share are in `games.py`. To add a system, write its file and add one entry
-to `SYSTEMS`.
+A system knows no training loop. What the loop needs of one is `System` (`system.py`); stages that many share are in
+`games.py`. To add one, write its file and add its name to `NAMES`; a dotted name, as in `model: mypackage.mygan`, is a
+system that lives in a module of somebody else's.
 """
 
 from __future__ import annotations
 
-from gantools.models import dcgan, dcgan_fashion
-from gantools.models.games import two_player
+import importlib
+
+from gantools.errors import ConfigError, unknown_name
 from gantools.models.system import System
 
-SYSTEMS: dict[str, System] = {
-    "dcgan": System(
-        dcgan.DCGANConfig, dcgan.build, two_player, "Radford et al. 2016, arXiv:1511.06434; pytorch/examples dcgan"
-    ),
-    "dcgan-fashion": System(
-        dcgan_fashion.DCGANFashionConfig,
-        dcgan_fashion.build,
-        two_player,
-        "Keras-style DCGAN for Fashion-MNIST; Radford et al. 2016, arXiv:1511.06434",
-    ),
+# Name of a system -> its file here, imported when it is asked for.
+NAMES = {
+    "dcgan": "dcgan",
+    "dcgan-fashion": "dcgan_fashion",
 }
+
+
+def find_system(name: str, place: str = "model") -> System:
+    """The system called `name`: one of `NAMES`, or `SYSTEM` of an importable module with a dotted name.
+
+    Args:
+        name: of the system.
+        place: what named it, for the error message.
+
+    Raises:
+        ConfigError: there is none of that name, or its module cannot be imported or has no `SYSTEM`.
+    """
+    if name in NAMES:
+        module = importlib.import_module(f"gantools.models.{NAMES[name]}")
+    elif "." in name:
+        try:
+            module = importlib.import_module(name)
+        except ImportError as e:
+            raise ConfigError(
+                f"{place}: the module {name!r} cannot be imported: {e}.",
+                "A dotted name is a Python module with SYSTEM in it; PYTHONPATH says where it is looked for.",
+            ) from e
+    else:
+        raise unknown_name(place, name, NAMES)
+    system = getattr(module, "SYSTEM", None)
+    if not isinstance(system, System):
+        raise ConfigError(f"{place}: the module {name!r} has no SYSTEM of gantools.models.system.System.")
+    return system

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
+from gantools.models.games import TwoPlayer, two_player
+from gantools.models.system import System
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,12 @@ class DCGANDiscriminator(nn.Module):
 def build(config: DCGANConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
     return normal_networks(generator=DCGANGenerator(config), discriminator=DCGANDiscriminator(config))
+
+
+SYSTEM = System(
+    DCGANConfig,
+    TwoPlayer,
+    build,
+    two_player,
+    reference="Radford et al. 2016, arXiv:1511.06434; pytorch/examples dcgan",
+)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from gantools.errors import ConfigError
 from gantools.layers import keras
 from gantools.layers.init import normal_networks
+from gantools.models.games import TwoPlayer, two_player
+from gantools.models.system import System
 
 KERNEL = 5
 
@@ -76,3 +78,12 @@ class DCGANFashionDiscriminator(nn.Module):
 def build(config: DCGANFashionConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
     return normal_networks(generator=DCGANFashionGenerator(config), discriminator=DCGANFashionDiscriminator(config))
+
+
+SYSTEM = System(
+    DCGANFashionConfig,
+    TwoPlayer,
+    build,
+    two_player,
+    reference="Keras-style DCGAN for Fashion-MNIST; Radford et al. 2016, arXiv:1511.06434",
+)
