@@ -16,6 +16,7 @@ from gantools.models.system import System
 NAMES = {
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
+    "resnet": "resnet",
 }
 
 
