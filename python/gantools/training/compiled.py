@@ -105,7 +105,9 @@ class Compiled:
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:120]
             self.say(f"phase {self.phase.name}: not compiled ({type(e).__name__}: {reason})")
             return self.eager
-        self.say(f"phase {self.phase.name}: compiled, gradients within {apart / max(scale, 1e-30):.0e} of the plain ones")
+        self.say(
+            f"phase {self.phase.name}: compiled, gradients within {apart / max(scale, 1e-30):.0e} of the plain ones"
+        )
         return compiled
 
     def _capture(self, networks: Networks, batch: Batch, scalars: Scalars) -> None:
@@ -135,14 +137,9 @@ def compiled_function(function: Function) -> Function:
     if hasattr(dynamo.config, "trace_autograd_ops"):
         dynamo.config.trace_autograd_ops = True  # without it a gradient within the function is silently not compiled
     inductor.fallback_random = True  # the plain form's generator: on and off then draw alike
-    options: dict[str, Any] = {"fullgraph": True, "dynamic": False}
-    try:
-        # Phases share one code object, and the ninth would be over the limit of recompilations.
-        made: Function = torch.compile(function, isolate_recompiles=True, **options)
-    except TypeError:
-        dynamo.config.recompile_limit = max(256, dynamo.config.recompile_limit)
-        made = torch.compile(function, **options)
-    return made
+    # Phases share one code object, and the ninth would be over the limit of recompilations.
+    dynamo.config.recompile_limit = max(256, dynamo.config.recompile_limit)
+    return torch.compile(function, fullgraph=True, dynamic=False)
 
 
 class untouched:
@@ -239,5 +236,3 @@ def _copied(batch: Batch) -> Batch:
         rows=copy(batch.rows),
         extras={k: v.clone() for k, v in batch.extras.items()},
     )
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,9 @@ class Reporter:
         """Show a warning when its condition begins, and a frozen training at every tick; or stop."""
         for sign in signs:
             if action == "stop":
-                raise health.Unhealthy(sign.text, f"The run is kept: {self.run}. Go on all the same with health.action=warn.")
+                raise health.Unhealthy(
+                    sign.text, f"The run is kept: {self.run}. Go on all the same with health.action=warn."
+                )
             if sign.kind not in self.warned or sign.kind == "frozen":
                 self.screen.warn(sign.text)
         self.warned = {sign.kind for sign in signs}
@@ -165,7 +168,7 @@ class Reporter:
 
 def _columns(images: int, group: int) -> int:
     """Columns of a grid of groups of `group` images, about as wide as high."""
-    return max(1, round((images**0.5) / group)) * group
+    return max(1, round(math.sqrt(images) / group)) * group
 
 
 def _is_number(value: Any) -> bool:
