@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.models.by_hand import count
 
 from gantools.layers.patch import PatchDiscriminator, PixelDiscriminator, receptive_field
-from tests.models.by_hand import count
 
 
 @pytest.mark.parametrize(("channels", "norm", "weights"), [(6, "batch", 2_768_705), (3, "instance", 2_764_737)])

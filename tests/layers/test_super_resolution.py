@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.models.by_hand import count
 
 from gantools.layers.super_resolution import ENLARGERS, Judge, MSRResNet, SRResNet, subpixel_init
-from tests.models.by_hand import count
 
 
 @pytest.mark.parametrize(

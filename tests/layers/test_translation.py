@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tests.models.by_hand import count
 
 from gantools.layers.translation import ResNetTranslator
-from tests.models.by_hand import count
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@ import dataclasses
 
 import pytest
 import torch
+from tests.models.by_hand import adams, count, gradients, step
 
 from gantools.errors import ConfigError
 from gantools.models.cyclegan import SYSTEM, CycleGANConfig, CycleGANGame, build, render, stages
 from gantools.models.system import Batch
 from gantools.objectives.losses import LossConfig
-from tests.models.by_hand import adams, count, gradients, step
 
 SMALL = CycleGANConfig(size=16, width=4, blocks=1, judge_width=4, judge_halvings=1, pool=4)
 

@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
+from tests.models.by_hand import adams, count, gradients, step
 
 from gantools.errors import ConfigError
 from gantools.models.srgan import SYSTEM, PerceptualConfig, SRGANConfig, SRGANGame, build, frozen, render, stages
 from gantools.models.system import Batch
 from gantools.objectives.losses import LossConfig
-from tests.models.by_hand import adams, count, gradients, step
 
 SMALL = SRGANConfig(size=32, scale=4, width=4, blocks=1, judge_width=4, judge_hidden=8)
 PIXELS = SRGANGame(pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(weight=0.0))

@@ -94,7 +94,7 @@ def test_wrong_layers_and_files_are_named(tmp_path, torchvision_file):
     with pytest.raises(WeightsError, match="does not exist"):
         vgg19.load("vgg19", ["conv1_1"], tmp_path / "none.pth")
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "cut.pth")
-    with pytest.raises(WeightsError, match="features.0.bias"):
+    with pytest.raises(WeightsError, match=r"features\.0\.bias"):
         vgg19.load("vgg19", ["conv1_1"], tmp_path / "cut.pth")
     with pytest.raises(WeightsError, match="is missing"):
         vgg19.load("vgg19-normalised", ["conv1_1"], torchvision_file[0])
