@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from gantools.layers.norms import Norm, has_bias, make_norm
+from gantools.layers.norm import Norm, make_norm
 
 
 def receptive_field(halvings: int) -> int:
@@ -32,7 +32,7 @@ class PatchDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if i < halvings else 1
-            layers += [nn.Conv2d(before, after, 4, stride, 1, bias=i == 0 or has_bias(norm))]
+            layers += [nn.Conv2d(before, after, 4, stride, 1, bias=i == 0 or norm != "batch")]
             if i > 0:
                 layers += [make_norm(norm, after)]
             layers += [nn.LeakyReLU(0.2)]
@@ -55,10 +55,10 @@ class PixelDiscriminator(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 1, bias=has_bias(norm)),
+            nn.Conv2d(width, 2 * width, 1, bias=norm != "batch"),
             make_norm(norm, 2 * width),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 1, 1, bias=has_bias(norm)),
+            nn.Conv2d(2 * width, 1, 1, bias=norm != "batch"),
         )
 
     def forward(self, x: Tensor) -> Tensor:

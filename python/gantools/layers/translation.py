@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from gantools.layers.norms import Norm, has_bias, make_norm
+from gantools.layers.norm import Norm, make_norm
 
 #: Sides have to be multiples of this: the network halves them twice.
 MULTIPLE = 4
@@ -19,11 +19,11 @@ class TranslationBlock(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(width, width, 3, bias=has_bias(norm)),
+            nn.Conv2d(width, width, 3, bias=norm != "batch"),
             make_norm(norm, width),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(width, width, 3, bias=has_bias(norm)),
+            nn.Conv2d(width, width, 3, bias=norm != "batch"),
             make_norm(norm, width),
         )
 
@@ -42,7 +42,7 @@ class ResNetTranslator(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int = 64, blocks: int = 9, norm: Norm = "instance") -> None:
         super().__init__()
-        bias = has_bias(norm)
+        bias = norm != "batch"
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7, bias=bias)]
         layers += [make_norm(norm, width), nn.ReLU()]
         for w in (width, 2 * width):

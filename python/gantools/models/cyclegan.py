@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
 from gantools.layers.memory import Pool
-from gantools.layers.norms import Norm
 from gantools.layers.patch import PatchDiscriminator, receptive_field
 from gantools.layers.translation import MULTIPLE, ResNetTranslator
 from gantools.models.games import scores
@@ -44,7 +43,7 @@ class CycleGANConfig:
     channels: int = 3
     width: int = 64
     blocks: int = 9
-    norm: Norm = "instance"
+    norm: Literal["instance", "batch", "none"] = "instance"
     judge_width: int = 64
     judge_halvings: int = 3
     pool: int = 50
