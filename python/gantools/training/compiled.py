@@ -105,7 +105,9 @@ class Compiled:
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:120]
             self.say(f"phase {self.phase.name}: not compiled ({type(e).__name__}: {reason})")
             return self.eager
-        self.say(f"phase {self.phase.name}: compiled, gradients within {apart / max(scale, 1e-30):.0e} of the plain ones")
+        self.say(
+            f"phase {self.phase.name}: compiled, gradients within {apart / max(scale, 1e-30):.0e} of the plain ones"
+        )
         return compiled
 
     def _capture(self, networks: Networks, batch: Batch, scalars: Scalars) -> None:
@@ -239,5 +241,3 @@ def _copied(batch: Batch) -> Batch:
         rows=copy(batch.rows),
         extras={k: v.clone() for k, v in batch.extras.items()},
     )
-
-

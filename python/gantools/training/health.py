@@ -141,7 +141,9 @@ class Monitor:
     def _stuck(self, line: Mapping[str, Any]) -> Sign | None:
         """Nothing moves: the losses stand still, or no gradient reaches the generator."""
         losses = {k: v for k, v in line.items() if k.startswith("loss_")}
-        same = bool(losses) and all(math.isclose(v, self.last.get(k, math.nan), rel_tol=1e-6) for k, v in losses.items())
+        same = bool(losses) and all(
+            math.isclose(v, self.last.get(k, math.nan), rel_tol=1e-6) for k, v in losses.items()
+        )
         if same:
             return Sign(
                 "frozen",

@@ -33,9 +33,7 @@ AGREE_STEPS = 25
 MIB = 1 << 20
 
 
-def fit(
-    job: Job, run: Path, state: TrainingState, screen: Screen, stop: StopSignal, processes: Processes
-) -> None:
+def fit(job: Job, run: Path, state: TrainingState, screen: Screen, stop: StopSignal, processes: Processes) -> None:
     """Train from where `state` stands to the end of the job.
 
     Raises:
@@ -48,7 +46,9 @@ def fit(
     try:
         while state.ended():
             enter(state, feeds)
-        gallery = Gallery(state, lambda position, n: batch_of(feeds[state.stage_now.feed], state.stage_now, position, n))
+        gallery = Gallery(
+            state, lambda position, n: batch_of(feeds[state.stage_now.feed], state.stage_now, position, n)
+        )
         compute, words = decide(state, feeds, processes, screen.print)
         reporter = Reporter(job, run, state, gallery, screen, _real(job), words) if processes.first else None
         screen.print(_headline(job, run, processes))

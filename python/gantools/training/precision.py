@@ -54,7 +54,9 @@ def _has_bfloat16(device: torch.device) -> bool:
 def _measured(state: TrainingState, feeds: Mapping[str, Feed], say: Callable[[str], None]) -> str:
     """The faster of float32 and bfloat16 on this machine now, for the phases of the present stage."""
     stage = state.stage_now
-    batch = batch_of(feeds[stage.feed], stage, state.nimg, state.batch_size() // max(1, state.recipe.compute.accumulate))
+    batch = batch_of(
+        feeds[stage.feed], stage, state.nimg, state.batch_size() // max(1, state.recipe.compute.accumulate)
+    )
     since = state.nimg - state.begun()
     scalars = {
         name: torch.full((), float(schedule(since)), device=state.device) for name, schedule in stage.scalars.items()

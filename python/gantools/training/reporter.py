@@ -157,7 +157,9 @@ class Reporter:
         """Show a warning when its condition begins, and a frozen training at every tick; or stop."""
         for sign in signs:
             if action == "stop":
-                raise health.Unhealthy(sign.text, f"The run is kept: {self.run}. Go on all the same with health.action=warn.")
+                raise health.Unhealthy(
+                    sign.text, f"The run is kept: {self.run}. Go on all the same with health.action=warn."
+                )
             if sign.kind not in self.warned or sign.kind == "frozen":
                 self.screen.warn(sign.text)
         self.warned = {sign.kind for sign in signs}
