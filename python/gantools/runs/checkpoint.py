@@ -232,6 +232,18 @@ def check_files(path: Path, config: dict[str, Any], names: Iterable[str] | None 
             raise Damaged(f"{part}: damaged (size or checksum is not what {CONFIG} says).", _remedy(path))
 
 
+def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors saved as `name` in the checkpoint in folder `path`, on the CPU."""
+    file = path / f"{name}.safetensors"
+    try:
+        tensors: dict[str, Tensor] = load_safetensors(file.read_bytes())
+    except FileNotFoundError:
+        raise Damaged(f"{file}: missing.", _remedy(path)) from None
+    except Exception as e:  # safetensors raises its own untyped error
+        raise Damaged(f"{file}: damaged ({e}).", _remedy(path)) from e
+    return tensors
+
+
 def read_weights(path: Path, name: str, network: nn.Module) -> None:
     """Load the weights saved as `name` into `network`, which must have exactly their names and shapes."""
     file = path / f"{name}.safetensors"

@@ -137,14 +137,9 @@ def compiled_function(function: Function) -> Function:
     if hasattr(dynamo.config, "trace_autograd_ops"):
         dynamo.config.trace_autograd_ops = True  # without it a gradient within the function is silently not compiled
     inductor.fallback_random = True  # the plain form's generator: on and off then draw alike
-    options: dict[str, Any] = {"fullgraph": True, "dynamic": False}
-    try:
-        # Phases share one code object, and the ninth would be over the limit of recompilations.
-        made: Function = torch.compile(function, isolate_recompiles=True, **options)
-    except TypeError:
-        dynamo.config.recompile_limit = max(256, dynamo.config.recompile_limit)
-        made = torch.compile(function, **options)
-    return made
+    # Phases share one code object, and the ninth would be over the limit of recompilations.
+    dynamo.config.recompile_limit = max(256, dynamo.config.recompile_limit)
+    return torch.compile(function, fullgraph=True, dynamic=False)
 
 
 class untouched:

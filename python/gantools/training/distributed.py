@@ -51,7 +51,7 @@ class Processes:
         flat = torch.cat([t.float().flatten() for t in tensors])
         dist.all_reduce(flat)
         flat /= self.size
-        parts = flat.split([t.numel() for t in tensors])
+        parts = torch.split(flat, [t.numel() for t in tensors])
         return [part.view(t.shape).to(t.dtype) for part, t in zip(parts, tensors, strict=True)]
 
     def join(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from gantools.runs.folders import RUNS, find_checkpoint, list_runs, newest_run, 
 DATA = Path("data")
 
 # What a resumed training may not change: the networks would be others, or the order of the images would.
-FIXED = ("name", "model", "network", "seed", "data.feed", "data.flip", "data.balance", "data.crop")
+FIXED = ("name", "model", "network", "seed", "data.feed", "data.flip", "data.balance", "data.crop", "data.turn")
 # What changes no number of a training.
 HARMLESS = (
     "epochs",
@@ -212,7 +212,7 @@ def _place(resume: str | Path | bool, runs: Path, recipe: str | None) -> tuple[P
     if resume is True:
         run = newest_run(runs, recipe)
         return run, newest_whole_checkpoint(run)
-    path = Path(resume)
+    path = Path(str(resume))
     if not path.is_dir():
         hint = "Give a run, for example runs/00000-dcgan-celeba-64."
         if str(resume) in recipe_names():

@@ -136,6 +136,7 @@ def open_feeds(job: Job, processes: Processes) -> dict[str, Feed]:
         flip=recipe.data.flip,
         balance=recipe.data.balance,
         crop=recipe.data.crop,
+        turn=recipe.data.turn,
     )
     return {"train": train}
 

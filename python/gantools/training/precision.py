@@ -33,10 +33,10 @@ def decide(
     config, device = state.recipe.compute, state.device
     cuda = device.type == "cuda"
     compiled = config.compile == "on" or (config.compile == "auto" and cuda)
-    precision = config.precision
+    precision: str = config.precision
     if precision == "auto":
         precision = _measured(state, feeds, say) if _has_bfloat16(device) else "float32"
-        precision = processes.told(precision) or precision  # type: ignore[assignment]
+        precision = processes.told(precision) or precision
     compute = Compute(bfloat16=precision == "bfloat16", compiled=compiled, graphs=compiled and cuda)
     name = torch.cuda.get_device_name(device) if cuda else "cpu"
     return compute, {"device": name, "precision": precision, "compiled": compiled}
@@ -45,7 +45,7 @@ def decide(
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 itself."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     capability = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(capability is not None and capability()) or bool(tiles is not None and tiles())

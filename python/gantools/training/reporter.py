@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ class Reporter:
 
 def _columns(images: int, group: int) -> int:
     """Columns of a grid of groups of `group` images, about as wide as high."""
-    return max(1, round((images**0.5) / group)) * group
+    return max(1, round(math.sqrt(images) / group)) * group
 
 
 def _is_number(value: Any) -> bool:

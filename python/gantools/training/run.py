@@ -138,7 +138,8 @@ def _trained(job: Job, group: Processes, progress: bool) -> Path:
             screen.print(line)
     try:
         if group.first:
-            cut_after(run / "stats.jsonl", state.nimg)
+            if job.run is not None:
+                cut_after(run / "stats.jsonl", state.nimg)
             write_whole(run / "config.yaml", yaml.safe_dump(job.record(), sort_keys=False, width=120).encode())
         with screen, StopSignal() as stop:
             _with_returns(job, run, state, screen, stop, group)
