@@ -7,8 +7,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-Norm = Literal["none", "batch", "layer", "group"]
-"""none; of each channel over a batch; of each sample over all channels; of each sample over 16 channels or fewer."""
+Norm = Literal["none", "batch", "layer", "group", "instance"]
+"""none; of each channel over a batch; of each sample over all channels; over 16 or fewer; over each channel alone."""
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -34,7 +34,8 @@ def make_norm(kind: Norm, channels: int, classes: int = 0) -> nn.Module:
     """The normalisation `kind` of `channels` channels; of a class, where there are `classes` and it is that of a batch.
 
     `layer` has one mean and deviation a sample and a scale and a shift a channel, as the critic of Gulrajani et al.
-    2017 (arXiv:1704.00028); it does not couple the samples of a batch, nor does `group`.
+    2017 (arXiv:1704.00028); it does not couple the samples of a batch, nor does `group`. `instance` has neither weights
+    nor running statistics, so that an image is treated alike in training and after it.
     """
     if kind == "none":
         return nn.Identity()
@@ -42,6 +43,8 @@ def make_norm(kind: Norm, channels: int, classes: int = 0) -> nn.Module:
         return ConditionalBatchNorm2d(channels, classes) if classes else nn.BatchNorm2d(channels)
     if kind == "layer":
         return nn.GroupNorm(1, channels)
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)
     return nn.GroupNorm(max(1, channels // 16), channels)
 
 

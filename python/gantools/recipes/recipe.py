@@ -75,12 +75,14 @@ class DataConfig:
         flip: mirror images left to right at random; never for digits or text.
         balance: show every class as often as any other.
         crop: side of the crops of feed `crops`, in pixels of the target.
+        turn: turn the crops at random upside down and about the diagonal.
     """
 
     feed: Literal["one", "paired", "unpaired", "crops"] = "one"
     flip: bool = False
     balance: bool = False
     crop: int | None = None
+    turn: bool = False
 
     def __post_init__(self) -> None:
         if (self.feed == "crops") != (self.crop is not None):
