@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gantools.quickstart import quickstart
     from gantools.sampling.generator import Generator
     from gantools.sampling.write import sample
-    from gantools.training.loop import train
+    from gantools.training.run import train
 
 _PLACES = {
     "Generator": "sampling.generator",
@@ -44,7 +44,7 @@ _PLACES = {
     "quickstart": "quickstart",
     "sample": "sampling.write",
     "score": "metrics.scorer",
-    "train": "training.loop",
+    "train": "training.run",
 }
 
 __all__ = [

@@ -7,9 +7,10 @@ the CPU, one thread reads the next batch from the shards while the current one i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +23,39 @@ from gantools.device import to_device
 # The rest of the GPU's memory is for networks and activations.
 RESIDENT_SHARE = 0.4
 
-# Indices int64 (m,) of a batch's images, and bool (m,): which of them are mirrored; None: none.
-Selection = tuple[NDArray[np.int64], NDArray[np.bool_] | None]
+
+class Selection(NamedTuple):
+    """Which images make a batch, and what is taken of each.
+
+    Attributes:
+        indices: the images' numbers in the set, int64 (m,).
+        flips: which of them are mirrored left to right, bool (m,); None: none.
+        corners: row and column of the first pixel of each one's crop, int64 (m, 2), where the reader has a `side`.
+        turns: which of the crops are turned upside down and then transposed, bool (m, 2); None: none.
+    """
+
+    indices: NDArray[np.int64]
+    flips: NDArray[np.bool_] | None = None
+    corners: NDArray[np.int64] | None = None
+    turns: NDArray[np.bool_] | None = None
+
+
+# What names a batch: a position, or a position and a number of images.
+Key = TypeVar("Key")
+
+
+def epochs_of(count: int, start: int, n: int) -> Iterator[tuple[int, slice]]:
+    """The positions start..start+n-1 by epoch of `count` images: the epoch's number and its positions among them."""
+    while n > 0:
+        epoch, offset = divmod(start, count)
+        length = min(n, count - offset)
+        yield epoch, slice(offset, offset + length)
+        start, n = start + length, n - length
+
+
+def philox(seed: int, number: int) -> np.random.Generator:
+    """A generator of its own for each pair of numbers in [0, 2**64)."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
 
 
 class Order:
@@ -44,21 +76,19 @@ class Order:
     def take(self, start: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Indices int64 (n,) of the images at positions start..start+n-1, and bool (n,): which of them are mirrored."""
         indices, flips = [], []
-        while n > 0:
-            epoch, offset = divmod(start, self.count)
+        for epoch, part in epochs_of(self.count, start, n):
             permutation, mirrored = self._epoch(epoch)
-            indices.append(permutation[offset : offset + n])
-            flips.append(mirrored[offset : offset + n])
-            start, n = start + len(indices[-1]), n - len(indices[-1])
+            indices.append(permutation[part])
+            flips.append(mirrored[part])
         return np.concatenate(indices), np.concatenate(flips)
 
     def _make_epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        rng = np.random.Generator(np.random.Philox(key=np.array([self.seed, epoch], np.uint64)))
+        rng = philox(self.seed, epoch)
         permutation = rng.permutation(self.count) if self.shuffle else np.arange(self.count)
         return permutation, rng.random(self.count) < 0.5 if self.flip else np.zeros(self.count, bool)
 
 
-class Feed:
+class Reader(Generic[Key]):
     """Any images of a set as the networks want them, the next batch being read while the current one is used.
 
     Args:
@@ -67,6 +97,7 @@ class Feed:
         largest: images in the largest batch that will be read.
         channels_last: memory layout of the batches.
         resident: keep the whole set in the device's memory; None: when the device is CUDA and it fits.
+        side: read square crops of so many pixels a side, where the selections say; None: whole images.
     """
 
     def __init__(
@@ -77,25 +108,26 @@ class Feed:
         *,
         channels_last: bool = True,
         resident: bool | None = None,
+        side: int | None = None,
     ) -> None:
         self.resident = fits(data, device) if resident is None else resident
         self._source: _Resident | _Pinned | _Host
         if self.resident:
-            self._source = _Resident(data, device, channels_last)
+            self._source = _Resident(data, device, channels_last, side)
         elif device.type == "cuda":
-            self._source = _Pinned(data, device, channels_last, largest)
+            self._source = _Pinned(data, device, channels_last, side, largest)
         else:
-            self._source = _Host(data, device, channels_last)
+            self._source = _Host(data, device, channels_last, side)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="gantools-batches")
-        self._ahead: tuple[int, Future[_Filled]] | None = None
+        self._ahead: tuple[Key, Future[_Filled]] | None = None
 
-    def read(self, key: int, select: Callable[[int], Selection | None], following: int) -> Tensor:
+    def read(self, key: Key, select: Callable[[Key], Selection | None], following: Key | None) -> Tensor:
         """float32 (m, c, h, w) in [-1, 1] on the device: the images `select(key)`; those of `following` are begun.
 
         Args:
-            key: names the batch; any number that `select` understands.
+            key: names the batch; anything that `select` understands.
             select: the images of a batch; None when there is no such batch, which is allowed for `following` only.
-            following: the key that will probably be read next. Another one is no mistake, only slower.
+            following: the key that will probably be read next. Another one is no mistake, only slower. None: unknown.
         """
         if self._ahead is None or self._ahead[0] != key:
             selection = select(key)
@@ -106,7 +138,7 @@ class Feed:
         filled = self._ahead[1].result()
         images = self._source.finish(filled)
         self._ahead = None
-        if (selection := select(following)) is not None:
+        if following is not None and (selection := select(following)) is not None:
             self._start(following, selection)
         return images
 
@@ -114,9 +146,9 @@ class Feed:
         """Stop the reading thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, key: int, selection: Selection) -> None:
+    def _start(self, key: Key, selection: Selection) -> None:
         # The one thread fills in turn, so a batch that nobody asked for after all does no harm to this one.
-        self._ahead = (key, self._pool.submit(self._source.fill, *selection))
+        self._ahead = (key, self._pool.submit(self._source.fill, selection))
 
 
 class Batches:
@@ -144,20 +176,20 @@ class Batches:
         resident: bool | None = None,
     ) -> None:
         self.data, self.order, self.batch = data, Order(len(data), seed, flip=flip), batch
-        self._feed = Feed(data, device, batch, channels_last=channels_last, resident=resident)
-        self.resident = self._feed.resident
+        self._reader: Reader[int] = Reader(data, device, batch, channels_last=channels_last, resident=resident)
+        self.resident = self._reader.resident
 
     def at(self, nimg: int) -> Tensor:
         """float32 (batch, c, h, w) in [-1, 1] on the device: x / 127.5 - 1 of the images from nimg on."""
-        return self._feed.read(nimg, self._select, nimg + self.batch)
+        return self._reader.read(nimg, self._select, nimg + self.batch)
 
     def close(self) -> None:
         """Stop the reading thread."""
-        self._feed.close()
+        self._reader.close()
 
     def _select(self, nimg: int) -> Selection:
         indices, flips = self.order.take(nimg, self.batch)
-        return indices, flips if self.order.flip else None
+        return Selection(indices, flips if self.order.flip else None)
 
 
 def fits(data: ImageSet, device: torch.device) -> bool:
@@ -168,47 +200,70 @@ def fits(data: ImageSet, device: torch.device) -> bool:
     return len(data) * int(np.prod(data.shape)) < RESIDENT_SHARE * free
 
 
-# What the reading thread hands over: pixels or indices, which of them are mirrored, and (pinned) the buffer's number.
-_Filled = tuple[Tensor, Tensor | None, int]
+# What the reading thread hands over: pixels, or with resident data nothing; what is to be read; (pinned) the buffer.
+_Filled = tuple[Tensor | None, Selection, int]
 
 
 class _Resident:
     """All pixels in the device's memory; a batch is one gather there."""
 
-    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool) -> None:
-        self.device, self.channels_last = device, channels_last
+    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool, side: int | None) -> None:
+        self.device, self.channels_last, self.side = device, channels_last, side
         self.images = torch.empty((len(data), *data.shape), dtype=torch.uint8, device=device)
         for start in range(0, len(data), 4096):
             part = self.images[start : start + 4096]
             part.copy_(torch.from_numpy(data.gather(np.arange(start, start + len(part)))))
+        self.steps = torch.arange(side or 0, device=device)
 
-    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
-        return torch.from_numpy(indices), None if flips is None else torch.from_numpy(flips), 0
+    def fill(self, selection: Selection) -> _Filled:
+        return None, selection, 0
 
     def finish(self, filled: _Filled) -> Tensor:
-        indices, flips, _ = filled
-        pixels = self.images[to_device(indices, self.device)]
-        return _as_floats(pixels, None if flips is None else to_device(flips, self.device), self.channels_last)
+        indices, flips, corners, turns = (self._put(values) for values in filled[1])
+        assert indices is not None
+        if corners is None:
+            return _as_floats(self.images[indices], flips, self.channels_last)
+        # The pixels of all crops by their addresses: one kernel, whatever the corners are.
+        down = _run(corners[:, 0], self.steps, None if turns is None else turns[:, 0])
+        along = _run(corners[:, 1], self.steps, flips)
+        pixels = self.images[indices[:, None, None], down[:, :, None], along[:, None, :]]
+        if turns is not None:
+            pixels = torch.where(turns[:, 1, None, None, None], pixels.transpose(1, 2), pixels)
+        return _as_floats(pixels, None, self.channels_last)
+
+    def _put(self, values: NDArray[np.int64] | NDArray[np.bool_] | None) -> Tensor | None:
+        return None if values is None else to_device(torch.from_numpy(values), self.device)
 
 
 class _Pinned:
     """Bytes from the shards through two pinned buffers to a GPU, which makes floats of them: a quarter to transfer."""
 
-    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool, largest: int) -> None:
-        self.data, self.device, self.channels_last = data, device, channels_last
-        self.buffers = [torch.empty((largest, *data.shape), dtype=torch.uint8, pin_memory=True) for _ in range(2)]
+    def __init__(
+        self, data: ImageSet, device: torch.device, channels_last: bool, side: int | None, largest: int
+    ) -> None:
+        self.data, self.device, self.channels_last, self.side = data, device, channels_last, side
+        shape = data.shape if side is None else (side, side, data.shape[2])
+        self.buffers = [torch.empty((largest, *shape), dtype=torch.uint8, pin_memory=True) for _ in range(2)]
         self.copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
         self.turn = 0
 
-    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
+    def fill(self, selection: Selection) -> _Filled:
         slot, self.turn = self.turn, 1 - self.turn
         self.copied[slot].synchronize()  # the copy that last used this buffer must be over
-        buffer = self.buffers[slot][: len(indices)]
-        self.data.gather(indices, buffer.numpy(), flips)
-        return buffer, None, slot
+        n = len(selection.indices)
+        if n > len(self.buffers[slot]):
+            shape = self.buffers[slot].shape[1:]
+            self.buffers[slot] = torch.empty((n, *shape), dtype=torch.uint8, pin_memory=True)
+        buffer = self.buffers[slot][:n]
+        if self.side is None:
+            self.data.gather(selection.indices, buffer.numpy(), selection.flips)
+        else:
+            _cut(self.data, selection, self.side, buffer.numpy())
+        return buffer, selection, slot
 
     def finish(self, filled: _Filled) -> Tensor:
         buffer, _, slot = filled
+        assert buffer is not None
         pixels = buffer.to(self.device, non_blocking=True)
         # On the stream that the copy was queued on, which is the current one of this device, not of another.
         self.copied[slot].record(torch.cuda.current_stream(self.device))
@@ -218,21 +273,49 @@ class _Pinned:
 class _Host:
     """Floats straight from the shards, each batch in memory of its own."""
 
-    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool) -> None:
-        self.data, self.device, self.channels_last = data, device, channels_last
+    def __init__(self, data: ImageSet, device: torch.device, channels_last: bool, side: int | None) -> None:
+        self.data, self.device, self.channels_last, self.side = data, device, channels_last, side
 
-    def fill(self, indices: NDArray[np.int64], flips: NDArray[np.bool_] | None) -> _Filled:
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+    def fill(self, selection: Selection) -> _Filled:
+        indices, flips = selection.indices, selection.flips
         h, w, c = self.data.shape
+        if self.side is not None:
+            pixels = np.empty((len(indices), self.side, self.side, c), np.uint8)
+            _cut(self.data, selection, self.side, pixels)
+            return _as_floats(torch.from_numpy(pixels), None, self.channels_last), selection, 0
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         images = torch.empty((len(indices), c, h, w), memory_format=layout)
         if self.channels_last:
             self.data.gather_float(indices, images.permute(0, 2, 3, 1).numpy(), flips, layout="nhwc")
         else:
             self.data.gather_float(indices, images.numpy(), flips, layout="nchw")
-        return images, None, 0
+        return images, selection, 0
 
     def finish(self, filled: _Filled) -> Tensor:
+        assert filled[0] is not None
         return filled[0].to(self.device)
+
+
+def _cut(data: ImageSet, selection: Selection, side: int, out: NDArray[np.uint8]) -> None:
+    """Writes the crops of a selection, turned as it says, into `out`, uint8 (m, side, side, c)."""
+    indices, flips, corners, turns = selection
+    assert corners is not None
+    for i, image in enumerate(data.gather(indices, None, None)):
+        y, x = corners[i]
+        crop = image[y : y + side, x : x + side]
+        if flips is not None and flips[i]:
+            crop = crop[:, ::-1]
+        if turns is not None and turns[i, 0]:
+            crop = crop[::-1]
+        if turns is not None and turns[i, 1]:
+            crop = crop.swapaxes(0, 1)
+        out[i] = crop
+
+
+def _run(first: Tensor, steps: Tensor, backwards: Tensor | None) -> Tensor:
+    """int64 (m, side): first, first + 1, ... of each row, the other way round where `backwards` (m,) says so."""
+    run = first[:, None] + steps
+    return run if backwards is None else torch.where(backwards[:, None], run.flip(1), run)
 
 
 def _as_floats(pixels: Tensor, flips: Tensor | None, channels_last: bool) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gantools.data.batches import Feed, Order, Selection
+from gantools.data.batches import Order, Reader, Selection
 from gantools.data.image_set import ImageSet
 
 
@@ -109,17 +109,19 @@ class Loader:
         return steps + int(not self.drop_last and rest > self.rank)
 
     def __iter__(self) -> Iterator[Batch]:
-        feed = Feed(self.data, self.device, self.batch, channels_last=self._layout, resident=self._resident)
+        reader: Reader[int] = Reader(
+            self.data, self.device, self.batch, channels_last=self._layout, resident=self._resident
+        )
         try:
             while (selection := self._select(self.position)) is not None:
-                images = feed.read(self.position, self._select, self._after(self.position))
+                images = reader.read(self.position, self._select, self._after(self.position))
                 # Before the batch is given away: who stops the loop after it has seen it.
                 self.position = self._after(self.position)
-                yield Batch(images, self._labels(selection[0]), selection[0])
+                yield Batch(images, self._labels(selection.indices), selection.indices)
             if not self.drop_last:
                 self.position = len(self.data)
         finally:
-            feed.close()
+            reader.close()
 
     def _after(self, position: int) -> int:
         return min(position + self.batch * self.world, len(self.data))
@@ -131,7 +133,7 @@ class Loader:
             return None
         indices, flips = self._order.take(self.epoch * len(self.data) + position, n)
         mine = slice(self.rank, None, self.world)
-        return indices[mine], flips[mine] if self._order.flip else None
+        return Selection(indices[mine], flips[mine] if self._order.flip else None)
 
     def _labels(self, indices: NDArray[np.int64]) -> Tensor | None:
         labels = self.data.labels

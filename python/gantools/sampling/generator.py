@@ -7,7 +7,7 @@ images that asking for 10 gives, bit for bit, on the same machine with the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gantools.device import find_device
 from gantools.errors import ConfigError
 from gantools.levels import to_uint8
-from gantools.models import SYSTEMS
+from gantools.models.system import System, classes_of
 from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.checkpoint import read_config, read_weights
 from gantools.runs.folders import find_checkpoint
@@ -30,23 +30,40 @@ BATCH = 64
 
 
 @torch.no_grad()
-def generate(network: nn.Module, seed: int, n: int, *, batch: int = BATCH, first: int = 0) -> Iterator[Tensor]:
-    """Images first..first+n-1 of a generator in evaluation mode, as uint8 (<= batch, h, w, c) tensors on its device.
-
-    They are those of a run from image 0 bit for bit where `first` is a multiple of `batch`.
-    """
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
+def generate(
+    system: System,
+    networks: Mapping[str, nn.Module],
+    seed: int,
+    n: int,
+    *,
+    classes: int = 0,
+    labels: Callable[[int, int], NDArray[np.int64]] | None = None,
+    controls: Mapping[str, float] | None = None,
+    batch: int = BATCH,
+    first: int = 0,
+    keep_mode: bool = False,
+) -> Iterator[Tensor]:
+    """Images first..first+n-1 of a system, as uint8 (<= batch, h, w, c) tensors on its device."""
+    sampler = networks[system.sampler]
+    device = next(sampler.parameters()).device
+    chosen = {control.name: control.default for control in system.controls} | dict(controls or {})
+    modes = {name: network.training for name, network in networks.items()}
+    if not keep_mode:
+        for network in networks.values():
+            network.eval()
     try:
-        for start in range(0, n, batch):
+        for start in range(first, first + n, batch):
             # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for.
-            z = torch.from_numpy(latents(seed, first + start, batch, int(network.latent))).to(device)  # type: ignore[arg-type]
+            z = torch.from_numpy(latents(seed, start, batch, int(sampler.latent))).to(device)  # type: ignore[arg-type]
+            y = None
+            if classes:
+                y = torch.arange(start, start + batch, device=device) % classes
             with _repeatable():
-                images = to_uint8(network(z)).permute(0, 2, 3, 1).contiguous()
-            yield images[: n - start]
+                images = to_uint8(system.render(networks, z, y, chosen)).permute(0, 2, 3, 1).contiguous()
+            yield images[: first + n - start]
     finally:
-        network.train(was_training)
+        for name, network in networks.items():
+            network.train(modes[name])
 
 
 @contextmanager
@@ -72,8 +89,8 @@ class Generator:
         image_shape: (h, w, c).
     """
 
-    def __init__(self, network: nn.Module, checkpoint: Path, config: dict[str, Any]) -> None:
-        self.network, self.checkpoint = network, checkpoint
+    def __init__(self, networks: Mapping[str, nn.Module], checkpoint: Path, config: dict[str, Any]) -> None:
+        self.networks, self.checkpoint = networks, checkpoint
         self.recipe = recipe_from_dict(config["recipe"], str(checkpoint))
         self.data: dict[str, Any] = config["data"]
         self.image_shape = self.recipe.image_shape
@@ -92,13 +109,15 @@ class Generator:
         checkpoint = find_checkpoint(path)
         config = read_config(checkpoint)
         recipe = recipe_from_dict(config["recipe"], str(checkpoint))
-        network = SYSTEMS[recipe.model].build(recipe.network)["generator"].eval().requires_grad_(False)
-        averaged = "generator_ema.safetensors" in config["files"]
-        read_weights(checkpoint, "generator_ema" if averaged else "generator", network)
-        network.to(find_device(device))
-        if recipe.channels_last:
-            network.to(memory_format=torch.channels_last)
-        return cls(network, checkpoint, config)
+        built = recipe.system.build(recipe.network)
+        networks = {name: built[name].eval().requires_grad_(False) for name in recipe.system.shows}
+        for name, network in networks.items():
+            averaged = f"{name}_ema.safetensors" in config["files"]
+            read_weights(checkpoint, f"{name}_ema" if averaged else name, network)
+            network.to(find_device(device))
+            if recipe.compute.channels_last:
+                network.to(memory_format=torch.channels_last)
+        return cls(networks, checkpoint, config)
 
     def batches(self, n: int, seed: int = 0, *, batch: int = BATCH) -> Iterator[NDArray[np.uint8]]:
         """As `sample`, in pieces of at most `batch` images."""
@@ -108,8 +127,16 @@ class Generator:
             raise ConfigError(f"batch: must be at least 1, not {batch}.")
         if not 0 <= seed < 1 << 63:
             raise ConfigError(f"seed: must be in [0, 2**63), not {seed}.")
-        for images in generate(self.network, seed, n, batch=batch):
+        for images in generate(
+            self.recipe.system, self.networks, seed, n, batch=batch, classes=classes_of(self.recipe.network)
+        ):
             yield images.cpu().numpy()
+
+    def numbered(self, first: int, n: int, seed: int = 0) -> NDArray[np.uint8]:
+        """Images first..first+n-1 of those that `seed` gives, uint8 (n, h, w, c)."""
+        classes = classes_of(self.recipe.network)
+        made = generate(self.recipe.system, self.networks, seed, n, first=first, classes=classes)
+        return np.concatenate([images.cpu().numpy() for images in made])
 
     def sample(self, n: int, seed: int = 0, *, batch: int = BATCH) -> NDArray[np.uint8]:
         """Generate images.

@@ -1,0 +1,164 @@
+"""Feeds: what a training is given at each step, each a pure function of the seed and of the position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from gantools.data.batches import Selection
+from gantools.data.feeds.base import Feed, Sample, Side, SidesFeed, Span, derived
+from gantools.data.feeds.orders import Balanced, Crops, Plain
+from gantools.data.image_set import ImageSet
+from gantools.errors import ConfigError, DataError, unknown_name
+
+__all__ = ["KINDS", "Feed", "Sample", "open_feed"]
+
+#: What a feed may be, and what it gives.
+KINDS = {
+    "one": "images, with their labels where the set has some",
+    "paired": "images and the inputs that belong to them",
+    "unpaired": "images of one set and inputs of another, each in an order of its own",
+    "crops": "square parts of images, and the same parts of their inputs, which may be smaller",
+}
+
+PAIRS = "Make a set of pairs with: gantools prep pairs"
+
+
+def open_feed(
+    kind: str,
+    data: ImageSet,
+    *,
+    inputs: ImageSet | None = None,
+    seed: int,
+    device: torch.device,
+    largest: int,
+    channels_last: bool,
+    resident: bool | None = None,
+    flip: bool = False,
+    balance: bool = False,
+    crop: int | None = None,
+    turn: bool = False,
+) -> Feed:
+    """A feed of a set's images, and of inputs where the kind has some.
+
+    Args:
+        kind: `one`, `paired`, `unpaired` or `crops`, see `KINDS`.
+        data: the images; its labels, if any, are those of the samples.
+        inputs: what a generator starts from; None for what a set of pairs holds itself. `paired` and `unpaired` need
+            some, `crops` takes them where they are, `one` has none.
+        seed: in [0, 2**63), of the order and all that is drawn at random.
+        device: where the samples go.
+        largest: rows of the largest sample that is planned.
+        channels_last: memory layout of the samples.
+        resident: keep the sets in the device's memory; None: those that fit, on CUDA.
+        flip: mirror left to right at random, an image and its aligned inputs alike.
+        balance: with `one`: every class equally often.
+        crop: with `crops`: the side of an image's crop in pixels; that of its inputs is smaller by the sets' scale.
+        turn: with `crops`: also turn at random upside down and about the diagonal, image and inputs alike.
+
+    Raises:
+        ConfigError: an unknown kind, or an option that it does not have.
+        DataError: the sets do not have what the kind needs.
+        ValueError: a number that no recipe can set is out of range.
+    """
+    if kind not in KINDS:
+        raise unknown_name("feed", kind, KINDS)
+    if largest < 1 or not 0 <= seed < 2**63:
+        raise ValueError(f"largest is at least 1 and seed in [0, 2**63), not {largest}, {seed}")
+    _only("balance", "one", kind, balance)
+    _only("crop", "crops", kind, crop is not None)
+    _only("turn", "crops", kind, turn)
+    within = getattr(data, "inputs", None) if inputs is None and kind != "one" else inputs
+    if not len(data) or (within is not None and not len(within)):
+        raise DataError(f"{_called(data if not len(data) else within)} has no images.", "Prepare the set again.")
+    if within is None and kind in ("paired", "unpaired"):
+        raise DataError(f"{_called(data)} has no inputs, which the feed {kind!r} needs.", _missing(kind))
+    if within is not None and kind == "one":
+        raise ConfigError(
+            "the feed 'one' has no inputs.", f"Write data.feed: {', '.join(k for k in KINDS if k != kind)}."
+        )
+    if within is not None and kind != "unpaired" and len(within) != len(data):
+        raise DataError(
+            f"{_called(data)} has {len(data):,} images, its inputs {len(within):,}, so they are no pairs.", PAIRS
+        )
+    count, second = len(data), None
+    if kind == "crops":
+        first, second = _crops(data, within, seed, crop, flip=flip, turn=turn)
+    elif balance:
+        if data.labels is None:
+            raise DataError(
+                f"{_called(data)} has no labels, so its classes cannot be balanced.",
+                "Leave data.balance away, or prepare a set that has labels (gantools prep --labels FILE).",
+            )
+        first = Side(data, Balanced(data.labels, seed, flip=flip))
+    else:
+        plain = Plain(len(data), seed, flip=flip)
+        first = Side(data, plain)
+        if kind == "paired" and within is not None:
+            second = Side(within, plain)
+        if kind == "unpaired" and within is not None:
+            second = Side(within, Plain(len(within), derived(seed, "inputs"), flip=flip))
+            count = max(count, len(within))
+    return SidesFeed(first, second, count, device, largest, channels_last=channels_last, resident=resident)
+
+
+def _crops(
+    data: ImageSet, inputs: ImageSet | None, seed: int, crop: int | None, *, flip: bool, turn: bool
+) -> tuple[Side, Side | None]:
+    """Both sides of a feed of crops."""
+    height, width, _ = data.shape
+    if crop is None:
+        raise ConfigError("the feed 'crops' needs the side of a crop.", f"For example data.crop: {min(height, width)}.")
+    if not 1 <= crop <= min(height, width):
+        raise ConfigError(
+            f"data.crop is {crop}; the images of {_called(data)} are {width} x {height}.",
+            f"Give a side of 1 to {min(height, width)}.",
+        )
+    scale = 1 if inputs is None else _scale(data, inputs)
+    if crop % scale:
+        near = max(crop // scale, 1) * scale
+        raise ConfigError(
+            f"data.crop is {crop}, no multiple of {scale}, by which the inputs are smaller.", f"For example {near}."
+        )
+    room = ((height - crop) // scale + 1, (width - crop) // scale + 1)
+    crops = Crops(len(data), seed, room, flip=flip, turn=turn)
+
+    def large(span: Span) -> Selection:
+        return crops.scaled(span, scale)
+
+    def small(span: Span) -> Selection:
+        return crops.scaled(span, 1)
+
+    return Side(data, large, crop), None if inputs is None else Side(inputs, small, crop // scale)
+
+
+def _scale(data: ImageSet, inputs: ImageSet) -> int:
+    """How many times as large as its inputs an image is."""
+    (height, width, _), (low_height, low_width, _) = data.shape, inputs.shape
+    scale = height // low_height
+    if scale < 1 or (low_height * scale, low_width * scale) != (height, width):
+        raise DataError(
+            f"{_called(data)} has images of {width} x {height}, its inputs are {low_width} x {low_height}: "
+            "no whole multiple.",
+            PAIRS + ", or choose the feed 'paired'.",
+        )
+    return scale
+
+
+def _only(option: str, owner: str, kind: str, given: bool) -> None:
+    if given and kind != owner:
+        raise ConfigError(
+            f"data.{option} is an option of the feed {owner!r}, not of {kind!r}.",
+            f"Leave it away, or write data.feed: {owner}.",
+        )
+
+
+def _missing(kind: str) -> str:
+    return PAIRS if kind == "paired" else "Name a second set, of the images to start from."
+
+
+def _called(data: Any) -> str:
+    """A set in a message: its folder where it has one."""
+    path = getattr(data, "path", None)
+    return "the set" if path is None else str(path)

@@ -1,0 +1,136 @@
+"""What a training is fed with, and the class behind every kind of feed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from gantools.data.batches import Reader, Selection
+from gantools.data.image_set import ImageSet
+from gantools.device import to_device
+
+#: The first position and the number of images.
+Span = tuple[int, int]
+
+
+class Sample(NamedTuple):
+    """Some rows of a training's data, on the device.
+
+    Attributes:
+        images: what counts as real, float32 (n, c, h, w) in [-1, 1].
+        labels: class numbers int64 (n,), or None when the set has none.
+        inputs: what an image-to-image generator starts from, float32 (n, c, h, w) in [-1, 1], of a shape of its own;
+            or None.
+        extras: further tensors with a row an image, by name.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    inputs: Tensor | None
+    extras: dict[str, Tensor]
+
+
+class Feed(Protocol):
+    """An endless row of samples: what stands at a position depends on the seed and the position alone.
+
+    So a process of several asks for its own rows, a training that goes on needs no state, and a batch of any size,
+    cut in any way, has the same rows.
+
+    Attributes:
+        count: positions of an epoch.
+        resident: whether the data lives in the device's memory.
+    """
+
+    count: int
+    resident: bool
+
+    def at(self, position: int, n: int, following: Span | None = None) -> Sample:
+        """The rows at positions position..position+n-1.
+
+        Args:
+            position: at least 0.
+            n: at least 1.
+            following: the position and number that will probably be asked for next; they are begun in the background.
+        """
+
+    def close(self) -> None:
+        """Stop the reading threads."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where the images of one role come from.
+
+    Attributes:
+        data: the images.
+        select: which of them, and what of each, stand at positions start..start+n-1; a function of its arguments alone.
+        side: the side of the square crops that `select` asks for; None: whole images.
+    """
+
+    data: ImageSet
+    select: Callable[[Span], Selection]
+    side: int | None = None
+
+
+class SidesFeed:
+    """A feed of images, and of inputs where there are some, each read by a thread of its own.
+
+    Args:
+        images: of the role `images`; its set's labels are those of the samples.
+        inputs: of the role `inputs`, or None.
+        count: positions of an epoch.
+        device: where the samples go.
+        largest: rows of the largest sample that is planned; larger ones work.
+        channels_last: memory layout of the samples.
+        resident: keep the sets in the device's memory; None: those that fit, on CUDA.
+    """
+
+    def __init__(
+        self,
+        images: Side,
+        inputs: Side | None,
+        count: int,
+        device: torch.device,
+        largest: int,
+        *,
+        channels_last: bool,
+        resident: bool | None,
+    ) -> None:
+        self.count, self.device = count, device
+        self._images, self._inputs = images, inputs
+        self._readers: list[Reader[Span]] = [
+            Reader(side.data, device, largest, channels_last=channels_last, resident=resident, side=side.side)
+            for side in (images, inputs)
+            if side is not None
+        ]
+        self.resident = all(reader.resident for reader in self._readers)
+        labels = images.data.labels
+        self._labels = None if labels is None else torch.from_numpy(labels).to(device)
+
+    def at(self, position: int, n: int, following: Span | None = None) -> Sample:
+        """The rows at positions position..position+n-1; those of `following` are begun. See `Feed.at`."""
+        if position < 0 or n < 1:
+            raise ValueError(f"position is at least 0 and n at least 1, not {position}, {n}")
+        span = (position, n)
+        images = self._readers[0].read(span, self._images.select, following)
+        inputs = None if self._inputs is None else self._readers[1].read(span, self._inputs.select, following)
+        labels = None
+        if self._labels is not None:
+            indices = torch.from_numpy(self._images.select(span).indices)
+            labels = self._labels.index_select(0, to_device(indices, self.device))
+        return Sample(images, labels, inputs, {})
+
+    def close(self) -> None:
+        """Stop the reading threads."""
+        for reader in self._readers:
+            reader.close()
+
+
+def derived(seed: int, role: str) -> int:
+    """A seed in [0, 2**63) for another purpose: from SHA-256 of the seed and the purpose's name."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {role}".encode()).digest()[:8], "little") >> 1
