@@ -338,7 +338,7 @@ def test_networks_follow_the_data_unless_the_user_sets_them(go, make_set, capsys
     with pytest.raises(DataError, match="holds 16x16x1 images, recipe tiny takes 8x8x1"):
         go(data=grey, overrides=["network.size=8"])
     odd = make_set(n=20, size=30, name="odd")
-    with pytest.raises(DataError, match="30x30x3 images: .*not 4, 5, 6 or 7 doubled"):
+    with pytest.raises(DataError, match=r"30x30x3 images: .*not 4, 5, 6 or 7 doubled"):
         go(data=odd)
 
 

@@ -20,7 +20,7 @@ WARM_UP = 3
 
 
 class Computed(NamedTuple):
-    """What a phase computes of some rows: `gradients` has one a trained parameter of its networks, None where unused."""
+    """What a phase computes of some rows; `gradients` has one a trained parameter, None for those it does not use."""
 
     means: Mapping[str, Tensor]
     rows: Mapping[str, Tensor]
