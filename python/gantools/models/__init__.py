@@ -17,6 +17,7 @@ NAMES = {
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
+    "progan": "progan",
     "resnet": "resnet",
     "srgan": "srgan",
 }
