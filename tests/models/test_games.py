@@ -6,7 +6,7 @@ from gantools.models.games import two_player
 from gantools.models.system import Phase, System
 from gantools.objectives.losses import LossConfig, non_saturating_discriminator, non_saturating_generator
 from gantools.recipes.recipe import load_recipe
-from gantools.training.loop import train
+from gantools.training.run import train
 from gantools.training.state import TrainingState
 
 

@@ -19,7 +19,7 @@ from gantools.models import SYSTEMS
 from gantools.models.system import System
 from gantools.recipes.recipe import Recipe, load_recipe
 from gantools.runs.checkpoint import list_checkpoints, read_state
-from gantools.training.loop import train
+from gantools.training.run import train
 from gantools.training.state import TrainingState
 from gantools.training.step import run_phase
 

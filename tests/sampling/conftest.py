@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gantools.training.loop import train
+from gantools.training.run import train
 
 OVERRIDES: dict[str, Any] = {
     "network": {"size": 8, "channels": 3, "latent": 6, "width": 4},

@@ -18,7 +18,7 @@ from gantools.recipes.recipe import load_recipe
 from gantools.runs.checkpoint import list_checkpoints, read_state
 from gantools.runs.stats import read_lines
 from gantools.training.health import Diverged
-from gantools.training.loop import train
+from gantools.training.run import train
 
 
 @pytest.fixture

@@ -251,7 +251,7 @@ def read_weights(path: Path, name: str, network: nn.Module) -> None:
         tensors: dict[str, Tensor] = load_safetensors(file.read_bytes())
         network.load_state_dict(tensors)
     except FileNotFoundError:
-        raise CheckpointError(f"{file}: missing.", _remedy(path)) from None
+        raise Damaged(f"{file}: missing.", _remedy(path)) from None
     except Exception as e:  # safetensors raises its own untyped error, torch a RuntimeError
         raise CheckpointError(f"{file}: damaged, or of another network ({e}).", _remedy(path)) from e
 
