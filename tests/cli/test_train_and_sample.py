@@ -26,7 +26,7 @@ def test_train_resume_sample(call, make_set, tmp_path):
     make_set(n=48, size=8)
     code, out, err = call("train", "dcgan", *TINY, "--kimg", "0.048")
     assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
-    assert "kimg 0.0  epoch 1.00  loss_g" in err and "img/s" in err
+    assert "kimg 0.048  epoch 1.00  loss_d" in err and "img/s" in err
     code, out, err = call("train", "--resume", "--epochs", "2")
     assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
     assert len((tmp_path / "runs/00000-dcgan-blobs/stats.jsonl").read_text().splitlines()) == 2

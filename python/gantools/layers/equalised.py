@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantools.layers.precision import wide
+
 
 class EqualisedLinear(nn.Module):
     """x Wᵀ gain rate / √in + b rate: float (n, in) -> (n, out).
@@ -81,7 +83,7 @@ def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
 
     Source: Karras et al. 2018 (arXiv:1710.10196), section 4.2.
     """
-    scale = (x.to(torch.promote_types(x.dtype, torch.float32)).square().mean(1, keepdim=True) + eps).rsqrt()
+    scale = (wide(x).square().mean(1, keepdim=True) + eps).rsqrt()
     return x * scale.to(x.dtype)
 
 

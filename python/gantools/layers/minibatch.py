@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
+from gantools.layers.precision import wide
 
 
 def minibatch_deviation(
@@ -42,7 +43,7 @@ def minibatch_deviation(
         )
     shape, axis = ((group, n // group), 0) if rows == "strided" else ((n // group, group), 1)
     # Squares of half-precision features overflow.
-    y = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(*shape, features, c // features, h, w)
+    y = wide(x).reshape(*shape, features, c // features, h, w)
     y = (y - y.mean(axis, keepdim=True)).square().mean(axis)
     y = (y + 1e-8).sqrt().mean((2, 3, 4))[:, :, None, None]
     y = y.repeat(group, 1, 1, 1) if rows == "strided" else y.repeat_interleave(group, 0)

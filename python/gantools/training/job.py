@@ -317,7 +317,7 @@ def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str,
         values["channels"] = c
     changed = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, **values))
     if changed.image_shape != shape:
-        wanted = "x".join(map(str, recipe.image_shape))
+        wanted = "x".join(map(str, changed.image_shape))
         raise DataError(f"holds {h}x{w}x{c} images, recipe {recipe.name} takes {wanted}.")
     return changed
 
