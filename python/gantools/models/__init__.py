@@ -18,6 +18,7 @@ NAMES = {
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
     "resnet": "resnet",
+    "stylegan2": "stylegan2",
     "srgan": "srgan",
 }
 
