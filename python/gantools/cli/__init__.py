@@ -107,9 +107,6 @@ def main(argv: Sequence[str] | None = None) -> Any:
     `GANTOOLS_TRACEBACK=1` shows the traceback of an expected error as well.
     """
     debug = os.environ.get("GANTOOLS_TRACEBACK") == "1"
-    # torch's threads spin while they wait for each other. On cores shared with other programs that slows small networks
-    # down tenfold and more; sleeping instead costs about a quarter on idle cores. Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings, log = _Warnings(logging.WARNING), logging.getLogger("gantools")
     log.addHandler(warnings)
     log.propagate = False

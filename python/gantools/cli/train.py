@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from gantools.recipes import recipe_names
@@ -94,5 +96,5 @@ def command(
         dry_run=dry_run,
         progress=not quiet,
     )
-    if run is not None:
+    if run is not None and os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one says it
         click.echo(run)

@@ -17,6 +17,7 @@ NAMES = {
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
+    "progan": "progan",
     "resnet": "resnet",
     "stylegan2": "stylegan2",
     "srgan": "srgan",

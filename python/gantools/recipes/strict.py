@@ -192,7 +192,7 @@ def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
         str: "text",
         type(None): "null",
     }
-    expected = " or ".join(names.get(t, "a section") for t in allowed)
+    expected = " or ".join(names.get(t, f"a {t.__name__.lower()}") for t in allowed)
     raise ConfigError(f"{places.of(key)}: expected {expected}, found {describe(value)}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ WARM_UP = 3
 
 
 class Computed(NamedTuple):
-    """What a phase computes of some rows: `gradients` has one a trained parameter of its networks, None where unused."""
+    """What a phase computes of some rows; `gradients` has one a trained parameter, None for those it does not use."""
 
     means: Mapping[str, Tensor]
     rows: Mapping[str, Tensor]

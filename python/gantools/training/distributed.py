@@ -1,4 +1,4 @@
-"""The processes that torchrun started, as one training: each computes its rows, gradients and rows are brought together."""
+"""The processes that torchrun started, as one training: each computes its rows, their gradients are averaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, GantoolsError
 
 # A process that is silent for so long is taken for dead: the first compilation and a score take minutes.
 TIMEOUT = timedelta(minutes=30)
@@ -107,6 +107,10 @@ def processes(device: torch.device) -> Iterator[Processes]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
+    except RuntimeError as e:
+        if not any(word in str(e) for word in ("Connection closed", "Connection reset", "gloo", "NCCL")):
+            raise
+        raise GantoolsError("another process of the training failed.", "Its own message says why.") from e
     finally:
         if ours:
             dist.destroy_process_group()

@@ -65,7 +65,12 @@ class Evaluator:
             device=device,
             distributed=False,
         )
-        found = {s.key: float(s.value) for s in scores if s.value is not None}
+        found: dict[str, float] = {}
+        for s in scores:
+            # `fd` of another extractor is called `fd-dinov2`; here there is one of each.
+            asked = next((m for m in self.config.metrics if s.key.startswith(f"{m}-") and m not in found), s.key)
+            if s.value is not None:
+                found[asked] = float(s.value)
         if self.main in found:
             self._take(found[self.main], nimg)
         return found

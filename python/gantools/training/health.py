@@ -119,9 +119,9 @@ class Monitor:
         smoothing = ", or loss.real_target=0.9" if self.loss is not None and self.loss.name == "non_saturating" else ""
         return Sign(
             "discriminator",
-            f"the discriminator tells every image apart (accuracy {accuracy:.1%}, loss_d {loss:.4f}); the generator gets "
-            f"little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a penalty: "
-            f"penalties.r1.weight=1{smoothing}.",
+            f"the discriminator tells every image apart (accuracy {accuracy:.1%}, loss_d {loss:.4f}); the generator "
+            f"gets little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a "
+            f"penalty: penalties.r1.weight=1{smoothing}.",
         )
 
     def _collapse(self, line: Mapping[str, Any]) -> Sign | None:
@@ -154,8 +154,9 @@ class Monitor:
         if gradient is not None and gradient <= VANISHED * self.largest_gradient:
             return Sign(
                 "gradient",
-                f"hardly any gradient reaches the generator ({gradient:.1e}, after {self.largest_gradient:.1e}): it learns "
-                "nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a penalty.",
+                f"hardly any gradient reaches the generator ({gradient:.1e}, after {self.largest_gradient:.1e}): it "
+                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a "
+                "penalty.",
             )
         return None
 
@@ -166,6 +167,6 @@ class Monitor:
             return None
         return Sign(
             "inverted",
-            f"translated images are dark where their inputs are light (correlation {correlation:.2f}): inverted colours, "
-            "which do not go away by themselves. Start again with game.identity=0.5 or another --seed.",
+            f"translated images are dark where their inputs are light (correlation {correlation:.2f}): inverted "
+            "colours, which do not go away by themselves. Start again with game.identity=0.5 or another --seed.",
         )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gantools.data.feeds import Feed, open_feed
-from gantools.data.prepared import PreparedSet
-from gantools.device import to_device
 from gantools.errors import Interrupted
 from gantools.training import health
 from gantools.training.distributed import Processes

@@ -106,7 +106,7 @@ def measure(job: Job) -> Plan:
 
 
 def _saved_by_a_step(state: TrainingState, work: Work) -> int:
-    """The most bytes that one phase keeps for its backward; also makes Adam's moments, which the timed steps then have."""
+    """The most bytes that one phase keeps for its backward. Also makes Adam's moments, before steps are timed."""
     plain_functions, largest = work.functions, 0
 
     def counted(function: Function) -> Function:

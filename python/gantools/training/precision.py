@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gantools.data.feeds import Feed
-from gantools.training.compiled import untouched, plain
+from gantools.training.compiled import plain, untouched
 from gantools.training.distributed import Processes
 from gantools.training.seeds import reseed
 from gantools.training.stages import Compute, batch_of

@@ -141,7 +141,7 @@ def _trained(job: Job, group: Processes, progress: bool) -> Path:
             if job.run is not None:
                 cut_after(run / "stats.jsonl", state.nimg)
             write_whole(run / "config.yaml", yaml.safe_dump(job.record(), sort_keys=False, width=120).encode())
-        with screen, StopSignal() as stop:
+        with screen, StopSignal(progress and group.first) as stop:
             _with_returns(job, run, state, screen, stop, group)
     finally:
         if group.first and not list_checkpoints(run):
@@ -205,7 +205,8 @@ def _nimg(checkpoint: Path | None) -> int:
 def _after_divergence(good: Path | None, run: Path, tries: int) -> str:
     again = f" after {tries} returns to it with other random numbers" if tries else ""
     if good is None:
-        return f"It came before the first checkpoint{again}, so nothing is kept. Try a lower learning rate: --set optim.lr=..."
+        lower = "Try a lower learning rate: --set optim.lr=..."
+        return f"It came before the first checkpoint{again}, so nothing is kept. {lower}"
     return (
         f"The last good checkpoint is kept{again}: {good}. Go on from it with a lower learning rate: "
         f"gantools train --resume {run} --set optim.lr=..."
