@@ -1,1 +1,1 @@
-"""Augmentations of what a discriminator sees: modules whose strength is a buffer."""
+"""Augmentations that a discriminator sees images through, differentiable, with random numbers handed in."""

@@ -19,6 +19,7 @@ NAMES = {
     "dcgan-fashion": "dcgan_fashion",
     "progan": "progan",
     "resnet": "resnet",
+    "stylegan2": "stylegan2",
     "srgan": "srgan",
     "stylegan2": "stylegan2",
 }
