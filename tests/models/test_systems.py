@@ -69,6 +69,24 @@ ROWS = {
         {},
         BATCH_NORM,
     ),
+    "stylegan2": Row(
+        "stylegan2-celeba",
+        {"generator": 22_243_608, "discriminator": 23_407_361},
+        (3, 64, 64),
+        [0.567547, 1.217035, 1.370607, 8.8e-05, 0.610225, 1.037536, 1.519271, 4.3e-05],
+        {
+            "network": {"size": 16, "latent": 8, "style": 8, "width": 8, "widest": 16},
+            "game": {"augment_p": 0.5, "ada_target": None},
+        },
+    ),
+    "resnet": Row(
+        "wgan-gp-celeba",
+        {"generator": 8_540_483, "discriminator": 7_488_961},
+        (3, 64, 64),
+        [4.752264, -0.157675, 5.01862, -0.248517],
+        {"network": {"size": 16, "latent": 8, "width": 8}},
+        BATCH_NORM,
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)
