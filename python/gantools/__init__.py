@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gantools.quickstart import quickstart
     from gantools.sampling.generator import Generator
     from gantools.sampling.write import sample
+    from gantools.training.foreign import import_weights
     from gantools.training.run import train
 
 _PLACES = {
@@ -45,6 +46,7 @@ _PLACES = {
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
     "export": "data.exports",
+    "import_weights": "training.foreign",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
     "quickstart": "quickstart",
@@ -61,6 +63,7 @@ __all__ = [
     "Scores",
     "__version__",
     "export",
+    "import_weights",
     "open",
     "prep",
     "quickstart",

@@ -13,6 +13,7 @@ from gantools.models.dcgan import SYSTEM, DCGANConfig, build
 from gantools.models.system import Control
 from gantools.runs.checkpoint import list_checkpoints, mark_best
 from gantools.sampling.generator import Generator, generate
+from gantools.sampling.latents import latents
 from gantools.training.run import train
 
 
@@ -85,6 +86,64 @@ def test_one_image_of_many_and_images_of_seeds(run):
     assert np.array_equal(generator.of_seeds([5, 6])[1], generator.sample(1, seed=6)[0])
     with pytest.raises(ConfigError, match="index"):
         generator.numbered(-1, 1)
+
+
+def test_the_batch_of_single_images_is_the_one_asked_for(run):
+    generator, sizes = Generator.load(run, device="cpu"), []
+    generator.network.register_forward_pre_hook(lambda _m, inputs: sizes.append(len(inputs[0])))
+    many = generator.sample(40, seed=1, batch=16)
+    assert np.array_equal(generator.numbered(37, 1, seed=1, batch=16)[0], many[37])
+    assert np.array_equal(generator.of_seeds([1], batch=16)[0], many[0])
+    assert set(sizes) == {16}
+
+
+def test_images_of_given_latents(run):
+    generator = Generator.load(run, device="cpu")
+    z = latents(4, 0, 70, 6)
+    assert np.array_equal(generator.from_latents(z), generator.sample(70, seed=4))
+    for wrong in (z[:, :5], z[0], z[:0]):
+        with pytest.raises(ConfigError, match="latents: expected"):
+            generator.from_latents(wrong)
+
+
+def test_between_two_images(run, told):
+    generator = Generator.load(run, device="cpu")
+    images = generator.sample(10, seed=2)
+    path = generator.interpolate(3, 5, 7, seed=2)
+    assert path.shape == (7, 8, 8, 3)
+    assert np.array_equal(path[0], images[3]) and np.array_equal(path[-1], images[5])
+    assert not np.array_equal(path[3], images[3]) and not np.array_equal(path[3], images[5])
+    assert np.array_equal(generator.interpolate(3, 5, 2, seed=2), images[[3, 5]])
+    with pytest.raises(ConfigError, match="steps"):
+        generator.interpolate(0, 1, 1)
+    # Where there are classes, all have that of the first.
+    path = told.interpolate(4, 5, 3)
+    assert np.array_equal(path[0], told.sample(5)[4])
+    assert np.array_equal(path, told.interpolate(4, 5, 3, class_=1))
+
+
+def test_a_walk_goes_by_its_points_and_closes(run):
+    generator = Generator.load(run, device="cpu")
+    frames = generator.walk(40, seed=2, points=4)
+    assert frames.shape == (40, 8, 8, 3)
+    assert abs(frames[::10].astype(int) - generator.sample(4, seed=2)).max() <= 1
+
+    def steps(sequence):
+        return np.abs(np.diff(sequence.astype(int), axis=0)).mean(axis=(1, 2, 3))
+
+    # From the last frame to the first it is about as far as from any frame to the next; to the last point, much further.
+    assert steps(frames[[-1, 0]])[0] < 1.5 * steps(frames).max() < steps(frames[[-1, 10]])[0]
+    assert len(generator.walk(3, points=8)) == 3
+    with pytest.raises(ConfigError, match="2 points"):
+        generator.walk(3, points=1)
+
+
+def test_loading_moves_nobodys_random_numbers(run):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Generator.load(run, device="cpu")
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_checkpoint_is_chosen_and_only_what_is_needed_is_read(make_run, caplog):

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "Train a GAN by a recipe on a prepared set.",
     "sample": "Generate images from a trained run.",
     "translate": "Translate or enlarge images by a trained run.",
+    "import": "Put weights of another program into networks of gantools.",
     "score": "Score images against a reference set.",
     "ref": "Make, show and convert files of reference statistics.",
     "cache": "List, prune and clear what gantools keeps.",

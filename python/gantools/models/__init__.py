@@ -21,7 +21,6 @@ NAMES = {
     "resnet": "resnet",
     "stylegan2": "stylegan2",
     "srgan": "srgan",
-    "stylegan2": "stylegan2",
 }
 
 

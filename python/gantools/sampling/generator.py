@@ -25,7 +25,7 @@ from gantools.models.system import System, classes_of
 from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.checkpoint import check_files, read_config, read_weights
 from gantools.runs.folders import find_checkpoint
-from gantools.sampling.latents import latents
+from gantools.sampling.latents import latents, slerp
 
 BATCH = 64
 
@@ -161,8 +161,7 @@ class Generator:
         """As `sample`, in pieces of at most `batch` images."""
         if n < 1:
             raise ConfigError(f"n: must be at least 1, not {n}.")
-        if batch < 1:
-            raise ConfigError(f"batch: must be at least 1, not {batch}.")
+        _checked_batch(batch)
         label, chosen = self.class_number(class_), self.controls(controls)
         count = classes_of(self.recipe.network)
         with _memory(batch):
@@ -210,35 +209,152 @@ class Generator:
         n: int,
         seed: int = 0,
         *,
+        batch: int = BATCH,
         class_: int | str | None = None,
         controls: Mapping[str, float] | None = None,
     ) -> NDArray[np.uint8]:
-        """Images first..first+n-1 of those that `seed` gives, uint8 (n, h, w, c), bit for bit those of `sample`."""
+        """Images first..first+n-1 of those that `seed` gives, uint8 (n, h, w, c): those of `sample`, to the bit."""
         if first < 0:
             raise ConfigError(f"index: must be at least 0, not {first}.")
-        begin = first // BATCH * BATCH
+        begin = first // _checked_batch(batch) * batch
         made = generate(
             self.system,
             self.networks,
             _checked_seed(seed),
             first + n - begin,
             first=begin,
+            batch=batch,
             classes=classes_of(self.recipe.network),
             label=self.class_number(class_),
             controls=self.controls(controls),
         )
-        with _memory(BATCH):
+        with _memory(batch):
             return np.concatenate([images.cpu().numpy() for images in made])[first - begin :]
 
     def of_seeds(
         self,
         seeds: Sequence[int],
         *,
+        batch: int = BATCH,
         class_: int | str | None = None,
         controls: Mapping[str, float] | None = None,
     ) -> NDArray[np.uint8]:
         """Image 0 of each seed, uint8 (len(seeds), h, w, c)."""
-        return np.concatenate([self.numbered(0, 1, seed, class_=class_, controls=controls) for seed in seeds])
+        options: dict[str, Any] = {"batch": batch, "class_": class_, "controls": controls}
+        return np.concatenate([self.numbered(0, 1, seed, **options) for seed in seeds])
+
+    @torch.no_grad()
+    def from_latents(
+        self,
+        z: NDArray[np.float32],
+        *,
+        batch: int = BATCH,
+        class_: int | str | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Images of given latents.
+
+        Args:
+            z: float32 (n, latent), n >= 1.
+            batch: images computed at once.
+            class_: number or name of the class of all images; None: image i has class i modulo their number.
+            controls: as in `sample`.
+
+        Returns:
+            uint8 (n, h, w, c).
+
+        Raises:
+            ConfigError: `z` has another shape, or no such class or control.
+        """
+        wanted = int(self.network.latent)  # type: ignore[arg-type]
+        if z.ndim != 2 or z.shape[1] != wanted or len(z) < 1:
+            raise ConfigError(f"latents: expected (n, {wanted}), found {tuple(z.shape)}.")
+        label, chosen, made = self.class_number(class_), self.controls(controls), []
+        classes, device = classes_of(self.recipe.network), next(self.network.parameters()).device
+        for start in range(0, len(z), _checked_batch(batch)):
+            numbers = np.arange(start, start + batch)
+            # A full batch, as in `generate`: what is missing at the end is the first rows again.
+            rows = torch.from_numpy(z[numbers % len(z)].astype(np.float32, copy=False)).to(device)
+            y = None
+            if classes:
+                y = torch.from_numpy(numbers % classes if label is None else np.full(batch, label)).to(device)
+            with _memory(batch), _repeatable():
+                made.append(
+                    to_uint8(self.system.render(self.networks, rows, y, chosen)).permute(0, 2, 3, 1).cpu().numpy()
+                )
+        return np.ascontiguousarray(np.concatenate(made)[: len(z)])
+
+    def interpolate(
+        self,
+        start: int,
+        end: int,
+        steps: int,
+        seed: int = 0,
+        *,
+        batch: int = BATCH,
+        class_: int | str | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Images from image `start` to image `end` of a seed, on a great circle between their latents.
+
+        Args:
+            start, end: numbers of images that `seed` gives.
+            steps: how many, the two included; at least 2.
+            seed: in [0, 2**63).
+            batch: images computed at once.
+            class_: class of all of them; None: that of image `start`.
+            controls: as in `sample`.
+
+        Returns:
+            uint8 (steps, h, w, c); the first and the last are those of `sample`, to the bit.
+        """
+        if steps < 2:
+            raise ConfigError(f"steps: must be at least 2, not {steps}.")
+        label = self._class_of(start, class_)
+        options: dict[str, Any] = {"batch": batch, "class_": label, "controls": controls}
+        ends = [self.numbered(i, 1, seed, **options) for i in (start, end)]
+        dim = int(self.network.latent)  # type: ignore[arg-type]
+        first, last = (latents(seed, i, 1, dim)[0] for i in (start, end))
+        between = np.linspace(0, 1, steps)[1:-1]
+        middle = [self.from_latents(slerp(first, last, between), **options)] if steps > 2 else []
+        return np.concatenate([ends[0], *middle, ends[1]])
+
+    def walk(
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        points: int = 8,
+        batch: int = BATCH,
+        class_: int | str | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> NDArray[np.uint8]:
+        """A closed walk by way of images 0..points-1 of a seed: after the last frame comes the first again.
+
+        Args:
+            n: frames, at least 1; as many between any two of the points.
+            seed: in [0, 2**63).
+            points: images that it goes by, at least 2.
+            batch: images computed at once.
+            class_: class of all frames; None: that of image 0.
+            controls: as in `sample`.
+
+        Returns:
+            uint8 (n, h, w, c).
+        """
+        if n < 1 or points < 2:
+            raise ConfigError(f"walk: at least 1 frame and 2 points, not {n} and {points}.")
+        z = latents(_checked_seed(seed), 0, points, int(self.network.latent))  # type: ignore[arg-type]
+        at = np.arange(n) * points / n
+        leg = at.astype(np.int64)
+        frames = [slerp(z[i], z[(i + 1) % points], at[leg == i] - i) for i in range(points)]
+        label = self._class_of(0, class_)
+        return self.from_latents(np.concatenate(frames), batch=batch, class_=label, controls=controls)
+
+    def _class_of(self, index: int, class_: int | str | None) -> int | None:
+        """The class asked for, or that of image `index`; None where the networks know none."""
+        classes = classes_of(self.recipe.network)
+        return index % classes if class_ is None and classes else self.class_number(class_)
 
     def class_number(self, class_: int | str | None) -> int | None:
         """The number of a class given by number or name; None for None.
@@ -289,7 +405,8 @@ def load_networks(checkpoint: Path, device: str | None) -> tuple[dict[str, nn.Mo
     """
     config = read_config(checkpoint, check=False)
     recipe = recipe_from_dict(config["recipe"], str(checkpoint))
-    built = recipe.system.build(recipe.network)
+    with torch.random.fork_rng(devices=[]):  # the initialisation, which is overwritten, moves nobody's random numbers
+        built = recipe.system.build(recipe.network)
     networks = {}
     for name in recipe.system.shows:
         averaged = f"{name}_ema.safetensors" in config["files"]
@@ -304,6 +421,12 @@ def load_networks(checkpoint: Path, device: str | None) -> tuple[dict[str, nn.Mo
     if not networks:
         raise CheckpointError(f"{checkpoint}: its system shows no network.")
     return networks, config
+
+
+def _checked_batch(batch: int) -> int:
+    if batch < 1:
+        raise ConfigError(f"batch: must be at least 1, not {batch}.")
+    return batch
 
 
 def _checked_seed(seed: int) -> int:

@@ -85,13 +85,13 @@ def sample(
         raise ConfigError("index and seeds: one or the other.")
     generator = Generator.load(run, checkpoint, device=device)
     place = generator.checkpoint.absolute()
-    chosen: dict[str, Any] = {"class_": class_, "controls": controls}
+    chosen: dict[str, Any] = {"class_": class_, "controls": controls, "batch": batch}
     if index is not None:
         n, batches = 1, iter([generator.numbered(index, 1, seed, **chosen)])
     elif seeds is not None:
         n, batches = len(seeds), iter([generator.of_seeds(seeds, **chosen)])
     else:
-        batches = generator.batches(n, seed, batch=batch, **chosen)
+        batches = generator.batches(n, seed, **chosen)
     label = generator.class_number(class_)
     manifest = {
         "format": FORMAT,
