@@ -62,7 +62,7 @@ def test_the_wavelet_is_orthonormal_to_its_even_shifts():
 
 
 def test_the_identity_of_a_warp_is_the_identity_and_whole_pixels_and_quarters_are_those_of_copies(x):
-    one, zero = torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+    one = torch.ones(3, dtype=torch.float64)
     taps, x = torch.tensor(SYM6, dtype=torch.float64), x.double()
     torch.testing.assert_close(warped(x, scaled(one, one), taps), x, atol=1e-10, rtol=0)
     back = moved(2 * one, -one)

@@ -194,7 +194,7 @@ class Ada(nn.Module):
 
 
 def placed(x: Tensor, uniform: Tensor, normal: Tensor, p: Tensor, taps: Tensor) -> Tensor:
-    """`x` flipped, turned by quarters, moved by whole pixels; then scaled, turned, stretched and moved by any amount."""
+    """`x` flipped, turned by quarters, moved by whole pixels; then scaled, turned, stretched, moved by any amount."""
     size = x.shape[-1]
     apply = uniform[:, :8] < p
     flip, quarter, right, below, before, after = uniform[:, 13:19].unbind(1)

@@ -271,7 +271,7 @@ class StyleGAN2Discriminator(nn.Module):
         x = self.out(leaky(self.dense(x.flatten(1))))
         if self.classes is None:
             return x[:, 0]
-        return (x * self.classes(None, labels)).sum(1) / math.sqrt(x.shape[1])
+        return cast(Tensor, (x * self.classes(None, labels)).sum(1) / math.sqrt(x.shape[1]))
 
 
 class PathLength(nn.Module):
