@@ -32,6 +32,6 @@ def make_grid(images: NDArray[np.uint8], columns: int | None = None, padding: in
     return grid
 
 
-def write_grid(path: Path, images: NDArray[np.uint8]) -> None:
-    """Write `make_grid(images)` as a PNG file."""
-    path.write_bytes(_native.encode_png(make_grid(images)))
+def write_grid(path: Path, images: NDArray[np.uint8], columns: int | None = None) -> None:
+    """Write `make_grid(images, columns)` as a PNG file."""
+    path.write_bytes(_native.encode_png(make_grid(images, columns)))

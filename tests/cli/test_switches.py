@@ -38,6 +38,7 @@ SPEAKS_FOR = (
     ("errors.py", ("train",)),
     ("levels.py", ()),
     ("runs/", ("train",)),
+    ("training/foreign.py", ("import",)),
     ("training/", ("train",)),
     ("recipes/", ("train",)),
     ("models/", ("train",)),

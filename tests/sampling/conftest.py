@@ -34,3 +34,13 @@ def make_run(make_set: Callable[..., Path], tmp_path: Path) -> Callable[..., Pat
 def run(make_run: Callable[..., Path]) -> Path:
     """A run of a tiny generator with averaged weights."""
     return make_run()
+
+
+@pytest.fixture
+def told_run(make_set: Callable[..., Path], tmp_path: Path) -> Path:
+    """A run of a tiny generator that was told three classes."""
+    data = make_set(n=48, size=8, classes=3, name="told")
+    overrides = {**OVERRIDES, "network": {**OVERRIDES["network"], "classes": 3}, "kimg": 0.016}
+    run = train("dcgan", data=data, out=tmp_path / "runs", overrides=overrides, progress=False, device="cpu")
+    assert run is not None
+    return run

@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tests.sampling.conftest import OVERRIDES
 
 from gantools.errors import CheckpointError, ConfigError, GantoolsError
 from gantools.grid import make_grid
@@ -14,7 +13,6 @@ from gantools.models.system import Control
 from gantools.runs.checkpoint import list_checkpoints, mark_best
 from gantools.sampling.generator import Generator, generate
 from gantools.sampling.latents import latents
-from gantools.training.run import train
 
 
 def test_the_first_images_do_not_depend_on_how_many_are_asked_for(run):
@@ -131,7 +129,7 @@ def test_a_walk_goes_by_its_points_and_closes(run):
     def steps(sequence):
         return np.abs(np.diff(sequence.astype(int), axis=0)).mean(axis=(1, 2, 3))
 
-    # From the last frame to the first it is about as far as from any frame to the next; to the last point, much further.
+    # From the last frame to the first it is about as far as from any frame to the next; to a point, much further.
     assert steps(frames[[-1, 0]])[0] < 1.5 * steps(frames).max() < steps(frames[[-1, 10]])[0]
     assert len(generator.walk(3, points=8)) == 3
     with pytest.raises(ConfigError, match="2 points"):
@@ -164,12 +162,9 @@ def test_a_checkpoint_is_chosen_and_only_what_is_needed_is_read(make_run, caplog
 
 
 @pytest.fixture
-def told(make_set, tmp_path):
+def told(told_run):
     """A generator that was told three classes."""
-    data = make_set(n=48, size=8, classes=3, name="told")
-    overrides = {**OVERRIDES, "network": {**OVERRIDES["network"], "classes": 3}, "kimg": 0.016}
-    run = train("dcgan", data=data, out=tmp_path / "runs", overrides=overrides, progress=False, device="cpu")
-    return Generator.load(run, device="cpu")
+    return Generator.load(told_run, device="cpu")
 
 
 def test_classes(told, run):

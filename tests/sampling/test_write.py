@@ -87,3 +87,17 @@ def test_the_manifest_is_read_where_it_is_one(run, tmp_path):
         (out / MANIFEST).write_text(text)
         with pytest.raises(DataError, match=message):
             samples_manifest(out)
+
+
+def test_a_grid_has_a_row_for_each_class(told_run, tmp_path):
+    generator = Generator.load(told_run, device="cpu")
+    for n, columns in ((70, 8), (11, 3)):
+        images = generator.sample(n)
+        out = sample(told_run, n=n, out=tmp_path / f"s{n}", grid=True, device="cpu")
+        rows = np.concatenate([images[c : 3 * columns : 3] for c in range(3)])
+        assert np.array_equal(np.asarray(Image.open(out / "grid.png")), make_grid(rows, columns))
+    # Too few for a row, or one class alone: in their order.
+    for name, n, class_ in (("few", 2, None), ("one", 9, "2")):
+        out = sample(told_run, n=n, class_=class_, out=tmp_path / name, grid=True, device="cpu")
+        images = generator.sample(n, class_=class_)
+        assert np.array_equal(np.asarray(Image.open(out / "grid.png")), make_grid(images))

@@ -30,8 +30,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ARRAY = "samples.npy"
 GRID = "grid.png"
-# Images in the grid: more are too small to judge.
-GRID_IMAGES = 64
+# Images in the grid: more are too small to judge. With a row a class: images in a row, and rows.
+GRID_IMAGES, GRID_COLUMNS, GRID_CLASSES = 64, 8, 16
 
 
 def sample(
@@ -64,7 +64,7 @@ def sample(
         seeds: image 0 of each of these seeds; `n` and `seed` are not looked at.
         out: the folder to make.
         format: "png": `000000.png`, ...; "npy": one `samples.npy`, uint8 (n, h, w, c).
-        grid: also write `grid.png`, the first 64 images in one.
+        grid: also write `grid.png`, the first 64 images in one; a row a class where each class comes in turn.
         batch: images computed at once.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
         overwrite: replace `out` when it holds samples of gantools.
@@ -115,7 +115,8 @@ def sample(
             _write_png(folder, batches) if format == "png" else _write_npy(folder, batches, n, generator.image_shape)
         )
         if grid:
-            write_grid(folder / GRID, first)
+            in_turn = generator.classes is not None and label is None and index is None and seeds is None
+            write_grid(folder / GRID, *_rows(first, len(generator.classes or ()) if in_turn else 0))
         write_json(folder / MANIFEST, manifest)
     return target
 
@@ -161,6 +162,14 @@ def _check_target(target: Path, overwrite: bool) -> None:
         )
 
 
+def _rows(images: NDArray[np.uint8], classes: int) -> tuple[NDArray[np.uint8], int | None]:
+    """The images of a grid, and how many are in a row: those of a class, where there are few classes, each in turn."""
+    columns = min(GRID_COLUMNS, len(images) // classes) if 1 < classes <= GRID_CLASSES else 0
+    if columns == 0:
+        return images[:GRID_IMAGES], None
+    return np.concatenate([images[c : columns * classes : classes] for c in range(classes)]), columns
+
+
 def _write_png(folder: Path, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Write each image as a PNG; returns the first images, for the grid."""
     first: list[NDArray[np.uint8]] = []
@@ -171,7 +180,7 @@ def _write_png(folder: Path, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np
 
     with ThreadPoolExecutor() as pool:
         for images in batches:
-            first.extend(images[: GRID_IMAGES - len(first)])
+            first.extend(images[: GRID_COLUMNS * GRID_CLASSES - len(first)])
             list(pool.map(write, range(done, done + len(images)), images))
             done += len(images)
     return np.stack(first)
@@ -187,6 +196,6 @@ def _write_npy(
         header = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
         np.lib.format.write_array_header_1_0(f, header)
         for images in batches:
-            first.extend(images[: GRID_IMAGES - len(first)])
+            first.extend(images[: GRID_COLUMNS * GRID_CLASSES - len(first)])
             f.write(np.ascontiguousarray(images).data)
     return np.stack(first)

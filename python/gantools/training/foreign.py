@@ -127,7 +127,7 @@ def import_weights(
         lines.append(_line(name, matches[name], state.networks[name], found[chosen[name]]))
     shown = [name for name in resolved.system.shows if state.networks[name].state_dict()]
     if not all(name in matches and matches[name].whole for name in shown):
-        lines.append("not all that makes images was taken: good for --init-from, its samples mean nothing")
+        lines.append("not all that makes images was taken: samples mean nothing; good for gantools train --init-from")
     data = {"path": "", "name": path.name, "fingerprint": "", "count": 0, "shape": list(resolved.image_shape)}
     config = {"recipe": resolved.to_dict(), "data": {**data, "classes": None}, "imported": str(path.absolute())}
     with whole_folder(target, overwrite=target.exists()) as folder:
