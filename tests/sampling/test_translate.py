@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.conftest import blobs, write_prepared
 
 from gantools.errors import ConfigError, DataError
 from gantools.sampling.translate import OVERLAP, Translator, settings
 from gantools.sampling.translations import translate
 from gantools.training.run import train
-from tests.conftest import blobs, write_prepared
 
 CYCLEGAN = {
     "network": {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 1},
@@ -59,7 +59,7 @@ def test_the_other_way_and_wrong_controls(run):
     translator = Translator.load(run, device="cpu")
     there, back = (translator.translate([picture(16, 16)], controls={"back": b})[0] for b in (0.0, 1.0))
     assert not np.array_equal(there, back)
-    with pytest.raises(ConfigError, match="'bakc'. Did you mean 'back'"):
+    with pytest.raises(ConfigError, match=r"'bakc'\. Did you mean 'back'"):
         translator.translate([picture(16, 16)], controls={"bakc": 1.0})
     with pytest.raises(ConfigError, match=r"back: must be in \[0, 1\]"):
         translator.translate([picture(16, 16)], controls={"back": 2.0})
