@@ -25,8 +25,8 @@ class Translator:
     Attributes:
         generator: its networks, recipe and checkpoint.
         scale: how many times as large as an image the result is.
-        multiple: the sides of what the network takes are multiples of it; images are continued by reflection until
-            they are, and what came of the continuation is cut off again.
+        multiple: the sides of what the network takes are multiples of it; images are mirrored beyond their edge until
+            they are, and what came of that is cut off again.
         channels: 1 or 3.
     """
 
@@ -97,8 +97,10 @@ class Translator:
     @torch.no_grad()
     def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
         h, w, _ = image.shape
-        more = [(0, -side % self.multiple) for side in (h, w)]
-        # Symmetric, where reflection would leave a side of one pixel without anything to continue it by.
+        # A network that halves has to be left two pixels at its smallest.
+        least = 2 * self.multiple if self.multiple > 1 else 1
+        more = [(0, max(least, side + -side % self.multiple) - side) for side in (h, w)]
+        # Symmetric, since by reflection a side of one pixel has nothing to be continued by.
         x = np.pad(image, (*more, (0, 0)), "symmetric") if any(m for _, m in more) else image
         networks = self.generator.networks
         device = next(networks[self.generator.recipe.system.sampler].parameters()).device
