@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from gantools._native import __version__
 from gantools.lazy import on_first_use
 
-# torch's threads spin while they wait for each other. On cores shared with other programs that slows small networks down
-# tenfold and more; sleeping instead costs about a quarter on idle cores. Read when torch is loaded, so it must come first.
+# torch's threads spin while they wait for each other. On cores shared with other programs that slows small networks
+# down tenfold and more; sleeping instead costs about a quarter on idle cores. Read when torch is loaded, so it comes
+# first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:

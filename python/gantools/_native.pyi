@@ -11,6 +11,7 @@ __all__ = [
     "ALPHA_POLICIES",
     "CROPS",
     "DECODERS",
+    "EFFECTS",
     "FILTERS",
     "IMAGE_FORMATS",
     "IMAGE_MODES",
@@ -47,6 +48,8 @@ __all__ = [
 __version__: str
 
 CROPS: list[str]
+EFFECTS: list[str]
+"""What may be done to prepared pixels: `none`, `edges` (Sobel's gradient) or `hole` (the middle quarter is grey)."""
 STORES: list[str]
 FILTERS: list[str]
 IMAGE_FORMATS: list[str]
@@ -58,6 +61,8 @@ ORIENTATION_POLICIES: list[str]
 RESIZE_RULES: list[str]
 """Names of the rules by which `read_images` and `resize_images` resize."""
 SQUARE_CROPS: list[str]
+EFFECTS: list[str]
+"""What may be done to prepared pixels: `none`, `edges` (Sobel's gradient) or `hole` (the middle quarter is grey)."""
 """What becomes of images that are not square there: `none` (squeezed) or `center` (the largest centred square)."""
 DECODERS: list[tuple[str, str]]
 """The libraries that decide decoded pixels, with their versions."""
@@ -241,8 +246,11 @@ class PixelPolicy:
         alpha: str = "error",
         orientation: str = "apply",
         sixteen_bit: str = "full",
+        half: str = "whole",
+        effect: str = "none",
         max_pixels: int = 178956970,
-    ) -> PixelPolicy: ...
+    ) -> PixelPolicy:
+        """`half` is `whole`, `left` or `right`; `effect` a name in `EFFECTS`; the others are those of `gantools.prep`."""
 
 def placement(policy: PixelPolicy, width: int, height: int) -> tuple[float, float, float, float]:
     """Left, top, width and height of what a prepared image shows, in the coordinates of the image it was made of.
@@ -281,8 +289,9 @@ def prepare_shard(
         progress: called with the number of items done, about ten times a second, with the interpreter lock held.
         store: `pixels` (a uint8 (n, h, w, c) `.npy` file), `png`, `jpeg` (the prepared images, encoded) or `original`
             (the items' own bytes).
-        regions: float64 (n, 8) for the crops `box` and `landmarks`: x and y of the north-west, south-west, south-east
-            and north-east corner of what is kept of each item; those of a box are whole, upright and square.
+        regions: float64 (n, 8) for the crops `box`, `landmarks` and `tile`: x and y of the north-west, south-west,
+            south-east and north-east corner of what is kept of each item; those of a box or tile are whole, upright and
+            square, and a tile's a whole multiple of the policy's width.
 
     Returns:
         The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,

@@ -147,7 +147,7 @@ def stopped_in(step: str, photos: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_damaged_shard_of_a_stopped_run_is_made_again(photos, tmp_path, monkeypatch):
     whole = run(photos, tmp_path, out=tmp_path / "whole/set")
-    stopped_in("_finish", photos, tmp_path, monkeypatch)
+    stopped_in("finish", photos, tmp_path, monkeypatch)
     partial = tmp_path / "set.partial"
     (partial / "images-00001.npy").write_bytes((partial / "images-00001.npy").read_bytes()[:-7])
     (partial / "images-00002.json").write_text("{")
@@ -164,7 +164,7 @@ def test_a_run_killed_just_before_the_end_is_only_renamed(photos, tmp_path, monk
 
 
 def test_what_a_stopped_run_of_another_kind_left_is_refused(photos, tmp_path, monkeypatch):
-    stopped_in("_finish", photos, tmp_path, monkeypatch)
+    stopped_in("finish", photos, tmp_path, monkeypatch)
     with pytest.raises(DataError, match="stopped run of another source"):
         run(photos, tmp_path, filter="box")
     assert run(photos, tmp_path, filter="box", overwrite=True).manifest["policy"]["filter"] == "box"

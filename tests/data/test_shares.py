@@ -81,7 +81,7 @@ def test_a_stopped_share_or_merge_goes_on(photos, whole, tmp_path, monkeypatch):
     shares(photos, out, 2)
     assert made == ["images-00002.npy"]
     with monkeypatch.context() as m:
-        m.setattr(prepare, "_finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        m.setattr(prepare, "finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             merge(out, progress=False)
     assert not out.exists()

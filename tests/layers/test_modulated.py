@@ -70,7 +70,7 @@ def test_the_gradients_of_both_forms_agree(given):
 
 
 def test_zero_styles_are_finite(given):
-    x, weight, styles = given
+    _, weight, styles = given
     assert demodulation(weight, torch.zeros_like(styles)).isfinite().all()
 
 

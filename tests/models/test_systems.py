@@ -69,6 +69,54 @@ ROWS = {
         {},
         BATCH_NORM,
     ),
+    "stylegan2": Row(
+        "stylegan2-celeba",
+        {"generator": 22_243_608, "discriminator": 23_407_361},
+        (3, 64, 64),
+        [0.567547, 1.217035, 1.370607, 8.8e-05, 0.610225, 1.037536, 1.519271, 4.3e-05],
+        {
+            "network": {"size": 16, "latent": 8, "style": 8, "width": 8, "widest": 16},
+            "game": {"augment_p": 0.5, "ada_target": None},
+        },
+    ),
+    "resnet": Row(
+        "wgan-gp-celeba",
+        {"generator": 8_540_483, "discriminator": 7_488_961},
+        (3, 64, 64),
+        [4.752264, -0.157675, 5.01862, -0.248517],
+        {"network": {"size": 16, "latent": 8, "width": 8}},
+        BATCH_NORM,
+    ),
+    "progan": Row(
+        "progan-celeba",
+        {"generator": 22_490_383, "discriminator": 22_498_049},
+        (3, 64, 64),
+        [0.867921, 0.479041, 4.566292, 0.742387, 4.369221, 0.583963, 6.787343, 0.586823, 6.418547, 0.244484]
+        + [0.727275, 0.509755, 4.307873, 0.651833, 4.692204, 0.512165, 6.962349, 0.735131, 6.226917, 0.270811],
+        {
+            "network": {"size": 16, "latent": 8, "base": 64, "widest": 16},
+            "game": {"fade_kimg": 0.008, "stable_kimg": 0.008, "batches": [8]},
+        },
+    ),
+    "cyclegan": Row(
+        "cyclegan-64",
+        {"generator": 7_837_699, "back": 7_837_699, "judge_target": 662_977, "judge_source": 662_977},
+        (3, 64, 64),
+        [21.760414, 0.646538, 0.540511, 21.509462, 0.597924, 0.515755],
+        {"network": {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 2, "pool": 5}},
+    ),
+    "srgan": Row(
+        "srgan-x4",
+        {"generator": 1_547_350, "discriminator": 23_563_649, "content": 1_547_350},
+        (3, 96, 96),
+        [0.509701, 0.000703, 1.449919, 0.509322, 0.000695, 1.464753],
+        {
+            "network": {"size": 32, "width": 8, "blocks": 1, "judge_width": 4, "judge_hidden": 8},
+            "data": {"crop": 32},
+            "game": {"pretrain_kimg": 0.016, "perceptual": {"weight": 0.0}, "pixel": 1.0},
+        },
+        BATCH_NORM,
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)
@@ -148,6 +196,8 @@ def test_parameters_and_shapes_at_the_recipes_own_settings(name: str) -> None:
 @systems
 def test_it_renders_images_in_range_from_what_it_takes(name: str) -> None:
     recipe, state = small(name), start(name)
+    for _ in state.stages:
+        state.enter()
     system, batch = recipe.system, synthetic(recipe)
     networks = {key: network.eval() for key, network in state.shown().items()}
     begin = batch.inputs if system.takes == "images" else torch.randn(BATCH, networks[system.sampler].latent)  # type: ignore[arg-type]
@@ -264,6 +314,12 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
         return found
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def few_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages measure the statistics of batch normalisation on one batch: enough here, and quick."""
+    monkeypatch.setattr("gantools.training.averaging.STATISTICS_BATCHES", 1)
 
 
 @systems

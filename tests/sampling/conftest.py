@@ -10,6 +10,7 @@ OVERRIDES: dict[str, Any] = {
     "network": {"size": 8, "channels": 3, "latent": 6, "width": 4},
     "batch": 8,
     "kimg": 0.048,
+    "tick_kimg": 0.048,
     "grid": 9,
     "ema.half_life_kimg": 0.02,
 }

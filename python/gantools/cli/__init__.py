@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "Write a prepared set in the form of another tool.",
     "train": "Train a GAN by a recipe on a prepared set.",
     "sample": "Generate images from a trained run.",
+    "translate": "Translate or enlarge images by a trained run.",
     "score": "Score images against a reference set.",
     "ref": "Make, show and convert files of reference statistics.",
     "cache": "List, prune and clear what gantools keeps.",

@@ -73,6 +73,10 @@ def _print(found: dict[str, Any]) -> None:
     source = {k: v for k, v in found["source"].items() if k not in digests and v is not None}
     table("source", {k.replace("_", " "): counted(v) if isinstance(v, dict) else v for k, v in source.items()})
     table("pixels", found["policy"])
+    if pairs := found.get("inputs"):
+        h, w, c = pairs["shape"]
+        rows = {key: value for key, value in pairs.items() if key not in ("folder", "shape", "fingerprint")}
+        table("inputs", {"size": f"{w} x {h}, {'grey' if c == 1 else 'RGB'}", **rows})
     sizes = found.get("sizes", {})
     shown = dict(list(sizes.items())[:SIZES_SHOWN])
     if rest := sum(sizes.values()) - sum(shown.values()):

@@ -80,7 +80,7 @@ def complete(folder: Path, document: dict[str, Any]) -> bool:
 def publish(partial: Path, target: Path) -> None:
     """Removes what only a stopped run needs and gives the folder its name."""
     # Records, and temporary files of a run that was killed.
-    for leftover in [*partial.glob("images-*.json"), *partial.glob("*.tmp")]:
+    for leftover in [*partial.glob("images-*.json"), *partial.rglob("*.tmp")]:
         leftover.unlink()
     (partial / PLAN).unlink(missing_ok=True)
     if target.exists():

@@ -12,7 +12,7 @@ import numpy as np
 
 from gantools import _native
 from gantools.data.annotations import PARTITIONS
-from gantools.data.prepared import REJECTS, PreparedSet, content_fingerprint, open_shards, read_manifest
+from gantools.data.prepared import INPUTS, REJECTS, PreparedSet, content_fingerprint, open_shards, read_manifest
 from gantools.errors import DataError, cause
 from gantools.progress import Progress
 
@@ -29,9 +29,24 @@ def verify(path: str | Path, *, progress: bool = False) -> list[str]:
     folder = Path(path)
     manifest = read_manifest(folder)
     try:
-        return _verify(folder, manifest, progress)
+        wrong = _verify(folder, manifest, progress)
+        return wrong + (_verify_inputs(folder, manifest, progress) if "inputs" in manifest else [])
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise DataError(f"{folder}: its manifest is damaged ({e!r}).", "Prepare the set again.") from e
+
+
+def _verify_inputs(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]:
+    """What is wrong with the inputs of a set of pairs."""
+    try:
+        inputs = read_manifest(folder / INPUTS)
+    except DataError as e:
+        return [e.message.removeprefix(f"{folder}/").rstrip(".")]
+    wrong = [f"{INPUTS}/{line}" for line in _verify(folder / INPUTS, inputs, progress)]
+    if inputs["count"] != manifest["count"]:
+        wrong.append(f"{INPUTS}: has {inputs['count']} images for {manifest['count']} targets")
+    if inputs["fingerprint"] != manifest["inputs"]["fingerprint"]:
+        wrong.append(f"{INPUTS}: are those of another set")
+    return wrong
 
 
 def _verify(folder: Path, manifest: dict[str, Any], progress: bool) -> list[str]:
@@ -106,7 +121,7 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
 
     Returns:
         A dict that JSON can hold: `name`, `path`, `count`, `shape`, `bytes` (of all files), `shards`, `fingerprint`,
-        `source`, `policy`, `versions`; `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
+        `source`, `policy`, `versions`; `inputs` of a set of pairs (`operation`, `shape` and the like); `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
         set says; `classes` (name -> images) where there are labels; `attributes` (name ->
         images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
         are any; `rejects` (class of the reason -> images); `duplicates` (`images` that could go, in `groups` of equal
@@ -122,11 +137,13 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         "path": str(data.path),
         "count": len(data),
         "shape": list(data.shape),
-        "bytes": sum(file.stat().st_size for file in data.path.iterdir() if file.is_file()),
+        "bytes": sum(file.stat().st_size for file in data.path.rglob("*") if file.is_file()),
         "shards": len(data.shards),
         "fingerprint": data.fingerprint,
         **{key: manifest.get(key, {}) for key in ("source", "policy", "versions")},
     }
+    if data.inputs is not None:
+        found["inputs"] = manifest["inputs"]
     if data.sizes is not None:
         pairs = Counter((width, height) for width, height in data.sizes.tolist())
         found["sizes"] = {f"{width}x{height}": n for (width, height), n in pairs.most_common()}

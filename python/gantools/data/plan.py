@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data import filters, heif, remote
-from gantools.data.policy import BLACK, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
+from gantools.data.pairs import DIRECTIONS, Inputs, check_pairs, inputs_of, tiled_policy
+from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
 from gantools.data.sources.metadata import with_label_file
+from gantools.data.tiles import RESTS, cut, upright_sizes
 from gantools.errors import ConfigError, unknown_name
 
 # A shard is the unit that a stopped run repeats: at most this many images or bytes, whichever is less.
@@ -59,6 +61,13 @@ class PrepOptions:
     key: str | None = None
     labels: str | Path | None = None
     label_column: str | None = None
+    inputs: str | Path | None = None
+    operation: str | None = None
+    scale: int | None = None
+    direction: str | None = None
+    tile: int | None = None
+    stride: int | None = None
+    rest: str | None = None
 
 
 class PrepKeywords(TypedDict, total=False):
@@ -89,6 +98,13 @@ class PrepKeywords(TypedDict, total=False):
     key: str | None
     labels: str | Path | None
     label_column: str | None
+    inputs: str | Path | None
+    operation: str | None
+    scale: int | None
+    direction: str | None
+    tile: int | None
+    stride: int | None
+    rest: str | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,7 @@ class PrepPlan:
         per_shard: images in a shard.
         document: everything that decides the bytes of the set; two with the same plan make the same set.
         target: the folder to make.
+        inputs: what belongs to each image, of a set of pairs.
     """
 
     kind: str
@@ -114,6 +131,7 @@ class PrepPlan:
     per_shard: int
     document: dict[str, Any]
     target: Path
+    inputs: Inputs | None = None
 
     @property
     def shards(self) -> int:
@@ -152,6 +170,8 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         say(f"{source} is taken for {words} (source {kind}).", progress)
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
+    _check_tiles(o)
+    check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=o.tile is not None, size=o.tile or width)
     # With a table of labels it is the table's column.
     asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
     if source is not None and remote.is_url(source):
@@ -176,7 +196,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         seed=o.seed or 0,
         progress=progress,
     )
-    side = width or images.size
+    side = o.tile or width or images.size
     if side is None:
         raise ConfigError(f"prep {kind}: which size?", f"Type: gantools prep {kind} --source {source} --size 64")
     channels = o.channels or images.channels
@@ -196,17 +216,36 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         band=height if o.crop == "center-wide" else None,
         store=o.encoding or ENCODINGS[0] if o.store == "encoded" else PIXELS,
     )
+    tiles, regions = None, None
+    if o.tile is not None:
+        whole, sizes, policy = images, upright_sizes(images, o.orientation == "apply"), tiled_policy(policy)
+        stride = o.stride or o.tile
+        images, of, regions = cut(whole, sizes, o.tile, stride, o.scale or 1, o.rest or RESTS[0])
+        tiles = (of, regions, whole, sizes)
+        filtered |= {"tiles": {"stride": stride, "rest": o.rest or RESTS[0], "images": len(whole)}}
+    elif o.direction is not None:
+        policy = replace(policy, half=DIRECTIONS[o.direction])
+    inputs = inputs_of(
+        images,
+        policy,
+        operation=o.operation,
+        scale=o.scale,
+        inputs=o.inputs,
+        direction=o.direction,
+        tiles=tiles,
+    )
     target = Path(o.out) if o.out is not None else Path("data") / _name(images, side)
     per_shard = o.shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
     return PrepPlan(
         kind=kind,
         options=replace(o, source=source),
         images=images,
-        regions=regions_of(images, o.crop),
+        regions=regions_of(images, o.crop) if regions is None else regions,
         policy=policy,
         per_shard=per_shard,
-        document=_document(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}),
+        document=_document(images, policy, per_shard, target.name, {"limit": o.limit, **filtered}, inputs, regions),
         target=target,
+        inputs=inputs,
     )
 
 
@@ -226,7 +265,7 @@ def _sixteen_bit(text: str) -> str:
 def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     """What is wrong with the options whatever the source is."""
     for name, value, known in (
-        ("crop", o.crop, _native.CROPS),
+        ("crop", o.crop, CROPS),
         ("filter", o.filter or "lanczos", _native.FILTERS),
         ("alpha", o.alpha, _native.ALPHA_POLICIES),
         ("orientation", o.orientation, _native.ORIENTATION_POLICIES),
@@ -272,6 +311,35 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
         )
 
 
+def _check_tiles(o: PrepOptions) -> None:
+    """What is wrong with the options of tiles, and of what pairs and tiles cannot have."""
+    for name, number in (("tile", o.tile), ("stride", o.stride)):
+        if number is not None and number < 1:
+            raise ConfigError(f"the {name} is {number}; it has to be at least 1.")
+    if o.rest is not None and o.rest not in RESTS:
+        raise unknown_name("rest", o.rest, RESTS)
+    paired = o.tile is not None or (o.operation, o.scale, o.inputs, o.direction) != (None,) * 4
+    if paired and o.encoding == "original":
+        raise ConfigError("original bytes are neither tiles nor pairs.", "Choose --encoding png or jpeg.")
+    if o.direction is not None and (o.crop in REGION_CROPS or o.fast):
+        raise ConfigError(
+            f"images side by side have no {'fast way' if o.fast else f'crop {o.crop}'}.", "Leave it away."
+        )
+    if o.inputs is not None and o.crop in REGION_CROPS:
+        raise ConfigError(f"the crop {o.crop} is that of the targets alone.", "Choose --crop center or none.")
+    if o.tile is None:
+        if o.stride is not None or o.rest is not None:
+            raise ConfigError("a stride and a rest are those of tiles.", "Type: gantools prep tiles")
+        return
+    if o.size is not None or o.crop != "center" or o.filter is not None or o.fast:
+        raise ConfigError("tiles are cut and not resized.", "Leave size, crop, filter and fast out.")
+    if o.scale is not None and o.stride is not None and o.stride % o.scale:
+        near = max(o.stride // o.scale, 1) * o.scale
+        raise ConfigError(
+            f"the stride {o.stride} is no multiple of the scale {o.scale}.", f"For example --stride {near}."
+        )
+
+
 def _color(text: str) -> str:
     """A colour as `#rrggbb`."""
     named = {"black": BLACK, "white": "#ffffff"}
@@ -288,7 +356,15 @@ def _name(images: Source, side: int) -> str:
     return f"{images.name}-{side}{split}"
 
 
-def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen: dict[str, Any]) -> dict[str, Any]:
+def _document(
+    images: Source,
+    policy: Policy,
+    per_shard: int,
+    name: str,
+    chosen: dict[str, Any],
+    inputs: Inputs | None,
+    tiles: NDArray[np.float64] | None,
+) -> dict[str, Any]:
     """Everything that decides the bytes of the set; two runs with the same plan make the same set."""
     return {
         "format": FORMAT,
@@ -302,6 +378,7 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),
             "selection": hashlib.sha256(images.items.tobytes()).hexdigest()[:32],
+            **({} if tiles is None else {"regions": _array_digest(tiles)}),
             **({} if images.labels is None else {"labels": _labels_digest(images)}),
             "annotations": {k: _array_digest(a.values) for k, a in images.annotations.items()},
         },
@@ -312,6 +389,7 @@ def _document(images: Source, policy: Policy, per_shard: int, name: str, chosen:
             **(heif.versions() if any(map(heif.is_further, images.names)) else {}),
         },
         "shard_size": per_shard,
+        **({} if inputs is None else {"inputs": inputs.document()}),
     }
 
 

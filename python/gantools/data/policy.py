@@ -15,6 +15,9 @@ FIXED_POLICY = {"resize": "pillow-13", "cmyk": "pillow", "animation": "first-fra
 DHARIWAL_FILTERS = "box, bicubic"
 EXACT, FAST = "exact", "fast-4x"
 BLACK = "#000000"
+#: The crop of `gantools prep tiles`, which is not asked for by name, and the others.
+TILE = "tile"
+CROPS = tuple(crop for crop in _native.CROPS if crop != TILE)
 # How the manifest calls the policy for 16-bit samples that keeps their high byte, and how it is asked for.
 HIGH_BYTE, SIXTEEN_BIT = "high-byte", "full"
 PIXELS = "pixels"
@@ -37,6 +40,8 @@ class Policy:
         band: height of the picture in the square, for the crop `center-wide`; else None.
         store: a name in `_native.STORES`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`.
+        half: which half of a file that shows two images: `whole`, `left` or `right`.
+        effect: a name in `_native.EFFECTS`, done to the finished pixels.
     """
 
     width: int
@@ -51,6 +56,8 @@ class Policy:
     band: int | None = None
     store: str = PIXELS
     sixteen_bit: str = SIXTEEN_BIT
+    half: str = "whole"
+    effect: str = "none"
 
     def to_manifest(self) -> dict[str, Any]:
         """The policy as it is written: what was chosen, then what cannot be."""
@@ -68,6 +75,10 @@ class Policy:
             chosen["pad_color"] = self.pad_color
         if self.band is not None:
             chosen["band"] = self.band
+        if self.half != "whole":
+            chosen["half"] = self.half
+        if self.effect != "none":
+            chosen["effect"] = self.effect
         if self.store != PIXELS:
             chosen["store"] = self.store
         chosen["sixteen_bit"] = HIGH_BYTE if self.sixteen_bit == SIXTEEN_BIT else self.sixteen_bit
@@ -93,6 +104,8 @@ class Policy:
                 pad_color=manifest.get("pad_color"),
                 band=manifest.get("band"),
                 store=manifest.get("store", PIXELS),
+                half=manifest.get("half", "whole"),
+                effect=manifest.get("effect", "none"),
                 sixteen_bit=str(manifest.get("sixteen_bit", HIGH_BYTE)).replace(HIGH_BYTE, SIXTEEN_BIT),
             )
             # The one that knows which values there are.
@@ -116,4 +129,6 @@ class Policy:
             alpha=self.alpha,
             orientation=self.orientation,
             sixteen_bit=self.sixteen_bit,
+            half=self.half,
+            effect=self.effect,
         )

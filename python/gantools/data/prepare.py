@@ -20,31 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gantools import _native
-from gantools.data.advice import none_left, worth_saying
+from gantools.data.advice import worth_saying
 from gantools.data.engines import check_engine, make_shards
 from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
-from gantools.data.listing import Listing, json_line
+from gantools.data.listing import Listing
+from gantools.data.manifest import finish
 from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
 from gantools.data.policy import HIGH_BYTE
-from gantools.data.prepared import (
-    FORMAT,
-    FORMAT_VERSION,
-    MANIFEST,
-    REJECTS,
-    PreparedSet,
-    content_fingerprint,
-    digest,
-)
+from gantools.data.prepared import INPUTS, REJECTS, PreparedSet
 from gantools.data.shards import read_record
 from gantools.errors import ConfigError, DataError, cause
-from gantools.files import atomic_write, write_json
 from gantools.progress import Progress
 
-SIZES = "sizes.npy"
 LISTING = "listing"
 
 
@@ -105,6 +92,15 @@ def prep(
         engine: `threads` of this process, or `ray`: shards as tasks of a Ray cluster, or of workers on this machine
             when the variable RAY_ADDRESS names none.
         workers: with `ray`: how many tasks at a time; None for as many as there are cores.
+        inputs: where the inputs of a set of pairs are, matched by name; the source has the targets.
+        operation: what the inputs are computed by of each image: `bicubic` (smaller by `scale`), `grey`, `edges` or
+            `hole`; docs/data.md defines each.
+        scale: how many times as large as its input an image is; alone it means `bicubic`.
+        direction: `AtoB` or `BtoA`, where two images stand side by side in each file, A on the left; the target is B or
+            A.
+        tile: cut images of any size into squares of this side instead of cropping and resizing them.
+        stride: from one tile to the next; None for `tile`.
+        rest: at the right and lower end, `shift` (None) adds tiles that end there, `drop` leaves the strip out.
         strict: an unreadable image is an error instead of a line in `rejects.jsonl`.
         overwrite: replace what is at `out`.
         progress: show a progress bar on stderr.
@@ -145,7 +141,8 @@ def prep(
                 strict=strict,
                 progress=progress,
             )
-            _finish(Listing.of(plan.images), document, records, partial)
+            names = None if plan.inputs is None else plan.inputs.names
+            finish(Listing.of(plan.images, names), document, records, partial)
         publish(partial, target)
     done = PreparedSet(target)
     rejected = done.manifest["source"]["rejected"]
@@ -196,7 +193,8 @@ def prep_share(
     plan = resolve(kind, PrepOptions(**options), progress=progress)
     folder = plan.target.with_name(f"{plan.target.name}.part-{number}-of-{of}")
     with working_folder(folder, plan.document, overwrite):
-        Listing.of(plan.images).write(folder / LISTING)
+        names = None if plan.inputs is None else plan.inputs.names
+        Listing.of(plan.images, names).write(folder / LISTING)
         mine = range(number - 1, plan.shards, of)
         make_shards(plan, mine, folder, threads=threads, strict=strict, progress=progress)
     say(f"Share {number} of {of} is in {folder}. With all of them beside it: gantools merge {plan.target}", progress)
@@ -240,7 +238,7 @@ def merge(
     partial = target.with_name(target.name + ".partial")
     with working_folder(partial, plan, overwrite):
         if not complete(partial, plan):
-            _finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
+            finish(Listing.read(folders[0] / LISTING), plan, _collect(folders, plan, partial, progress), partial)
         publish(partial, target)
     done = PreparedSet(target)
     _note_shallow(done, progress)
@@ -278,6 +276,10 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
                 record = read_record(folder, i)
                 if record is not None:
                     link(folder / record["file"], partial / record["file"])
+                    if "inputs" in record:
+                        (partial / INPUTS).mkdir(exist_ok=True)
+                        file = Path(INPUTS) / record["inputs"]["file"]
+                        link(folder / file, partial / file)
                     records.append(record)
                     break
             else:
@@ -292,60 +294,6 @@ def _collect(folders: Sequence[Path], plan: dict[str, Any], partial: Path, progr
     return records
 
 
-def _finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]], partial: Path) -> None:
-    """Writes everything beside the shards, the manifest last: with it the set is whole."""
-    rejects = [reject for record in records for reject in record["rejects"]]
-    kept = np.setdiff1d(np.arange(len(images), dtype=np.int64), [row for row, _, _ in rejects])
-    if not len(kept):
-        row, _, reason = rejects[0]
-        raise DataError(
-            f"none of the {len(images):,} images could be read; the first: {images.names[row]}: {reason}.",
-            none_left([reason for _, _, reason in rejects]),
-        )
-    with atomic_write(partial / "names.jsonl") as f:
-        f.writelines(json_line(images.names[i]) for i in kept)
-    if rejects:
-        with atomic_write(partial / REJECTS) as f:
-            f.writelines(
-                json_line({"name": images.names[row], "class": kind, "reason": reason}) for row, kind, reason in rejects
-            )
-    with atomic_write(partial / SIZES) as f:
-        np.save(f, _sizes(records), allow_pickle=False)
-    shards = [{key: record[key] for key in ("file", "count", "xxh3")} for record in records]
-    policy = plan["policy"]
-    shape = [policy["height"], policy["width"], policy["channels"]]
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "name": plan["name"],
-        "count": len(kept),
-        "shape": shape,
-        "dtype": "uint8",
-        "layout": "NHWC",
-        "fingerprint": content_fingerprint(shape, [shard["xxh3"] for shard in shards]),
-        "source": {**plan["source"], **_left(images), "rejected": len(rejects), **_shallow(records)},
-        "policy": policy,
-        "versions": plan["versions"],
-        "plan": digest(plan),
-        "shard_size": plan["shard_size"],
-        "shards": shards,
-        "names": _entry(partial, "names.jsonl"),
-        "sizes": _entry(partial, SIZES),
-    }
-    if rejects:
-        manifest["rejects"] = _entry(partial, REJECTS)
-    if images.labels is not None and images.classes is not None:
-        manifest["labels"] = {**_side_file(partial, "labels.npy", images.labels[kept]), "classes": images.classes}
-    annotations = {}
-    for key, annotation in images.annotations.items():
-        annotations[key] = _side_file(partial, f"{key}.npy", annotation.values[kept])
-        if annotation.columns:
-            annotations[key]["columns"] = annotation.columns
-    if annotations:
-        manifest["annotations"] = annotations
-    write_json(partial / MANIFEST, manifest)
-
-
 def _note_shallow(done: PreparedSet, progress: bool) -> None:
     """Says where 12-bit data have come out nearly black."""
     shallow = done.manifest["source"].get("shallow_16_bit", 0)
@@ -355,30 +303,3 @@ def _note_shallow(done: PreparedSet, progress: bool) -> None:
             "--sixteen-bit 0:4095 takes these for black and white, --sixteen-bit stretch each image's own.",
             progress,
         )
-
-
-def _shallow(records: list[dict[str, Any]]) -> dict[str, int]:
-    """How many images hold 12 bits at most in 16, where there are any."""
-    number = sum(record["shallow"] for record in records)
-    return {"shallow_16_bit": number} if number else {}
-
-
-def _left(images: Listing) -> dict[str, Any]:
-    """What the source has beside the images of the set."""
-    return {key: numbers for key in ("skipped", "left_out") if (numbers := getattr(images, key))}
-
-
-def _sizes(records: list[dict[str, Any]]) -> NDArray[np.int32]:
-    """Width and height of each image before it was prepared, int32 (n, 2)."""
-    runs = np.array([run for record in records for run in record["sizes"]], np.int32).reshape(-1, 3)
-    return np.repeat(runs[:, :2], runs[:, 2], axis=0)
-
-
-def _side_file(partial: Path, name: str, values: NDArray[Any]) -> dict[str, Any]:
-    with atomic_write(partial / name) as f:
-        np.save(f, values, allow_pickle=False)
-    return _entry(partial, name)
-
-
-def _entry(partial: Path, name: str) -> dict[str, Any]:
-    return {"file": name, "xxh3": _native.hash_file(partial / name)}

@@ -35,6 +35,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 #: What could not be read, a line each.
 REJECTS = "rejects.jsonl"
+#: The folder of a set of pairs that holds its inputs, a prepared set of the same length.
+INPUTS = "inputs"
 # A manifest lists its shards; even 100,000 shards stay far below this, so a larger file is not a manifest.
 MAX_MANIFEST_BYTES = 64 << 20
 
@@ -90,6 +92,19 @@ class PreparedSet:
         """Names of the classes, in the order of their label numbers, or None when the set has no labels."""
         labels = self.manifest.get("labels")
         return list(labels["classes"]) if labels else None
+
+    @cached_property
+    def inputs(self) -> PreparedSet | None:
+        """Of a set of pairs, what belongs to each image as an input, in the same order; None for any other set."""
+        entry = self.manifest.get("inputs")
+        if entry is None:
+            return None
+        inputs = PreparedSet(self.path / INPUTS)
+        if len(inputs) != len(self) or inputs.fingerprint != entry["fingerprint"]:
+            raise DataError(
+                f"{inputs.path}: is not what belongs to the images of {self.path}.", "Prepare the set again."
+            )
+        return inputs
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:

@@ -116,6 +116,7 @@ PREPARED_SET = record(
             },
         ),
         "policy": is_object,
+        "inputs": record({"fingerprint": is_text, "operation": is_text}, {"scale": is_count}),
         "versions": is_object,
         "plan": is_text,
         "names": ENTRY,

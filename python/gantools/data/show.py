@@ -36,7 +36,7 @@ def show(
     source: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Path:
-    """Write a grid of images of a prepared set as a PNG file.
+    """Write a grid of images of a prepared set as a PNG file; of a set of pairs, each input beside its target.
 
     Args:
         path: the prepared set.
@@ -79,12 +79,23 @@ def show(
             _marked(image, None if points is None else points[i], None if frames is None else frames[i])
             for i, image in enumerate(images)
         ]
+    if data.inputs is not None and source is None:
+        images = [_beside(given, image) for given, image in zip(data.inputs.gather(rows), images, strict=True)]
+        columns = max(1, columns // 2)
     grid = _grid(images, [len(half) for half in halves], columns)
     target = Path(out) if out is not None else Path(f"{data.name}.png")
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as f:
         f.write(_native.encode_png(grid))
     return target
+
+
+def _beside(given: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The input of a pair on the left of its target; pixels of a smaller one are blocks."""
+    height, width = image.shape[:2]
+    rows = np.arange(height) * given.shape[0] // height
+    columns = np.arange(width) * given.shape[1] // width
+    return np.concatenate([_rgb(given[rows][:, columns]), _rgb(image)], 1)
 
 
 def _choose(rows: NDArray[np.int64], n: int, seed: int | None) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Halving and doubling images with a low-pass filter, and the convolutions that do it.
 
-Source: Karras et al. 2019 (arXiv:1812.04948), section 3.1; the filter and its places as in StyleGAN2 (arXiv:1912.04958).
+Source: Karras et al. 2019 (arXiv:1812.04948), section 3.1; the filter and its places as in StyleGAN2
+(arXiv:1912.04958).
 """
 
 from __future__ import annotations

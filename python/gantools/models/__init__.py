@@ -20,6 +20,7 @@ NAMES = {
     "progan": "progan",
     "resnet": "resnet",
     "srgan": "srgan",
+    "stylegan2": "stylegan2",
 }
 
 

@@ -72,6 +72,11 @@ class CycleGANConfig:
         """(h, w, c) of the images that are translated."""
         return self.image_shape
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image have to be multiples of."""
+        return MULTIPLE
+
 
 @dataclass(frozen=True)
 class CycleGANGame:

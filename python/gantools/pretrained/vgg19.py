@@ -96,7 +96,7 @@ class Vgg19(Frozen):
         """float (n, 3, h, w) in [-1, 1] -> features by layer; h and w from 16 on where block 5 is wanted."""
         # In float32 also under autocast: in bfloat16 the 256 levels of an image are not told apart here.
         with torch.autocast(x.device.type, enabled=False):
-            x = F.conv2d((x.float() + 1) / 2, self.entry.weight, self.entry.bias)
+            x = F.conv2d((x.to(self.entry.weight.dtype) + 1) / 2, self.entry.weight, self.entry.bias)
         found: dict[str, Tensor] = {}
         for i, name in enumerate(LAYERS):
             if name.startswith("conv"):

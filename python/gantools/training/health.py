@@ -120,8 +120,8 @@ class Monitor:
         return Sign(
             "discriminator",
             f"the discriminator tells every image apart (accuracy {accuracy:.1%}, loss_d {loss:.4f}); the generator "
-            f"gets little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a penalty: "
-            f"penalties.r1.weight=1{smoothing}.",
+            f"gets little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a "
+            f"penalty: penalties.r1.weight=1{smoothing}.",
         )
 
     def _collapse(self, line: Mapping[str, Any]) -> Sign | None:
@@ -155,7 +155,8 @@ class Monitor:
             return Sign(
                 "gradient",
                 f"hardly any gradient reaches the generator ({gradient:.1e}, after {self.largest_gradient:.1e}): it "
-                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a penalty.",
+                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a "
+                "penalty.",
             )
         return None
 

@@ -340,7 +340,7 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
         off = " Or train without them: --set network.classes=0"
         raise DataError(
             f"{data.path}: has no labels, and recipe {recipe.name} trains with {classes} classes.",
-            f"Prepare a set with labels (a folder a class, or --labels), or choose another recipe.{off}",
+            f"Prepare a set with labels (a folder a class, or gantools prep --labels), or choose another recipe.{off}",
         )
     if classes and data.classes is not None and "network.classes" not in asked and len(data.classes) != classes:
         network = dataclasses.replace(changed.network, classes=len(data.classes))

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use gantools_image::{
-    AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy, Preparer, Region, SixteenBit,
+    AlphaPolicy, Crop, DecodeOptions, Effect, Filter, Half, OrientationPolicy, PixelPolicy, Preparer, Region, SixteenBit,
 };
 
 thread_local! {
@@ -32,6 +32,8 @@ pub fn prepare(input: &[u8], magic: &[u8]) {
         background: [1, 2, 3],
         filter: Filter::NAMES[pick(*b >> 2, 4)].1,
         fast: *a & 0x80 != 0,
+        half: Half::NAMES[input.len() % 3].1,
+        effect: Effect::NAMES[input.len() / 3 % 3].1,
         decode: DecodeOptions {
             sixteen_bit: [
                 SixteenBit::Full,

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, PixelPolicy, SixteenBit};
+use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Effect, Filter, Half, OrientationPolicy, PixelPolicy, SixteenBit};
 use gantools_pack::{Encoding, Layout, Reader, Store};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,6 +15,8 @@ const POLICY: PixelPolicy = PixelPolicy {
     background: [0; 3],
     filter: Filter::Lanczos,
     fast: false,
+    half: Half::Whole,
+    effect: Effect::None,
     decode: DecodeOptions {
         sixteen_bit: SixteenBit::Full,
         channels: 1,

@@ -34,6 +34,9 @@ named! {
         Box => "box",
         /// A quadrilateral given for each image, straightened.
         Landmarks => "landmarks",
+        /// A square given for each image, whose side is a whole multiple of the target's: of the whole image made
+        /// smaller by that factor, the part that shows the square.
+        Tile => "tile",
     }
 }
 
@@ -139,7 +142,7 @@ impl Crop {
                 }
                 Placement::whole(middle(side, side), target, (0, 0))
             }
-            Self::Box | Self::Landmarks => {
+            Self::Box | Self::Landmarks | Self::Tile => {
                 return Err(ImageError::Geometry("its place is not given".into()));
             }
             Self::Pad => {
@@ -223,6 +226,7 @@ mod tests {
                                     Crop::CenterWide
                                         | Crop::Celeba(_)
                                         | Crop::Box
+                                        | Crop::Tile
                                         | Crop::Landmarks
                                 ),
                                 "{name}"

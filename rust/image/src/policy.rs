@@ -4,7 +4,8 @@ use crate::colour::luma;
 use crate::decode::Reduced;
 use crate::resize::pillow::{Geometry, Resizer};
 use crate::{
-    region, shown, Crop, DecodeOptions, Decoder, Filter, ImageError, Pixels, Rect, Region,
+    region, shown, Crop, DecodeOptions, Decoder, Effect, Filter, Half, ImageError, Pixels, Rect,
+    Region,
 };
 
 /// Everything that decides the pixels of a prepared image.
@@ -25,6 +26,10 @@ pub struct PixelPolicy {
     /// Whether a JPEG that is at least [`FAST_MARGIN`] times larger than needed may be decoded at a half, a quarter or
     /// an eighth of its size. Never together with [`Crop::Dhariwal`], whose halving it would replace.
     pub fast: bool,
+    /// Which half of the image is prepared as if it were all of it.
+    pub half: Half,
+    /// What is done to the finished pixels.
+    pub effect: Effect,
     /// Channels, transparency, orientation and the size limit.
     pub decode: DecodeOptions,
 }
@@ -42,7 +47,7 @@ impl PixelPolicy {
     /// By how much (1, 2, 4 or 8) a JPEG of this upright size may be reduced in its decoder.
     fn reduction(&self, width: usize, height: usize) -> usize {
         let target = (self.width, self.height);
-        let allowed = self.fast && self.crop != Crop::Dhariwal;
+        let allowed = self.fast && self.crop != Crop::Dhariwal && self.half == Half::Whole;
         match self.crop.placement(width, height, target, self.band) {
             Ok(p) if allowed => [8, 4, 2]
                 .into_iter()
@@ -64,6 +69,8 @@ pub struct Preparer {
     largest: Option<u16>,
     /// A resized picture before it is put on its background.
     picture: Vec<u8>,
+    /// The last image whose tiles are cut out of it.
+    kept: Option<Reduced>,
 }
 
 impl Preparer {
@@ -89,9 +96,31 @@ impl Preparer {
             .decode_reduced(data, &policy.decode, |w, h| policy.reduction(w, h))?;
         let size = reduced.full;
         self.largest = reduced.largest;
-        let result = self.crop_and_resize(&reduced, policy, region, out);
-        self.decoder.recycle(reduced.pixels);
+        let result = self.finished(&reduced, policy, region, out);
+        let last = match policy.crop {
+            Crop::Tile => self.kept.replace(reduced),
+            _ => Some(reduced),
+        };
+        if let Some(last) = last {
+            self.decoder.recycle(last.pixels);
+        }
         result.map(|()| size)
+    }
+
+    /// As `encoded`, another tile of the image that was given to `encoded` last, without decoding it again; None where it
+    /// was not kept.
+    pub fn again(
+        &mut self,
+        policy: &PixelPolicy,
+        region: Option<&Region>,
+        out: &mut [u8],
+    ) -> Option<Result<(usize, usize), ImageError>> {
+        let kept = self.kept.take()?;
+        self.largest = kept.largest;
+        let result = self.finished(&kept, policy, region, out);
+        let size = kept.full;
+        self.kept = Some(kept);
+        Some(result.map(|()| size))
     }
 
     /// As `encoded`, for an image that is pixels already (1 to 4 channels).
@@ -106,8 +135,30 @@ impl Preparer {
         let size = (image.width, image.height);
         let image = crate::colour::flatten_alpha(image, policy.decode.alpha)?;
         let image = crate::colour::to_channels(image, policy.decode.channels)?;
-        self.crop_and_resize(&Reduced::not(image), policy, region, out)?;
+        self.finished(&Reduced::not(image), policy, region, out)?;
         Ok(size)
+    }
+
+    /// All that is done once an image is decoded.
+    fn finished(
+        &mut self,
+        image: &Reduced,
+        policy: &PixelPolicy,
+        region: Option<&Region>,
+        out: &mut [u8],
+    ) -> Result<(), ImageError> {
+        match policy.half {
+            Half::Whole => self.crop_and_resize(image, policy, region, out)?,
+            half => {
+                let half = Reduced::not(half.of(&image.pixels)?);
+                self.crop_and_resize(&half, policy, region, out)?;
+            }
+        }
+        let channels = policy.decode.channels;
+        policy
+            .effect
+            .apply(out, policy.width, policy.height, channels);
+        Ok(())
     }
 
     fn crop_and_resize(
@@ -134,6 +185,16 @@ impl Preparer {
                     target,
                     policy.filter,
                     background,
+                    out,
+                );
+            }
+            (Crop::Tile, Some(region)) => {
+                return region::tile(
+                    &mut self.resizer,
+                    &image.pixels,
+                    region,
+                    policy.width,
+                    policy.filter,
                     out,
                 );
             }

@@ -5,8 +5,8 @@ use crate::{Filter, ImageError, Pixels, Rect};
 
 /// The corners of a part of one image: north-west, south-west, south-east, north-east, each x and y.
 ///
-/// For [`crate::Crop::Box`] they are whole numbers between pixels, those of an upright square. For
-/// [`crate::Crop::Landmarks`] they are any, and whole numbers are the middles of pixels. They may lie outside.
+/// For [`crate::Crop::Box`] and [`crate::Crop::Tile`] they are whole numbers between pixels, those of an upright square.
+/// For [`crate::Crop::Landmarks`] they are any, and whole numbers are the middles of pixels. They may lie outside.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region(pub [f64; 8]);
 
@@ -105,6 +105,48 @@ pub(crate) fn boxed(
         filter,
         out,
     )
+}
+
+/// The square of `region`, `size` wide, in the image made smaller by as much as the square is larger than `size`.
+///
+/// Where that is not at all these are the image's pixels. Otherwise columns and rows at the right and lower end of the
+/// image that are no whole multiple of the factor are left out, the rest is resized as a whole, and the tile is cut out
+/// of that: so what lies beside a tile counts for its border, as when the images are made smaller first and cut then.
+pub(crate) fn tile(
+    resizer: &mut Resizer,
+    image: &Pixels,
+    region: &Region,
+    size: usize,
+    filter: Filter,
+    out: &mut [u8],
+) -> Result<(), ImageError> {
+    let (x, y, side) = region.square()?;
+    let scale = side / size;
+    let on_the_grid = |start: i64| start >= 0 && (start as usize).is_multiple_of(scale.max(1));
+    if scale * size != side || !on_the_grid(x) || !on_the_grid(y) {
+        return Err(ImageError::Geometry(format!(
+            "its tile {side}x{side}+{x}+{y} is not on the grid of {size}x{size}"
+        )));
+    }
+    let (width, height) = (image.width / scale, image.height / scale);
+    let window = Rect {
+        x: x as usize / scale,
+        y: y as usize / scale,
+        width: size,
+        height: size,
+    };
+    if !window.is_inside(width, height) {
+        return Err(ImageError::Geometry(format!(
+            "{}x{} is too small for the tile {side}x{side}+{x}+{y}",
+            image.width, image.height
+        )));
+    }
+    let part = Rect::from_size(width * scale, height * scale);
+    let geometry = Geometry {
+        window,
+        ..Geometry::whole(part, (width, height))
+    };
+    resizer.resize(image, &geometry, filter, out)
 }
 
 /// The quadrilateral of `region` straightened to `size`, as the alignment of FFHQ and CelebA-HQ does it: an image more

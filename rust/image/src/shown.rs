@@ -63,7 +63,8 @@ impl PixelPolicy {
 mod tests {
     use super::*;
     use crate::{
-        AlphaPolicy, DecodeOptions, Filter, OrientationPolicy, Pixels, Preparer, SixteenBit,
+        AlphaPolicy, DecodeOptions, Effect, Filter, Half, OrientationPolicy, Pixels, Preparer,
+        SixteenBit,
     };
 
     fn policy(crop: Crop, width: usize, height: usize) -> PixelPolicy {
@@ -74,6 +75,8 @@ mod tests {
             band: height / 2,
             background: [0; 3],
             fast: false,
+            half: Half::Whole,
+            effect: Effect::None,
             filter: Filter::Bilinear,
             decode: DecodeOptions {
                 sixteen_bit: SixteenBit::Full,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use gantools_image::{
-    encode_jpeg, encode_png, named, ImageError, PixelPolicy, Pixels, Preparer, Region,
+    encode_jpeg, encode_png, named, Crop, ImageError, PixelPolicy, Pixels, Preparer, Region,
 };
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
@@ -152,6 +152,14 @@ struct Done {
     largest: Option<u16>,
 }
 
+/// What a thread works with.
+#[derive(Default)]
+struct Hand {
+    preparer: Preparer,
+    /// The item that the preparer keeps decoded, for further tiles of it.
+    holds: Option<usize>,
+}
+
 /// What goes into a shard, and on how many threads it is made.
 struct Job<'a> {
     source: &'a Source,
@@ -164,15 +172,27 @@ impl Job<'_> {
     /// Item `i` prepared into `out`, and what `then` makes of it and of the bytes it was.
     fn prepared<T>(
         &self,
-        preparer: &mut Preparer,
+        hand: &mut Hand,
         i: usize,
         out: &mut [u8],
         then: impl FnOnce(Done, Option<Item>, &[u8]) -> Result<T, Reject>,
     ) -> Result<T, Reject> {
-        guarded(preparer, |preparer| {
-            let item = self.source.read(self.items[i]).map_err(unreadable)?;
+        guarded(hand, |hand| {
+            let number = self.items[i];
+            if hand.holds == Some(number) {
+                let region = self.work.regions.map(|regions| &regions[i]);
+                if let Some(size) = hand.preparer.again(self.work.policy, region, out) {
+                    let size = size?;
+                    let largest = hand.preparer.largest();
+                    return then(Done { size, largest }, None, out);
+                }
+            }
+            let item = self.source.read(number).map_err(unreadable)?;
             let original = (self.work.store == Store::Original).then(|| item.clone());
-            let done = prepare_item(preparer, item, i, self.work, out)?;
+            hand.holds = None;
+            let tiled = self.work.policy.crop == Crop::Tile && matches!(item, Item::Encoded(_));
+            let done = prepare_item(&mut hand.preparer, item, i, self.work, out)?;
+            hand.holds = tiled.then_some(number);
             then(done, original, out)
         })
     }
@@ -183,10 +203,10 @@ impl Job<'_> {
         let length = policy.image_len();
         let mut data = vec![0; self.items.len() * length];
         let results = Results::new(self.items.len());
-        let one = |preparer: &mut Preparer, i: usize, out: &mut [u8]| {
-            results.set(i, self.prepared(preparer, i, out, |done, _, _| Ok(done)));
+        let one = |hand: &mut Hand, i: usize, out: &mut [u8]| {
+            results.set(i, self.prepared(hand, i, out, |done, _, _| Ok(done)));
         };
-        let state = Preparer::default;
+        let state = Hand::default;
         if !parallel::fill_each(&mut data, length, self.threads, state, one, watch) {
             return None;
         }
@@ -209,11 +229,11 @@ impl Job<'_> {
     /// All items encoded; None when the watcher asked to stop.
     fn encoded(&self, watch: impl FnMut(usize) -> bool) -> Option<Contents> {
         let results = Results::new(self.items.len());
-        let state = || (Preparer::default(), vec![0; self.work.policy.image_len()]);
-        let one = |(preparer, out): &mut (Preparer, Vec<u8>), i: usize| {
+        let state = || (Hand::default(), vec![0; self.work.policy.image_len()]);
+        let one = |(hand, out): &mut (Hand, Vec<u8>), i: usize| {
             let encoded =
                 |done, original, out: &[u8]| Ok((done, encode(original, out, self.work)?));
-            results.set(i, self.prepared(preparer, i, out, encoded));
+            results.set(i, self.prepared(hand, i, out, encoded));
         };
         if !parallel::for_each(self.items.len(), self.threads, state, one, watch) {
             return None;
@@ -257,12 +277,12 @@ impl<T> Results<T> {
 
 /// Runs `work`, and makes a reason of its panic.
 fn guarded<T>(
-    preparer: &mut Preparer,
-    work: impl FnOnce(&mut Preparer) -> Result<T, Reject>,
+    hand: &mut Hand,
+    work: impl FnOnce(&mut Hand) -> Result<T, Reject>,
 ) -> Result<T, Reject> {
-    catch_unwind(AssertUnwindSafe(|| work(preparer))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| work(hand))).unwrap_or_else(|_| {
         // The panic may have left the decoder half-way.
-        *preparer = Preparer::default();
+        *hand = Hand::default();
         Err(Reject {
             class: "damaged",
             reason: "the decoder failed on it (please report this file)".into(),
@@ -350,7 +370,9 @@ fn write(path: &Path, header: &[u8], data: &[u8]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use gantools_image::{AlphaPolicy, Crop, DecodeOptions, Filter, OrientationPolicy, SixteenBit};
+    use gantools_image::{
+        AlphaPolicy, Crop, DecodeOptions, Effect, Filter, Half, OrientationPolicy, SixteenBit,
+    };
 
     use super::*;
     use crate::{Encoding, Reader};
@@ -363,6 +385,8 @@ mod tests {
             band: 0,
             background: [0; 3],
             fast: false,
+            half: Half::Whole,
+            effect: Effect::None,
             filter: Filter::Lanczos,
             decode: DecodeOptions {
                 sixteen_bit: SixteenBit::Full,

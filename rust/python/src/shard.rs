@@ -21,7 +21,7 @@ impl PixelPolicy {
     #[new]
     #[pyo3(signature = (*, width, height, channels, crop="center", band=None,
                         background=None, filter="lanczos", fast=false, alpha="error", orientation="apply",
-                        sixteen_bit="full", max_pixels=178_956_970))]
+                        sixteen_bit="full", half="whole", effect="none", max_pixels=178_956_970))]
     fn new(
         width: usize,
         height: usize,
@@ -34,6 +34,8 @@ impl PixelPolicy {
         alpha: &str,
         orientation: &str,
         sixteen_bit: &str,
+        half: &str,
+        effect: &str,
         max_pixels: u64,
     ) -> PyResult<Self> {
         if width == 0 || height == 0 {
@@ -47,6 +49,8 @@ impl PixelPolicy {
             background: background.map_or([0; 3], Into::into),
             fast,
             filter: by_name("filter", filter, &gi::Filter::NAMES)?,
+            half: by_name("half", half, &gi::Half::NAMES)?,
+            effect: by_name("effect", effect, &gi::Effect::NAMES)?,
             decode: decode_options(channels, alpha, orientation, sixteen_bit, max_pixels)?,
         }))
     }
@@ -142,6 +146,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     add_functions!(m, placement, prepare_shard, hash_file);
     // The command line offers exactly the names that are known here.
     m.add("CROPS", gi::Crop::NAMES.map(|(name, _)| name))?;
+    m.add("EFFECTS", gi::Effect::NAMES.map(|(name, _)| name))?;
     m.add("STORES", pack::Store::NAMES.map(|(name, _)| name))?;
     m.add("FILTERS", gi::Filter::NAMES.map(|(name, _)| name))?;
     m.add(

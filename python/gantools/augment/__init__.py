@@ -1,0 +1,1 @@
+"""Augmentations of what a discriminator sees: modules whose strength is a buffer."""
