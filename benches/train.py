@@ -296,9 +296,7 @@ def penalty(
                     step(function)
             for _ in range(rounds):
                 for name, function in functions.items():
-                    found[name].append(
-                        ours.images * steps_per_second(lambda f=function: step(f), ours.device, seconds)
-                    )
+                    found[name].append(ours.images * steps_per_second(lambda f=function: step(f), ours.device, seconds))
     finally:
         ours.close()
     return found, ours.said
@@ -362,10 +360,14 @@ def main() -> None:
         result["images_per_second"] = {name: rates for name, rates in found.items()}
         result["times"] = {name: ratio(found, name, "the copied loop") for name in found}
         for name, rates in found.items():
-            print(f"{name:28} {median(rates):9.1f} {result['times'][name]:5.2f}x  {' '.join(f'{r:.0f}' for r in rates)}")
+            print(
+                f"{name:28} {median(rates):9.1f} {result['times'][name]:5.2f}x  {' '.join(f'{r:.0f}' for r in rates)}"
+            )
         step, whole = options.batch / median(bare), options.batch / median(found["gantools, float32"])
         result["loop"] = {"empty_step_ms": step * 1e3, "dcgan_step_ms": whole * 1e3, "share": step / whole}
-        print(f"\nthe loop itself: {step * 1e3:.2f} ms a step, {step / whole:.2%} of a float32 step of {whole * 1e3:.1f} ms")
+        print(
+            f"\nthe loop itself: {step * 1e3:.2f} ms a step, {step / whole:.2%} of a float32 step of {whole * 1e3:.1f} ms"
+        )
         if options.compile:
             small = make_set(Path(place) / "28", 256, 28)
             found, said = penalty(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -36,18 +35,6 @@ def test_a_system_outside_gantools_learns_a_ring(learn: ModuleType, tmp_path: Pa
     covered, good, _ = learn.learn("ring", "relativistic + r1 + r2", 0, 100, tmp_path)
     assert covered == 8
     assert good > 0.35
-
-
-def test_a_critic_that_nothing_holds_back_is_seen(learn: ModuleType, tmp_path: Path) -> None:
-    """Without its penalty a Wasserstein critic's outputs run away; with it they keep to the size of the points."""
-    far = {}
-    for game in ("wasserstein + gradient", "no penalty"):
-        learn.learn("ring", game, 0, 60, tmp_path)
-        stats = sorted((tmp_path / "runs").glob("*/stats.jsonl"))[-1].read_text().splitlines()[-1]
-        far[game] = abs(json.loads(stats)["loss_d"])
-    print(far)
-    assert far["wasserstein + gradient"] < 0.5
-    assert far["no penalty"] > 5 * far["wasserstein + gradient"]
 
 
 def test_a_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
