@@ -2,10 +2,10 @@
 
     python benches/learn.py --out FOLDER [--sets ring grid] [--seeds 0 1 2] [--kimg 800] [--only LOSS ...]
 
-Each run is `gantools train` itself on a prepared set of points. Of 10,000 samples of the averaged generator a sample is
-good when it lies within 3 standard deviations of its nearest heap, and a heap is covered when it has at least a tenth of
-its fair share as good samples (as in Srivastava et al. 2017, arXiv:1705.07761, with a stricter count). `no penalty`
-is a Wasserstein critic that nothing holds back, for comparison; short trainings of it can still succeed.
+Each run is `gantools train` itself on a prepared set of points. Of 10,000 samples of the averaged generator a sample
+is good when it lies within 3 standard deviations of its nearest heap, and a heap is covered when it has at least a
+tenth of its fair share as good samples (as in Srivastava et al. 2017, arXiv:1705.07761, with a stricter count). `no
+penalty` is a Wasserstein critic that nothing holds back, for comparison; short trainings of it can still succeed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Points of the plane: a whole system of one's own, trained by `model: mygan.points` (docs/systems/own.md).
 
-A point (x, y) is a grey image of 2x2 pixels, whose rows are both x, y. To change what the networks are trained for, write
-stages instead of `two_player` (gantools/models/games.py is short).
+A point (x, y) is a grey image of 2x2 pixels, whose rows are both x, y. To change what the networks are trained for,
+write stages instead of `two_player` (gantools/models/games.py is short).
 """
 
 from dataclasses import dataclass
