@@ -1,7 +1,7 @@
 """Points of the plane: a whole system of one's own, trained by `model: mygan.points` (docs/systems/own.md).
 
-A point (x, y) is a grey image of 1x2 pixels. To change the networks, change the two classes; to change what they are
-trained for, write stages instead of `two_player` (gantools/models/games.py is short).
+A point (x, y) is a grey image of 2x2 pixels, whose rows are both x, y. To change what the networks are trained for,
+write stages instead of `two_player` (gantools/models/games.py is short).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class PointsConfig:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        return (1, 2, 1)
+        return (2, 2, 1)
 
 
 def layers(inputs: int, width: int, outputs: int) -> nn.Sequential:
@@ -30,7 +30,7 @@ def layers(inputs: int, width: int, outputs: int) -> nn.Sequential:
 
 
 class Generator(nn.Module):
-    """Latents float (n, latent) -> images float (n, 1, 1, 2)."""
+    """Latents float (n, latent) -> images float (n, 1, 2, 2)."""
 
     def __init__(self, config: PointsConfig) -> None:
         super().__init__()
@@ -38,18 +38,18 @@ class Generator(nn.Module):
         self.layers = layers(config.latent, config.width, 2)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z).view(-1, 1, 1, 2)
+        return self.layers(z).view(-1, 1, 1, 2).expand(-1, 1, 2, 2)
 
 
 class Discriminator(nn.Module):
-    """Images float (n, 1, 1, 2) -> float (n,): the more, the more real."""
+    """Images float (n, 1, 2, 2) -> float (n,): the more, the more real."""
 
     def __init__(self, config: PointsConfig) -> None:
         super().__init__()
         self.layers = layers(2, config.width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x.flatten(1)).flatten()
+        return self.layers(x[:, 0, 0]).flatten()
 
 
 def build(config: PointsConfig) -> dict[str, nn.Module]:
