@@ -248,7 +248,7 @@ class PixelPolicy:
         effect: str = "none",
         max_pixels: int = 178956970,
     ) -> PixelPolicy:
-        """`half` is `whole`, `left` or `right`; `effect` a name in `EFFECTS`; the others are those of `gantools.prep`."""
+        """`half` is `whole`, `left` or `right`; `effect` a name in `EFFECTS`; the others as in `prep`."""
 
 def placement(policy: PixelPolicy, width: int, height: int) -> tuple[float, float, float, float]:
     """Left, top, width and height of what a prepared image shows, in the coordinates of the image it was made of.
