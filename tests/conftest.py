@@ -31,6 +31,7 @@ network: {size: 8, channels: 3, latent: 6, width: 4}
 optim: {lr: 0.001}
 batch: 8
 kimg: 0.096
+tick_kimg: 0.048
 grid: 4
 ema: {half_life_kimg: 0.02}
 """

@@ -11,7 +11,7 @@ from gantools.errors import DataError
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
 from gantools.sampling.write import GRID, sample
-from gantools.training.loop import train
+from gantools.training.run import train
 
 # The test images of Fashion-MNIST (MIT licence), and a recipe small enough for a laptop's CPU.
 IMAGES = Path(__file__).parent / "assets" / "fashion_mnist"

@@ -26,7 +26,7 @@ def test_train_resume_sample(call, make_set, tmp_path):
     make_set(n=48, size=8)
     code, out, err = call("train", "dcgan", *TINY, "--kimg", "0.048")
     assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
-    assert "kimg 0.0  epoch 1.00  loss_g" in err and "img/s" in err
+    assert "kimg 0.048  epoch 1.00  loss_d" in err and "img/s" in err
     code, out, err = call("train", "--resume", "--epochs", "2")
     assert (code, out) == (0, "runs/00000-dcgan-blobs\n"), err
     assert len((tmp_path / "runs/00000-dcgan-blobs/stats.jsonl").read_text().splitlines()) == 2
@@ -82,3 +82,28 @@ def test_a_full_disk_in_training_is_said_plainly_and_leaves_no_half_file(call, m
     assert "disk is full" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "other").iterdir())
+
+
+def test_which_images_are_made(call, make_set, tmp_path):
+    make_set(n=48, size=8, classes=3)
+    assert call("train", "dcgan", *TINY, "--set", "network.classes=3", "--kimg", "0.048")[0] == 0
+    code, out, err = call("sample", "-n", "4", "--class", "1", "--checkpoint", "0.048")
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "samples/manifest.json").read_text())
+    assert manifest["class"] == "1" and "controls" not in manifest
+    assert call("sample", "--seeds", "1,5,9-11", "--out", "seeds")[0] == 0
+    assert json.loads((tmp_path / "seeds/manifest.json").read_text())["seeds"] == [1, 5, 9, 10, 11]
+    assert len(list((tmp_path / "seeds").glob("*.png"))) == 5
+    assert call("sample", "--index", "2", "--out", "one")[0] == 0
+    assert call("sample", "-n", "3", "--out", "three")[0] == 0
+    assert (tmp_path / "one/000000.png").read_bytes() == (tmp_path / "three/000002.png").read_bytes()
+    for arguments, message in (
+        (["--class", "9"], "unknown class '9'"),
+        (["--truncation", "0.5"], "has nothing to turn"),
+        (["--control", "x"], "expected NAME=NUMBER"),
+        (["--seeds", "5-1"], "is no seed"),
+        (["--checkpoint", "bst"], "Did you mean 'best'?"),
+        (["--checkpoint", "7"], "no checkpoint at 7 kimg"),
+    ):
+        code, out, err = call("sample", "--out", "not", *arguments)
+        assert code in (1, 2) and message in err and out == "" and not (tmp_path / "not").exists(), arguments

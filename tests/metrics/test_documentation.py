@@ -17,7 +17,7 @@ from gantools.cli.ref import command as ref_command
 from gantools.cli.score import command as score_command
 from gantools.data.prepared import PreparedSet
 from gantools.pretrained.inception import WEIGHTS
-from gantools.training.loop import train
+from gantools.training.run import train
 
 PAGE = (Path(__file__).parents[2] / "docs/scores.md").read_text()
 # What cannot run here: several processes, and networks whose weights have to be downloaded.

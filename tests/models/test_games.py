@@ -1,12 +1,14 @@
+import pytest
 import torch
 from torch import nn
 
-from gantools.models import SYSTEMS
-from gantools.models.games import two_player
-from gantools.models.system import Phase, System
-from gantools.objectives.losses import LossConfig, non_saturating_discriminator, non_saturating_generator
+from gantools.errors import ConfigError
+from gantools.models import find_system
+from gantools.models.games import TwoPlayer, clip_weights, scores, two_player
+from gantools.models.system import Batch, Seen
+from gantools.objectives.losses import LossConfig
+from gantools.objectives.penalties import Penalties, gradient_penalty
 from gantools.recipes.recipe import load_recipe
-from gantools.training.loop import train
 from gantools.training.state import TrainingState
 
 
@@ -17,60 +19,127 @@ class Recorder(nn.Module):
         super().__init__()
         self.inner, self.sizes = inner, []
 
-    def forward(self, x):
+    def forward(self, x, *labels):
         self.sizes.append(len(x))
-        return self.inner(x)
+        return self.inner(x, *labels)
 
 
-def tiny_state(tiny):
-    torch.manual_seed(0)
-    return TrainingState(load_recipe(tiny), torch.device("cpu"))
+def phases_of(config=None, **game):
+    (stage,) = two_player(config, TwoPlayer(**game))
+    return {phase.name: phase for phase in stage.phases}
 
 
-def test_discriminator_sees_real_and_fake_apart(tiny):
+@pytest.fixture
+def networks(tiny):
+    return TrainingState(load_recipe(tiny), torch.device("cpu")).networks
+
+
+def batch(n=8):
+    torch.manual_seed(3)
+    return Batch(torch.rand(n, 3, 8, 8) * 2 - 1)
+
+
+def test_discriminator_sees_real_and_fake_apart(networks):
     # BatchNorm in D would otherwise mix their statistics.
-    state = tiny_state(tiny)
-    recorder = Recorder(state.networks["discriminator"])
-    discriminator, generator = two_player(LossConfig())
-    discriminator.loss({**state.networks, "discriminator": recorder}, torch.rand(8, 3, 8, 8))
+    recorder = Recorder(networks["discriminator"])
+    phases = phases_of()
+    phases["discriminator"].loss({**networks, "discriminator": recorder}, batch(), {})
     assert recorder.sizes == [8, 8]
-    generator.loss({**state.networks, "discriminator": recorder}, torch.rand(8, 3, 8, 8))
+    phases["generator"].loss({**networks, "discriminator": recorder}, batch(), {})
     assert recorder.sizes == [8, 8, 8]
 
 
-def test_values_are_the_losses_of_the_logits(tiny):
-    state, real = tiny_state(tiny), torch.rand(8, 3, 8, 8)
-    networks = state.networks
-    discriminator, generator = two_player(LossConfig("non_saturating", 0.9))
+def test_values_are_the_losses_of_the_logits(networks):
+    loss = LossConfig("non_saturating", {"real_target": 0.9})
+    phases = phases_of(loss=loss)
+    rows = batch()
     torch.manual_seed(1)
-    value, logged = discriminator.loss(networks, real)
+    value, means, _ = phases["discriminator"].loss(networks, rows, {})
     torch.manual_seed(1)
     fake = networks["generator"](torch.randn(8, 6))
-    r, f = networks["discriminator"](real), networks["discriminator"](fake)
-    torch.testing.assert_close(value, non_saturating_discriminator(r, f, 0.9))
-    torch.testing.assert_close(logged["real_score"], r.sigmoid().mean())
-    torch.testing.assert_close(logged["fake_score"], f.sigmoid().mean())
-    assert logged["discriminator_accuracy"].item() == ((r > 0).sum() + (f < 0).sum()).item() / 16
+    r, f = networks["discriminator"](rows.images), networks["discriminator"](fake)
+    torch.testing.assert_close(value, loss.discriminator(r, f))
+    torch.testing.assert_close(means["real_score"], r.sigmoid().mean())
+    torch.testing.assert_close(means["fake_score"], f.sigmoid().mean())
+    assert means["discriminator_accuracy"].item() == ((r > 0).sum() + (f < 0).sum()).item() / 16
     torch.manual_seed(1)
-    value, logged = generator.loss(networks, real)
-    torch.testing.assert_close(value, non_saturating_generator(f))
-    assert not logged["loss_g"].requires_grad
+    value, means, _ = phases["generator"].loss(networks, rows, {})
+    torch.testing.assert_close(value, loss.generator(f))
+    assert not means["loss_g"].requires_grad
 
 
-def test_a_lazy_phase_runs_every_so_many_steps(tiny, make_set, tmp_path, monkeypatch):
-    steps = []
+def test_scores_are_on_the_scale_of_the_loss():
+    real, fake = torch.tensor([0.9, 0.4]), torch.tensor([0.1, 0.2])
+    squares = scores(LossConfig("least_squares"), real, fake)
+    # Targets are 1 and 0, so the border is a half, and the outputs themselves are the scores.
+    assert squares["discriminator_accuracy"].item() == pytest.approx(0.75)
+    assert squares["real_score"].item() == pytest.approx(0.65)
+    critic = scores(LossConfig("wasserstein"), real, fake)
+    assert "discriminator_accuracy" not in critic and critic["fake_score"].item() == pytest.approx(0.15)
+    pairs = scores(LossConfig("relativistic"), real, torch.tensor([0.5, 0.5]))
+    assert pairs["discriminator_accuracy"].item() == 0.5
 
-    def phases(loss):
-        def lazy(networks, real):
-            steps.append(len(steps))
-            value = networks["discriminator"](real).square().mean()
-            return value, {"penalty": value.detach()}
 
-        return [*two_player(loss), Phase("lazy", ("discriminator",), lazy, every=4)]
+def test_a_penalty_is_part_of_the_step_or_a_lazy_phase(networks):
+    always = phases_of(penalties=Penalties.from_plain({"gradient": 10}))
+    assert list(always) == ["discriminator", "generator"] and always["discriminator"].uncoupled == ("discriminator",)
+    networks = {**networks, "discriminator": nn.Sequential(nn.Flatten(), nn.Linear(192, 1), nn.Flatten(0))}
+    rows = batch()
+    torch.manual_seed(1)
+    value, means, _ = always["discriminator"].loss(networks, rows, {})
+    torch.manual_seed(1)
+    plain, _, _ = phases_of()["discriminator"].loss(networks, rows, {})
+    torch.manual_seed(1)
+    fake = networks["generator"](torch.randn(8, 6)).detach()
+    expected = 10 * gradient_penalty(networks["discriminator"], rows.images, fake, rows)
+    torch.testing.assert_close(value - plain, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(means["gradient"], expected)
+    lazy = phases_of(penalties=Penalties.from_plain({"r1": {"weight": 5, "every": 16}}))
+    assert list(lazy) == ["discriminator", "r1", "generator"]
+    assert lazy["r1"].lazy and lazy["r1"].every == 16
+    assert [step for step in range(40) if lazy["r1"].due(step)] == [0, 16, 32]
 
-    system = SYSTEMS["dcgan"]
-    with_lazy = System(system.config, system.build, phases, "test")
-    monkeypatch.setitem(SYSTEMS, "dcgan", with_lazy)
-    run = train(tiny, data=make_set(n=48, size=8), out=tmp_path / "runs", progress=False, device="cpu")
-    assert len(steps) == 3  # of 12 steps
-    assert '"penalty"' in (run / "stats.jsonl").read_text()
+
+def test_critic_steps_come_before_the_generators():
+    phases = phases_of(critic_steps=5)
+    assert [step for step in range(12) if phases["generator"].due(step)] == [4, 9]
+    assert all(phases["discriminator"].due(step) for step in range(12))
+
+
+def test_a_penalty_of_gradients_refuses_batch_normalisation(tiny):
+    recipe = load_recipe(tiny, ["network.size=16", "penalties.r1=1"])
+    with pytest.raises(ConfigError, match=r"discriminator has BatchNorm2d at 'layers\.3'"):
+        TrainingState(recipe, torch.device("cpu"))
+    # Without a layer of it there is nothing to refuse: at 8 px the discriminator has none.
+    TrainingState(load_recipe(tiny, ["penalties.r1=1"]), torch.device("cpu"))
+
+
+def test_clipping():
+    network = nn.Linear(3, 3)
+    with torch.no_grad():
+        clip_weights(0.1)({"discriminator": network}, Seen(1, {}, {}))
+    assert all(p.abs().max() <= 0.1 for p in network.parameters())
+    assert any(p.abs().max().item() == pytest.approx(0.1) for p in network.parameters())
+
+
+@pytest.mark.parametrize("labels", ["uniform", "data"])
+def test_classes_of_generated_images(labels):
+    seen = []
+
+    class Told(nn.Module):
+        latent = 2
+
+        def forward(self, z, y):
+            seen.append(y)
+            return torch.zeros(len(z), 3, 8, 8)
+
+    class Judge(nn.Module):
+        def forward(self, x, y):
+            return x.sum((1, 2, 3))
+
+    config = find_system("dcgan").config(size=8, classes=4)
+    (stage,) = two_player(config, TwoPlayer(labels=labels))
+    assert stage.needs == ("images", "labels")
+    rows = Batch(torch.zeros(64, 3, 8, 8), torch.full((64,), 2))
+    stage.phases[0].loss({"generator": Told(), "discriminator": Judge()}, rows, {})
+    assert sorted(set(seen[0].tolist())) == ([2] if labels == "data" else [0, 1, 2, 3])

@@ -4,7 +4,7 @@ from typing import Any, Literal
 import pytest
 
 from gantools.errors import ConfigError
-from gantools.recipes.strict import Places, describe, read_strict, read_yaml
+from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class Bicycle:
     name: str | None = None
     front: Wheel = field(default_factory=lambda: Wheel(1.0))
     load: Any = None
+    gears: tuple[int, ...] = ()
+    range: tuple[float, float] = (0.0, 1.0)
+    bell: float | Wheel = 1.0
+    light: Literal["on", "off", "auto"] = "auto"
 
 
 PLACES = Places("shop", {"colour"})
@@ -52,12 +56,23 @@ def test_any_dataclass_can_be_the_root() -> None:
             {"colour": "red", "front": {"radius": 1, "spokes": True}},
             r"front.spokes: expected a whole number, found true",
         ),
+        ({"colour": "red", "gears": 3}, "shop: gears: expected a list of values, found 3"),
+        ({"colour": "red", "gears": [1, "x"]}, r"shop: gears\[1\]: expected a whole number, found 'x'"),
+        ({"colour": "red", "range": [1]}, "shop: range: expected a list of 2 values, found a list"),
+        ({"colour": "red", "bell": "loud"}, "shop: bell: expected a number or a wheel, found 'loud'"),
+        ({"colour": "red", "bell": {"radius": "x"}}, "shop: bell.radius: expected a number"),
         ({"colour": "red", "front": [1]}, r"shop: front: expected keys and values, found a list"),
     ],
 )
 def test_a_mistake_names_its_place_and_the_roots_own_keys(values: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(values)
+
+
+def test_lists_sections_and_words_that_yaml_takes_for_booleans() -> None:
+    values = read({"colour": "red", "gears": [1, 2, 3], "range": [0, 2], "bell": {"radius": 1}, "light": True})
+    assert (values.gears, values.range, values.bell, values.light) == ((1, 2, 3), (0.0, 2.0), Wheel(1.0), "on")
+    assert read({k: v for k, v in to_plain(values).items() if v is not None}) == values
 
 
 def test_yaml() -> None:

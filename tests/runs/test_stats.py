@@ -11,3 +11,6 @@ def test_lines_are_cut_and_a_torn_line_is_left_out(tmp_path):
     cut_after(path, 20)
     assert path.read_text() == '{"nimg": 10}\n{"nimg": 20}\n'
     assert read_lines(tmp_path / "none") == []
+    path.write_text('{"nimg": 10}\n[1]\n{"note": 1}\n{"nimg": 30}\n')
+    cut_after(path, 20)
+    assert read_lines(path) == [{"nimg": 10}, {"note": 1}]

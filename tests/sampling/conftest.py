@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from gantools.training.loop import train
+from gantools.training.run import train
 
 OVERRIDES: dict[str, Any] = {
     "network": {"size": 8, "channels": 3, "latent": 6, "width": 4},
     "batch": 8,
     "kimg": 0.048,
+    "tick_kimg": 0.048,
     "grid": 9,
     "ema.half_life_kimg": 0.02,
 }

@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from gantools.training.averaging import Average
+from gantools.recipes.recipe import EmaConfig
+from gantools.training.averaging import Average, has_statistics, measure_statistics
 
 
 def test_half_life_in_images():
-    average = Average(nn.Linear(1, 1), half_life_kimg=10)
+    average = Average(nn.Linear(1, 1), EmaConfig(10))
     # After half_life images, in steps of any size, half of the old value is left.
     for batch in (100, 500, 1000):
         share = 1.0
@@ -16,7 +17,7 @@ def test_half_life_in_images():
 
 
 def test_ramp_limits_the_half_life_at_the_start():
-    average = Average(nn.Linear(1, 1), half_life_kimg=10, ramp=0.05)
+    average = Average(nn.Linear(1, 1), EmaConfig(10, ramp=0.05))
     assert average.beta(2000, 50) == pytest.approx(0.5 ** (50 / 100))
     assert average.beta(0, 50) == pytest.approx(0.0, abs=1e-12)
 
@@ -24,7 +25,7 @@ def test_ramp_limits_the_half_life_at_the_start():
 def test_update_is_the_formula_and_copies_buffers():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    average = Average(network, half_life_kimg=1)
+    average = Average(network, EmaConfig(1))
     before = [p.clone() for p in average.network.parameters()]
     with torch.no_grad():
         for p in network.parameters():
@@ -38,3 +39,22 @@ def test_update_is_the_formula_and_copies_buffers():
     for new, ours in zip(network.buffers(), average.network.buffers(), strict=True):
         assert torch.equal(new, ours)
     assert not average.network.training
+
+
+def test_until_it_starts_the_average_is_a_copy():
+    average = Average(nn.Linear(1, 1), EmaConfig(10, start_kimg=2))
+    assert average.beta(2000, 50) == 0 and average.beta(2050, 50) > 0
+
+
+def test_measured_statistics_are_those_of_the_batches():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5, momentum=0.1), nn.Dropout(0.5)).eval()
+    assert has_statistics(network) and not has_statistics(nn.Sequential(nn.Linear(3, 5), nn.InstanceNorm1d(5)))
+    batches = torch.randn(16, 64, 3) * 2 + 1
+    before = network[1].running_mean.clone()
+    measure_statistics(network, lambda number: network(batches[number]))
+    features = network[0](batches)
+    torch.testing.assert_close(network[1].running_mean, features.mean((0, 1)))
+    torch.testing.assert_close(network[1].running_var, features.var(1).mean(0))
+    assert not torch.equal(before, network[1].running_mean)
+    assert not network[1].training and network[1].momentum == 0.1

@@ -5,15 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from gantools.objectives.losses import LossConfig, non_saturating_discriminator
-from gantools.training.health import (
-    Diverged,
-    check_finite,
-    discriminator_wins,
-    diversity,
-    least_loss,
-    samples_collapsed,
-)
+from gantools.objectives.losses import LossConfig
+from gantools.training.health import Diverged, Monitor, check_finite, diversity
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -30,20 +23,73 @@ def test_a_weight_that_is_no_number_is_named():
         check_finite({}, {"generator": network})
 
 
+def test_a_weight_that_is_no_number_is_named_with_its_loss():
+    network = nn.Linear(2, 2)
+    network.weight.data[0, 0] = math.nan
+    with pytest.raises(Diverged, match=r"loss_g is nan, the generator's weights .* first in weight"):
+        check_finite({"loss_g": math.nan}, {"generator": network})
+
+
 def test_least_loss_is_the_minimum():
     logits = torch.linspace(-5, 5, 10001)[:, None]
-    values = [non_saturating_discriminator(x, torch.tensor([-60.0]), 0.9).item() for x in logits]
-    assert least_loss(LossConfig("non_saturating", 0.9)) == pytest.approx(min(values), abs=1e-6)
-    assert least_loss(LossConfig()) == 0
+    smooth = LossConfig("non_saturating", {"real_target": 0.9})
+    values = [smooth.discriminator(x, torch.tensor([-60.0])).item() for x in logits]
+    assert smooth.least() == pytest.approx(min(values), abs=1e-6)
+    assert LossConfig().least() == 0 and LossConfig("wasserstein").least() is None
+
+
+def ticks(monitor, *lines):
+    """The kinds of signs at the last of these ticks."""
+    for line in lines:
+        signs = monitor.look(line)
+    return {sign.kind for sign in signs}
 
 
 @pytest.mark.parametrize("target", [1.0, 0.9])
 def test_a_discriminator_that_wins(target):
-    loss = LossConfig("non_saturating", target)
-    sure = {"discriminator_accuracy": 1.0, "loss_d": least_loss(loss) + 0.001}
-    assert "discriminator" in discriminator_wins(sure, loss)
-    assert discriminator_wins({**sure, "loss_d": least_loss(loss) + 0.2}, loss) is None
-    assert discriminator_wins({**sure, "discriminator_accuracy": 0.9}, loss) is None
+    loss = LossConfig("non_saturating", {"real_target": target})
+    sure = {"discriminator_accuracy": 1.0, "loss_d": loss.least() + 0.001}
+    assert ticks(Monitor(loss), sure) == {"discriminator"}
+    assert ticks(Monitor(loss), {**sure, "loss_d": loss.least() + 0.2}) == set()
+    assert ticks(Monitor(loss), {**sure, "discriminator_accuracy": 0.9}) == set()
+    assert ticks(Monitor(None), sure) == set()
+
+
+def test_least_squares_has_no_probabilities_but_a_winner():
+    sure = {"discriminator_accuracy": 1.0, "loss_d": 0.001}
+    monitor = Monitor(LossConfig("least_squares"))
+    assert ticks(monitor, sure) == {"discriminator"}
+    assert "real_target" not in monitor.look(sure)[0].text
+
+
+def test_a_collapse_is_a_fall_and_not_a_beginning():
+    # Samples that were alike from the start have not collapsed: the generator has not learnt yet.
+    low = {"step": 1000, "sample_diversity": 0.02}
+    assert ticks(Monitor(None), low, low, low) == set()
+    high = {"step": 1000, "sample_diversity": 0.8}
+    assert ticks(Monitor(None), high, low) == set()  # one tick alone may be chance
+    assert ticks(Monitor(None), high, low, low) == {"collapse"}
+    early = {"step": 100, "sample_diversity": 0.02}
+    assert ticks(Monitor(None), {**high, "step": 50}, early, early) == set()
+    assert ticks(Monitor(None), high, {"step": 1000, "sample_diversity": 0.09}, {"step": 1000}) == set()
+    resumed = Monitor(None)
+    resumed.replay([high, low])
+    assert ticks(resumed, low) == {"collapse"}
+
+
+def test_losses_that_stand_still_and_gradients_that_are_gone():
+    still = {"loss_d": 0.5, "loss_g": 27.631, "step": 10}
+    assert ticks(Monitor(None), still, still, still) == {"frozen"}
+    assert ticks(Monitor(None), still, {**still, "loss_g": 27.64}, {**still, "loss_g": 27.65}) == set()
+    lively, gone = {"gradient_generator": 1.0}, {"gradient_generator": 1e-7}
+    assert ticks(Monitor(None), lively, gone, gone) == {"gradient"}
+    assert ticks(Monitor(None), lively, {"gradient_generator": 1e-3}, {"gradient_generator": 1e-3}) == set()
+
+
+def test_inverted_colours():
+    dark = {"step": 600, "luma_correlation": -0.4}
+    assert ticks(Monitor(None), dark, dark) == {"inverted"}
+    assert ticks(Monitor(None), {**dark, "luma_correlation": 0.4}, {**dark, "luma_correlation": 0.4}) == set()
 
 
 def test_diversity_is_the_mean_distance():
@@ -52,9 +98,3 @@ def test_diversity_is_the_mean_distance():
     pairs = [np.sqrt(((flat[i] - flat[j]) ** 2).mean()) for i in range(6) for j in range(i)]
     assert diversity(torch.from_numpy(images)) == pytest.approx(np.mean(pairs))
     assert diversity(torch.from_numpy(images[[0, 0, 0]])) == 0
-
-
-def test_collapse():
-    assert samples_collapsed(0.01) is not None
-    assert samples_collapsed(0.8) is None
-    assert samples_collapsed(math.nan) is None

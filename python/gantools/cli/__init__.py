@@ -28,6 +28,8 @@ COMMANDS = {
     "export": "Write a prepared set in the form of another tool.",
     "train": "Train a GAN by a recipe on a prepared set.",
     "sample": "Generate images from a trained run.",
+    "translate": "Translate or enlarge images by a trained run.",
+    "import": "Put weights of another program into networks of gantools.",
     "score": "Score images against a reference set.",
     "ref": "Make, show and convert files of reference statistics.",
     "cache": "List, prune and clear what gantools keeps.",
@@ -107,9 +109,6 @@ def main(argv: Sequence[str] | None = None) -> Any:
     `GANTOOLS_TRACEBACK=1` shows the traceback of an expected error as well.
     """
     debug = os.environ.get("GANTOOLS_TRACEBACK") == "1"
-    # torch's threads spin while they wait for each other. On cores shared with other programs that slows small networks
-    # down tenfold and more; sleeping instead costs about a quarter on idle cores. Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings, log = _Warnings(logging.WARNING), logging.getLogger("gantools")
     log.addHandler(warnings)
     log.propagate = False

@@ -14,8 +14,13 @@ from gantools.models.system import System
 
 # Name of a system -> its file here, imported when it is asked for.
 NAMES = {
+    "cyclegan": "cyclegan",
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
+    "progan": "progan",
+    "resnet": "resnet",
+    "stylegan2": "stylegan2",
+    "srgan": "srgan",
 }
 
 

@@ -2,6 +2,10 @@
 
 The defaults are the 64x64x3 network. Other sizes follow by the same rule: the generator starts from a `base` x `base`
 map and doubles it until it has `size`; the discriminator is its mirror. 28 = 7 x 2 x 2 starts from 7 x 7.
+
+With `classes` both networks are told the class of each image, and nothing else changes: the generator as further
+latents (Mirza and Osindero 2014, arXiv:1411.1784), the discriminator as a projection of its features (Miyato and Koyama
+2018, arXiv:1802.05637).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
@@ -22,15 +27,19 @@ from gantools.models.system import System
 class DCGANConfig:
     """Shape of both networks.
 
-    `width` is the number of channels next to the image; it doubles with every halving of the resolution.
+    `width` is the number of channels next to the image; it doubles with every halving of the resolution. `classes` is
+    how many the networks are told apart, 0 for none.
     """
 
     size: int = 64
     channels: int = 3
     latent: int = 128
     width: int = 64
+    classes: int = 0
 
     def __post_init__(self) -> None:
+        if self.classes < 0:
+            raise ConfigError(f"network.classes: must be at least 0, not {self.classes}.")
         if min(self.size, self.channels, self.latent, self.width) < 1:
             raise ConfigError("network: size, channels, latent and width must be at least 1.")
         if self.stages < 1 or self.base << self.stages != self.size:
@@ -61,15 +70,16 @@ class DCGANConfig:
 
 
 class DCGANGenerator(nn.Module):
-    """Latents float (n, latent) -> images float (n, channels, size, size) in [-1, 1]."""
+    """Latents float (n, latent), and classes int64 (n,) -> images float (n, channels, size, size) in [-1, 1]."""
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.latent = config.latent
+        self.classes = config.classes
         widths = config.widths[::-1]
         layers: list[nn.Module] = []
         # No biases: BatchNorm's own shift replaces them, and the reference implementation has none at the output.
-        layers += [nn.ConvTranspose2d(config.latent, widths[0], config.base, 1, 0, bias=False)]
+        layers += [nn.ConvTranspose2d(config.latent + config.classes, widths[0], config.base, 1, 0, bias=False)]
         layers += [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
         for before, after in pairwise(widths):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
@@ -77,13 +87,16 @@ class DCGANGenerator(nn.Module):
         layers += [nn.ConvTranspose2d(widths[-1], config.channels, 4, 2, 1, bias=False), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Images of latents `z`."""
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of latents `z`, and of classes `labels` where the network knows some."""
+        if labels is not None:
+            classes = torch.arange(self.classes, device=labels.device)
+            z = torch.cat((z, (labels[:, None] == classes).to(z.dtype)), 1)
         return cast(Tensor, self.layers(z[:, :, None, None]))
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images float (n, channels, size, size) in [-1, 1] -> logits float (n,); positive means real."""
+    """Images float (n, channels, size, size) in [-1, 1], classes int64 (n,) -> logits float (n,); positive: real."""
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
@@ -94,10 +107,16 @@ class DCGANDiscriminator(nn.Module):
             layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Conv2d(widths[-1], 1, config.base, 1, 0, bias=False)]
         self.layers = nn.Sequential(*layers)
+        self.classes = nn.Conv2d(widths[-1], config.classes, config.base, bias=False) if config.classes else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of images `x`."""
-        return cast(Tensor, self.layers(x).flatten())
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits of images `x`, and for classes `labels` where the network knows some."""
+        if self.classes is None or labels is None:
+            return cast(Tensor, self.layers(x).flatten())
+        features = self.layers[:-1](x)
+        # The same last layer for all classes, and one of its own for each.
+        own: Tensor = self.classes(features).flatten(1).gather(1, labels[:, None])
+        return cast(Tensor, self.layers[-1](features).flatten() + own.flatten())
 
 
 def build(config: DCGANConfig) -> dict[str, nn.Module]:

@@ -1,7 +1,7 @@
 """The contract of a system: all that the training loop, the sampler and the page know of one.
 
-A system is networks and stages; a stage is a stretch of the training, counted in real images shown, with phases; a phase
-is one update: a loss and the networks it trains (the idea of phases is StyleGAN2's: Karras et al. 2020,
+A system is networks and stages; a stage is a stretch of the training, counted in real images shown, with phases; a
+phase is one update: a loss and the networks it trains (the idea of phases is StyleGAN2's: Karras et al. 2020,
 arXiv:1912.04958, section 3.1). Growth, lazy regularisation, several discriminators, a memory of old images or three
 trainings in a row are all said in these words; the loop has no others.
 
@@ -161,8 +161,8 @@ class Stage:
         fresh: networks whose optimizers begin anew.
         copies: networks that begin with the weights of another: {its name: the other's name}.
         scalars: by name, a number as a function of the images shown since the stage began.
-        gate: why it must not begin, as a sentence, or None: a function of (networks, a batch of its feed for held-out
-            positions), asked once before it.
+        gate: why it must not begin, as a sentence, or None: a function of (networks, a batch of its feed), asked once
+            before it.
     """
 
     name: str

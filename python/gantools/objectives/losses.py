@@ -1,8 +1,8 @@
 """Adversarial losses: pure functions of what the discriminator returns, one number a sample.
 
 For the losses of probabilities that number is a logit, D(x) = sigmoid(logit). Every loss is a mean over the batch,
-computed in float32 whatever the networks computed in, and returned as a scalar tensor. Their keywords are the keys of a
-recipe's section `game.loss`. To add one, write its two functions and one line of `LOSSES`.
+computed in float32 at least, whatever the networks computed in, and returned as a scalar tensor. Their keywords are the
+keys of a recipe's section `game.loss`. To add one, write its two functions and one line of `LOSSES`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from torch import Tensor
 from gantools.errors import ConfigError, nearest, unknown_name
 
 Half = Callable[..., Tensor]
+
+
+def wide(x: Tensor) -> Tensor:
+    """`x` in float32, where it is narrower: float64 stays what it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @dataclass(frozen=True)
@@ -60,44 +65,44 @@ def non_saturating_discriminator(real: Tensor, fake: Tensor, *, real_target: flo
     `real_target` t < 1 is one-sided label smoothing (Salimans et al. 2016, arXiv:1606.03498, section 3.4).
     Source: Goodfellow et al. 2014 (arXiv:1406.2661), equation 1.
     """
-    real, fake = real.float(), fake.float()
+    real, fake = wide(real), wide(fake)
     # softplus(-r) + (1 - t) r is the cross-entropy against target t, stable for large |r|.
     return (F.softplus(-real) + (1.0 - real_target) * real).mean() + F.softplus(fake).mean()
 
 
 def non_saturating_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """-E[log D(G(z))]. Source: Goodfellow et al. 2014 (arXiv:1406.2661), section 3."""
-    return F.softplus(-fake.float()).mean()
+    return F.softplus(-wide(fake)).mean()
 
 
 def least_squares_discriminator(real: Tensor, fake: Tensor, *, a: float = 0.0, b: float = 1.0) -> Tensor:
     """½ E[(D(x) - b)²] + ½ E[(D(G(z)) - a)²]. Source: Mao et al. 2017 (arXiv:1611.04076), equation 2."""
-    return 0.5 * (real.float() - b).square().mean() + 0.5 * (fake.float() - a).square().mean()
+    return 0.5 * (wide(real) - b).square().mean() + 0.5 * (wide(fake) - a).square().mean()
 
 
 def least_squares_generator(fake: Tensor, real: Tensor | None = None, *, c: float = 1.0) -> Tensor:
     """½ E[(D(G(z)) - c)²]. Source: Mao et al. 2017 (arXiv:1611.04076), equation 2."""
-    return 0.5 * (fake.float() - c).square().mean()
+    return 0.5 * (wide(fake) - c).square().mean()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]. Source: Lim and Ye 2017 (arXiv:1705.02894)."""
-    return F.relu(1.0 - real.float()).mean() + F.relu(1.0 + fake.float()).mean()
+    return F.relu(1.0 - wide(real)).mean() + F.relu(1.0 + wide(fake)).mean()
 
 
 def hinge_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """-E[D(G(z))]. Source: Lim and Ye 2017 (arXiv:1705.02894)."""
-    return -fake.float().mean()
+    return -wide(fake).mean()
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """E[D(G(z))] - E[D(x)]. Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1."""
-    return fake.float().mean() - real.float().mean()
+    return wide(fake).mean() - wide(real).mean()
 
 
 def wasserstein_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """-E[D(G(z))]. Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1."""
-    return -fake.float().mean()
+    return -wide(fake).mean()
 
 
 def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -105,12 +110,12 @@ def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
     Source: Jolicoeur-Martineau 2018 (arXiv:1807.00734), equation 6; as in R3GAN (arXiv:2501.05441), equation 2.
     """
-    return F.softplus(fake.float() - real.float()).mean()
+    return F.softplus(wide(fake) - wide(real)).mean()
 
 
 def relativistic_generator(fake: Tensor, real: Tensor) -> Tensor:
     """E[softplus(-(D(G(z)) - D(x)))]. Source: as `relativistic_discriminator`."""
-    return F.softplus(real.float() - fake.float()).mean()
+    return F.softplus(wide(real) - wide(fake)).mean()
 
 
 def relativistic_average_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ def relativistic_average_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
     Source: Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.2; halved as in ESRGAN (arXiv:1809.00219).
     """
-    real, fake = real.float(), fake.float()
+    real, fake = wide(real), wide(fake)
     return 0.5 * (F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean())
 
 
@@ -178,10 +183,25 @@ class LossConfig:
                 raise ConfigError(f"game.loss.{key}: expected a number, found {value!r}.")
         if not 0.5 < self.options.get("real_target", 1.0) <= 1.0:
             raise ConfigError(f"game.loss.real_target: must be in (0.5, 1], not {self.options['real_target']}.")
+        if "b" in known:
+            a, b = ({**known, **self.options}[key] for key in "ab")
+            if a >= b:
+                raise ConfigError(
+                    f"game.loss: b, the target of real images, must be above a = {a}, that of generated ones."
+                )
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> LossConfig:
-        """From a recipe's flat section."""
+        """From a recipe's flat section.
+
+        Raises:
+            ConfigError: it is no section, or there is no such loss, or no such option of it.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"game.loss: expected keys and values, found {values!r}.",
+                f"For example: {{name: {nearest(str(values), LOSSES) or cls.name}}}",
+            )
         options = {key: value for key, value in values.items() if key != "name"}
         return cls(str(values.get("name", cls.name)), options)
 

@@ -1,9 +1,9 @@
 """Penalties on what a discriminator is, beside what it says: of its gradients and of its outputs.
 
 Each is a pure function of the discriminator, real and fake images, and random numbers, that returns a mean over rows,
-in float32. A gradient is taken of each sample alone, so it makes no sense for a discriminator that couples the samples
-of a batch. To add one, write its function and one line of `PENALTIES`; its keywords are keys of a recipe's section
-`game.penalties.<name>`, beside `weight` and `every`.
+in float32 at least. A gradient is taken of each sample alone, so it makes no sense for a discriminator that couples the
+samples of a batch. To add one, write its function and one line of `PENALTIES`; its keywords are keys of a recipe's
+section `game.penalties.<name>`, beside `weight` and `every`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gantools.errors import ConfigError, nearest, unknown_name
+from gantools.objectives.losses import wide
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -57,15 +58,15 @@ class Penalty:
 
 
 def gradients(critic: Critic, x: Tensor) -> Tensor:
-    """∇ₓ D(x) of each sample, float32 with the shape of `x`, differentiable with respect to the critic's weights."""
-    x = x.detach().float().requires_grad_(True)
+    """∇ₓ D(x) of each sample, with the shape of `x`, differentiable with respect to the critic's weights."""
+    x = wide(x.detach()).requires_grad_(True)
     # The sum over samples has the gradient of each sample in its row, because no sample's output depends on another.
-    (found,) = torch.autograd.grad(critic(x).float().sum(), x, create_graph=True)
+    (found,) = torch.autograd.grad(wide(critic(x)).sum(), x, create_graph=True)
     return found
 
 
 def norms(gradient: Tensor) -> Tensor:
-    """‖g‖₂ of each sample, float32 (n,); its own derivative is finite at 0."""
+    """‖g‖₂ of each sample, (n,); its own derivative is finite at 0."""
     return (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
 
 
@@ -86,7 +87,7 @@ def dragan(
     `std` is that of a sample's pixels, so that no sample depends on another.
     Source: Kodali et al. 2017 (arXiv:1705.07215), section 3.2; its reference code takes the batch's deviation.
     """
-    deviation = real.float().flatten(1).std(1)[:, None, None, None]
+    deviation = real.flatten(1).std(1)[:, None, None, None]
     noise = spread * deviation * draws.uniform(*real.shape[1:])
     return (norms(gradients(critic, real + noise)) - target).square().mean()
 
@@ -102,8 +103,8 @@ def r2(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
 
 
 def drift(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
-    """E[D(x)²]: keeps the outputs of a Wasserstein critic near 0. Source: Karras et al. 2018 (arXiv:1710.10196), A.1."""
-    return critic(real).float().square().mean()
+    """E[D(x)²]: keeps a Wasserstein critic's outputs near 0. Source: Karras et al. 2018 (arXiv:1710.10196), A.1."""
+    return wide(critic(real)).square().mean()
 
 
 PENALTIES: dict[str, Penalty] = {
@@ -132,9 +133,9 @@ class PenaltyConfig:
     options: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
-        """The penalty times its weight, computed in float32 also where the losses are in bfloat16."""
+        """The penalty times its weight, computed in float32 at least, also where the losses are in bfloat16."""
         with torch.autocast(real.device.type, enabled=False):
-            value = PENALTIES[self.name].function(critic, real.float(), fake.float(), draws, **self.options)
+            value = PENALTIES[self.name].function(critic, wide(real), wide(fake), draws, **self.options)
         return self.weight * value
 
 
@@ -144,6 +145,8 @@ def read_penalties(values: Mapping[str, Any], place: str = "game.penalties") -> 
     Raises:
         ConfigError: no such penalty, or no such option of it.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{place}: expected penalties by name, found {values!r}.", "For example: {gradient: 10}")
     found = {}
     for name, given in values.items():
         if given is None:
@@ -164,6 +167,8 @@ def read_penalties(values: Mapping[str, Any], place: str = "game.penalties") -> 
                 )
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigError(f"{place}.{name}.{key}: expected a number, found {value!r}.")
+            if value < 0:
+                raise ConfigError(f"{place}.{name}.{key}: must not be below 0, but is {value}.")
         every = given.get("every", 1)
         if every != int(every) or every < 1:
             raise ConfigError(f"{place}.{name}.every: must be a whole number from 1 on, not {every}.")

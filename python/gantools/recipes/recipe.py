@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gantools.errors import ConfigError, unknown_name
-from gantools.models import SYSTEMS
-from gantools.objectives.losses import LossConfig
+from gantools.models import NAMES, find_system
+from gantools.models.system import Stage, System
 from gantools.recipes import recipe_names
-from gantools.recipes.strict import Places, describe, read_strict, read_yaml
+from gantools.recipes.schedules import Schedule, values_of
+from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 
 # A recipe is a page of text; anything larger is some other file.
 MAX_RECIPE_BYTES = 1 << 20
@@ -25,60 +26,190 @@ MAX_RECIPE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Adam, the same for both networks."""
+    """The optimizer of every network; a section named after a network changes it for that one.
 
-    lr: float
-    beta1: float = 0.5
-    beta2: float = 0.999
+    Attributes:
+        kind: adam, rmsprop or sgd.
+        lr: a number, or a schedule of the real images shown.
+        betas: Adam's two; RMSprop's smoothing constant is the second.
+        momentum: of RMSprop and SGD.
+        networks: by name of a network, the keys that are another for it.
+    """
+
+    lr: float | Schedule
+    kind: Literal["adam", "rmsprop", "sgd"] = "adam"
+    betas: tuple[float, float] = (0.5, 0.999)
     eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.eps <= 0:
-            raise ConfigError("optim: lr and eps must be above 0.")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise ConfigError("optim: beta1 and beta2 must be in [0, 1).")
+        if min(values_of(self.lr)) < 0 or max(values_of(self.lr)) <= 0:
+            raise ConfigError(f"optim.lr: must be above 0, not {min(values_of(self.lr))}.")
+        if self.eps <= 0:
+            raise ConfigError(f"optim.eps: must be above 0, not {self.eps}.")
+        for beta in (*self.betas, self.momentum):
+            if not 0 <= beta < 1:
+                raise ConfigError(f"optim: betas and momentum must be in [0, 1), not {beta}.")
+        if self.weight_decay < 0:
+            raise ConfigError(f"optim.weight_decay: must be at least 0, not {self.weight_decay}.")
+
+    def of(self, network: str) -> OptimConfig:
+        """That of one network."""
+        return dataclasses.replace(self, networks={}, **self.networks.get(network, {}))
+
+    def to_plain(self) -> dict[str, Any]:
+        """As a recipe has it: the networks' sections beside the keys for all."""
+        own = {f.name: to_plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "networks"}
+        return {**own, **to_plain(self.networks)}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How the prepared set is fed.
+
+    Attributes:
+        feed: one image after the other; pairs of a target and its input; images and inputs that do not belong together;
+            or aligned random crops.
+        flip: mirror images left to right at random; never for digits or text.
+        balance: show every class as often as any other.
+        crop: side of the crops of feed `crops`, in pixels of the target.
+        turn: turn the crops at random upside down and about the diagonal.
+    """
+
+    feed: Literal["one", "paired", "unpaired", "crops"] = "one"
+    flip: bool = False
+    balance: bool = False
+    crop: int | None = None
+    turn: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.feed == "crops") != (self.crop is not None):
+            raise ConfigError("data.crop: belongs to the feed `crops`, which needs it.")
+        if self.crop is not None and self.crop < 1:
+            raise ConfigError(f"data.crop: must be at least 1, not {self.crop}.")
 
 
 @dataclass(frozen=True)
 class EmaConfig:
-    """The moving average of the generator's weights; off when `half_life_kimg` is null."""
+    """The moving average of the sampler's weights; off when `half_life_kimg` is null.
+
+    Attributes:
+        half_life_kimg: after so many thousand images a weight counts half.
+        ramp: the half-life is at most this share of the images shown so far.
+        start_kimg: until then the average is a copy of the weights.
+    """
 
     half_life_kimg: float | None = None
-    ramp: float = 0.05  # the half-life is at most this share of the images shown so far
+    ramp: float = 0.05
+    start_kimg: float = 0.0
 
     def __post_init__(self) -> None:
         if self.half_life_kimg is not None and self.half_life_kimg <= 0:
             raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
-        if self.ramp <= 0:
-            raise ConfigError("ema.ramp: must be above 0.")
+        if self.ramp <= 0 or self.start_kimg < 0:
+            raise ConfigError("ema: ramp must be above 0, start_kimg at least 0.")
 
 
 @dataclass(frozen=True)
+class EvalConfig:
+    """Scores of the sampler while it trains.
+
+    Attributes:
+        metrics: keys of `gantools score`, fd for example; empty: none.
+        extractor: the network they are measured in; null: `score`'s own default.
+        n: images generated for each.
+        every_kimg: thousands of images between two; null: at every tick.
+        patience: stop once the first metric was not below (or above) its best for so many of them; null: never.
+    """
+
+    metrics: tuple[str, ...] = ()
+    extractor: str | None = None
+    n: int = 5000
+    every_kimg: float | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 2:
+            raise ConfigError(f"eval.n: must be at least 2, not {self.n}.")
+        if self.every_kimg is not None and self.every_kimg <= 0:
+            raise ConfigError("eval.every_kimg: must be above 0, or null for every tick.")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError("eval.patience: must be at least 1, or null for never.")
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """What is done when a training goes wrong.
+
+    Attributes:
+        action: on a collapse, a frozen training or a discriminator that has won: warn, or stop with an error.
+        retries: times that a training goes back to its last good checkpoint after a number that is not finite.
+    """
+
+    action: Literal["warn", "stop"] = "warn"
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise ConfigError(f"health.retries: must be at least 0, not {self.retries}.")
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How the numbers are computed; nothing here changes what is computed but its rounding.
+
+    Attributes:
+        precision: of the networks' products; weights stay float32. `auto` measures bfloat16 at the start and takes it
+            where it is faster.
+        matmul: float32 products on CUDA: highest float32, high TF32.
+        channels_last: memory layout of images.
+        compile: compiled phases and CUDA graphs; `auto`: on CUDA only, because on a CPU they hardly pay.
+        accumulate: micro-batches that a batch is cut into, for batches that do not fit in memory.
+        threads: of torch on the CPU; null: torch's own number.
+    """
+
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    matmul: Literal["highest", "high", "medium"] = "high"
+    channels_last: bool = True
+    compile: Literal["auto", "on", "off"] = "auto"
+    accumulate: int = 1
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ConfigError(f"compute.accumulate: must be at least 1, not {self.accumulate}.")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"compute.threads: must be at least 1, or null, not {self.threads}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides a training run but the data. Exactly one of `epochs` and `kimg` is its length."""
 
     name: str
-    description: str
-    source: str  # where the architecture and the numbers come from, and what was chosen where that is silent
-    target: str  # the published or measured result to hold it against
-    prep: str  # the command that prepares fitting data
-    model: str  # key of gantools.models.SYSTEMS
+    description: str = ""
+    source: str = ""  # where the architecture and the numbers come from, and what was chosen where that is silent
+    target: str = ""  # the published or measured result to hold it against
+    prep: str = ""  # the command that prepares fitting data
+    model: str  # a name of gantools.models.NAMES, or the dotted name of a module with SYSTEM
     network: Any  # the system's config
+    game: Any  # the system's weights and switches of its objective
     optim: OptimConfig
     batch: int
-    loss: LossConfig = field(default_factory=LossConfig)
     epochs: float | None = None
     kimg: float | None = None  # thousands of real images shown
-    tick_kimg: float | None = None  # between stats lines, grids and checkpoints; null: one epoch
+    tick_kimg: float | None = None  # between stats lines, grids and checkpoints; null: an epoch, of 1 to 10 minutes
+    data: DataConfig = field(default_factory=DataConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
-    flip: bool = False  # mirror images left to right at random; never for digits or text
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: autocast on CUDA, weights stay float32
-    matmul: Literal["highest", "high", "medium"] = "high"  # float32 products on CUDA: highest float32, high TF32
-    channels_last: bool = True
-    compile: bool = False  # torch.compile of each phase's loss
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    freeze_d: int = 0  # the discriminator's first layers with weights that are not trained (FreezeD, arXiv:2002.10964)
     seed: int = 0
     grid: int = 64  # images in the sample grids
-    keep: int = 3  # checkpoints kept
+    keep: int = 3  # newest checkpoints kept, beside the best and a thinning series
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
@@ -94,12 +225,27 @@ class Recipe:
             raise ConfigError("epochs, kimg: give exactly one of them; it is the length of the training.")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed: must be in [0, 2**63), not {self.seed}.")
+        if self.freeze_d < 0:
+            raise ConfigError(f"freeze_d: must be at least 0, not {self.freeze_d}.")
+        if self.batch % self.compute.accumulate:
+            raise ConfigError(
+                f"compute.accumulate: batch {self.batch} cannot be cut into {self.compute.accumulate} equal parts."
+            )
+
+    @property
+    def system(self) -> System:
+        """The system it trains."""
+        return find_system(self.model)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images this recipe trains on."""
+        """(h, w, c) of the images this recipe makes."""
         h, w, c = self.network.image_shape
         return (h, w, c)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of its training."""
+        return self.system.stages(self.network, self.game)
 
     def total_nimg(self, count: int) -> int:
         """Real images shown in the whole training on a set of `count` images, before rounding up to whole batches."""
@@ -111,7 +257,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in a YAML file; `recipe_from_dict` is the inverse."""
-        return dataclasses.asdict(self)
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
 
 def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
@@ -165,16 +312,43 @@ def recipe_from_dict(
         if changes.get(key) is not None and other not in changes:
             merged.pop(other, None)
     for key, value in changes.items():
-        _set(merged, key, value)
+        if key == "model":
+            merged["model"] = value
     places = Places(origin, set(changes))
-
     model = merged.get("model")
-    if model is None:
-        raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(SYSTEMS))}.")
-    if not isinstance(model, str) or model not in SYSTEMS:
-        raise unknown_name(f"model (in {places.of('model')})", str(model), SYSTEMS)
+    if not isinstance(model, str):
+        raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(NAMES))}.")
+    system = find_system(model, f"model (in {places.of('model')})")
+    of_game = {f.name for f in dataclasses.fields(system.game)} - {f.name for f in dataclasses.fields(Recipe)}
+    for key, value in changes.items():
+        # A key of the game may be given without the section's name: --set loss.name=hinge.
+        _set(merged, f"game.{key}" if key.split(".")[0] in of_game else key, value)
+    places.overridden |= {f"game.{key}" for key in changes}
+    for key in of_game & set(merged):
+        _set(merged, f"game.{key}", merged.pop(key))
     merged.setdefault("network", {})
-    return read_strict(Recipe, merged, places, {"network": SYSTEMS[model].config})
+    merged.setdefault("game", {})
+    if isinstance(merged.get("optim"), Mapping):
+        merged["optim"] = _optim(merged["optim"], places)
+    recipe = read_strict(Recipe, merged, places, {"network": system.config, "game": system.game})
+    trained = {name for stage in recipe.stages() for phase in stage.phases for name in phase.updates}
+    for network in recipe.optim.networks:
+        if network not in trained:
+            raise unknown_name(f"key or network (in {places.of(f'optim.{network}')})", network, trained)
+    return recipe
+
+
+def _optim(values: Mapping[str, Any], places: Places) -> OptimConfig:
+    """The section `optim`: keys for all networks, and sections for single ones."""
+    keys = {f.name for f in dataclasses.fields(OptimConfig)} - {"networks"}
+    own = {key: value for key, value in values.items() if key in keys or not isinstance(value, Mapping)}
+    base = read_strict(OptimConfig, own, places, prefix="optim.")
+    networks = {}
+    for name in values.keys() - own.keys():
+        # Read as a whole, so that each key is checked; kept as what it changes, so that a change for all reaches it.
+        read = read_strict(OptimConfig, {"lr": own["lr"], **values[name]}, places, prefix=f"optim.{name}.")
+        networks[name] = {key: getattr(read, key) for key in values[name]}
+    return dataclasses.replace(base, networks=dict(sorted(networks.items())))
 
 
 def parse_overrides(overrides: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
@@ -200,4 +374,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {key}: {section!r} is not a section.")
         values = inner
-    values[leaf] = value
+    if isinstance(value, Mapping) and isinstance(values.get(leaf), dict):
+        for key_, inner_value in value.items():  # a section changes its keys, it does not reset the others
+            _set(values[leaf], str(key_), inner_value)
+    else:
+        values[leaf] = _copy(value) if isinstance(value, Mapping) else value

@@ -71,21 +71,37 @@ def read_yaml(data: bytes | str, origin: str) -> Any:
         raise ConfigError(f"{origin}: not valid YAML.", str(e)) from None
 
 
-def read_strict(cls: type[T], values: Any, places: Places, types_of: Mapping[str, Any]) -> T:
+def read_strict(
+    cls: type[T], values: Any, places: Places, types_of: Mapping[str, Any] | None = None, prefix: str = ""
+) -> T:
     """The dataclass `cls` from plain values, dataclasses within it included, each value checked against its type.
 
+    A dataclass with a class method `from_plain(values)` reads its own section, and says itself what is wrong in it.
+
     Args:
-        cls: a dataclass whose fields are plain values, literals, unions of plain values, or dataclasses.
+        cls: a dataclass whose fields are plain values, literals, tuples, unions of them, or dataclasses.
         values: a mapping with the names of its fields as keys.
         places: where the values were given, for error messages.
         types_of: types of fields of `cls` that are known only now, where its own annotation is `Any`.
+        prefix: the dotted key of `values` with a dot behind it; empty at the top.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value is of another type.
     """
-    built = _build(cls, values, places, "", types_of)
+    built = _build(cls, values, places, prefix, types_of or {})
     assert isinstance(built, cls)
     return built
+
+
+def to_plain(value: Any) -> Any:
+    """The inverse of `read_strict`: dataclasses to mappings, tuples to lists, what has `to_plain` by that."""
+    if hasattr(value, "to_plain"):
+        return value.to_plain()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(inner) for key, inner in value.items()}
+    return [to_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
 def _build(cls: type[Any], values: Any, places: Places, prefix: str, types_of: Mapping[str, Any]) -> Any:
@@ -103,7 +119,10 @@ def _build(cls: type[Any], values: Any, places: Places, prefix: str, types_of: M
         if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise ConfigError(f"{places.origin}: the key {prefix + missing[0]!r} is missing.")
+        names = ", ".join(repr(prefix + name) for name in missing)
+        raise ConfigError(
+            f"{places.origin}: the key{'s' * (len(missing) > 1)} {names} {'are' if len(missing) > 1 else 'is'} missing."
+        )
     return cls(**{key: _coerce(value, hints[key], places, prefix + key) for key, value in values.items()})
 
 
@@ -131,11 +150,24 @@ def _dotted_keys(cls: type[Any], types_of: Mapping[str, Any]) -> list[str]:
 
 
 def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
-    """`value` as the type `hint`; an int is taken for a float, nothing else is converted."""
+    """`value` as the type `hint`; an int is taken for a float, a list for a tuple, nothing else is converted."""
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast(type[Any], hint)):
+            return value
+        if hasattr(hint, "from_plain"):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{places.of(key)}: expected keys and values, found {describe(value)}.")
+            return hint.from_plain(value)
         return _build(typing.cast(type[Any], hint), value, places, f"{key}.", {})
     options = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return _tuple(value, options, places, key)
+    sections = [o for o in options if dataclasses.is_dataclass(o)] if isinstance(hint, types.UnionType) else []
+    if sections and isinstance(value, Mapping):
+        return _coerce(value, sections[0], places, key)
     if typing.get_origin(hint) is Literal:
+        if isinstance(value, bool):
+            value = "on" if value else "off"  # YAML 1.1 takes these words for booleans
         if value not in options:
             meant = nearest(str(value), options)
             raise ConfigError(
@@ -153,9 +185,27 @@ def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
         if isinstance(value, float) and not -float("inf") < value < float("inf"):
             raise ConfigError(f"{places.of(key)}: {value} is not a finite number.")
         return value
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
-    expected = " or ".join(names[t] for t in allowed)
+    names: dict[Any, str] = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "text",
+        type(None): "null",
+    }
+    expected = " or ".join(names.get(t, f"a {t.__name__.lower()}") for t in allowed)
     raise ConfigError(f"{places.of(key)}: expected {expected}, found {describe(value)}.")
+
+
+def _tuple(value: Any, options: tuple[Any, ...], places: Places, key: str) -> tuple[Any, ...]:
+    """A list of values of the types `options`: each its own, or (T, ...) for any number of one."""
+    many = len(options) == 2 and options[1] is Ellipsis
+    if many and isinstance(value, str):
+        value = [value]  # --set eval.metrics=fd
+    if not isinstance(value, list | tuple) or not (many or len(value) == len(options)):
+        count = "values" if many else f"{len(options)} values"
+        raise ConfigError(f"{places.of(key)}: expected a list of {count}, found {describe(value)}.")
+    hints = [options[0]] * len(value) if many else options
+    return tuple(_coerce(v, hint, places, f"{key}[{i}]") for i, (v, hint) in enumerate(zip(value, hints, strict=True)))
 
 
 def describe(value: Any) -> str:

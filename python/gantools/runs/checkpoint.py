@@ -6,19 +6,22 @@
       generator_ema.safetensors    of the moving average, where the recipe has one
       state.pt                     optimizers, random state, meters: tensors and plain values, loaded with weights_only
 
-It is written under a temporary name and renamed, so a checkpoint that exists is whole.
+It is written under a temporary name and renamed, and put aside by renaming before it is removed, so a checkpoint that
+exists is whole whenever its writer was killed. Beside the checkpoints `best` names the one with the best score.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import platform
 import re
 import shutil
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -30,13 +33,29 @@ from gantools.errors import CheckpointError
 from gantools.files import whole_folder, write_json, write_whole
 
 FORMAT = "gantools-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG = "config.json"
 STATE = "state.pt"
+BEST = "best"
 # Recipe and file list; a larger file is something else.
 MAX_CONFIG_BYTES = 4 << 20
 
 _NAME = re.compile(r"kimg-\d{6,}\.\d{3}")
+# What `whole_folder` and `prune` leave where their process was killed: `.kimg-000020.000.PID.tmp`.
+_LEFT = re.compile(rf"\.{_NAME.pattern}\.(\d+)\.(?:tmp|old)")
+
+
+class Damaged(CheckpointError):
+    """A checkpoint of which something is missing or not what was written; the one before may be whole."""
+
+
+class Best(NamedTuple):
+    """The best checkpoint of a run, and the score by which it is."""
+
+    path: Path
+    nimg: int
+    metric: str
+    value: float
 
 
 def checkpoint_name(nimg: int) -> str:
@@ -49,17 +68,22 @@ def versions() -> dict[str, str]:
     return {"gantools": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
+def checkpoint_nimg(path: Path) -> int:
+    """Images shown when the checkpoint in folder `path` was written, by its name."""
+    return int(path.name.removeprefix("kimg-").replace(".", ""))
+
+
 def list_checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
     folder = run / "checkpoints"
     found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name)] if folder.is_dir() else []
-    return sorted(found, key=lambda p: float(p.name.removeprefix("kimg-")))
+    return sorted(found, key=checkpoint_nimg)
 
 
 def write_checkpoint(
     run: Path, nimg: int, networks: dict[str, nn.Module], config: dict[str, Any], state: dict[str, Any], keep: int
 ) -> Path:
-    """Write a checkpoint into `run` and remove all but the `keep` newest.
+    """Write a checkpoint into `run` and remove the old ones that `prune` does not keep.
 
     Args:
         run: the run's folder.
@@ -82,42 +106,142 @@ def write_checkpoint(
         files = {p.name: {"bytes": p.stat().st_size, "crc32": _crc32(p)} for p in sorted(folder.iterdir())}
         head = {"format": FORMAT, "version": FORMAT_VERSION, "nimg": nimg}
         write_json(folder / CONFIG, {**head, **config, "files": files, "versions": versions()})
-    for old in list_checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    prune(run, keep)
     return path
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def prune(run: Path, keep: int) -> None:
+    """Remove the checkpoints of a run but the `keep` newest, the best, and a series that thins out.
+
+    The series is the first checkpoint at or past each power of two of kimg (1, 2, 4, ...): when a training dies, one
+    from before that is left, however long it went on dead.
+    """
+    found = list_checkpoints(run)
+    kept = set(found[-keep:]) | set(_series(found))
+    best = best_checkpoint(run)
+    if best is not None:
+        kept.add(best.path)
+    for path in found:
+        if path not in kept:
+            aside = path.with_name(f".{path.name}.{os.getpid()}.old")
+            path.rename(aside)
+            shutil.rmtree(aside)
+    for path in (run / "checkpoints").iterdir():
+        left = _LEFT.fullmatch(path.name)
+        if left is not None and not _alive(int(left[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _series(checkpoints: list[Path]) -> list[Path]:
+    """The first of `checkpoints`, oldest first, at or past each power of two of kimg."""
+    kept, power = [], 1000
+    for path in checkpoints:
+        if (nimg := checkpoint_nimg(path)) >= power:
+            kept.append(path)
+            while power <= nimg:
+                power *= 2
+    return kept
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process of that number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def mark_best(run: Path, nimg: int, metric: str, value: float) -> None:
+    """Record that the checkpoint of `run` at `nimg` images is the best so far, by `value` of `metric`."""
+    record = {"checkpoint": checkpoint_name(nimg), "metric": metric, "value": value}
+    write_json(run / "checkpoints" / BEST, record)
+
+
+def best_checkpoint(run: Path) -> Best | None:
+    """The checkpoint that `mark_best` recorded last; None where there is no record, or the checkpoint is gone."""
+    try:
+        record = json.loads((run / "checkpoints" / BEST).read_bytes())
+        name, metric, value = str(record["checkpoint"]), str(record["metric"]), float(record["value"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    path = run / "checkpoints" / name
+    return Best(path, checkpoint_nimg(path), metric, value) if _NAME.fullmatch(name) and path.is_dir() else None
+
+
+def read_config(path: Path, *, check: bool = True) -> dict[str, Any]:
     """`config.json` of the checkpoint in folder `path`.
 
+    Args:
+        path: of the checkpoint.
+        check: also compare every file it lists with its size and checksum; else see `check_files`.
+
     Raises:
-        CheckpointError: missing, damaged, of a newer format, or one of the files it lists is missing or damaged.
+        Damaged: `config.json` is damaged, or a file that it lists is missing or damaged.
+        CheckpointError: no checkpoint, or of another format.
     """
     file = path / CONFIG
     if not file.is_file():
-        raise CheckpointError(f"{path}: not a checkpoint (it has no {CONFIG}).")
+        raise Damaged(f"{path}: not a checkpoint (it has no {CONFIG}).")
     try:
         if file.stat().st_size > MAX_CONFIG_BYTES:
             raise ValueError("too large")
         config = json.loads(file.read_bytes())
         if config["format"] != FORMAT:
             raise ValueError("of another kind")
-        version, files = config["version"], config["files"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise CheckpointError(f"{file}: damaged ({e}).", _remedy(path)) from None
-    if version != FORMAT_VERSION:
+        version, files = int(config["version"]), config["files"]
+        assert isinstance(config, dict)
+        if not all(isinstance(name, str) and {"bytes", "crc32"} <= part.keys() for name, part in files.items()):
+            raise ValueError("its list of files is none")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise Damaged(f"{file}: damaged ({e}).", _remedy(path)) from None
+    if version < FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: checkpoint format {version}, this gantools reads {FORMAT_VERSION}.",
+            f"{path}: written by an older gantools (format {version}, this one reads {FORMAT_VERSION}).",
+            "Train again, or use the gantools that wrote it.",
+        )
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: written by a newer gantools (format {version}, this one reads {FORMAT_VERSION}).",
             "Use the gantools that wrote it.",
         )
-    for name, expected in files.items():
-        part = path / name
-        if not part.is_file():
-            raise CheckpointError(f"{part}: missing.", _remedy(path))
-        if part.stat().st_size != expected["bytes"] or _crc32(part) != expected["crc32"]:
-            raise CheckpointError(f"{part}: damaged (size or checksum is not what {CONFIG} says).", _remedy(path))
-    assert isinstance(config, dict)
+    if check:
+        check_files(path, config)
     return config
+
+
+def check_files(path: Path, config: dict[str, Any], names: Iterable[str] | None = None) -> None:
+    """Compare files of the checkpoint in folder `path` with what its `config` says of them.
+
+    Args:
+        path: of the checkpoint.
+        config: of `read_config`.
+        names: of the files; None: all.
+
+    Raises:
+        Damaged: one is missing, or of another size or checksum.
+    """
+    files = config["files"]
+    for name in files if names is None else names:
+        part = path / name
+        if name not in files or not part.is_file():
+            raise Damaged(f"{part}: missing.", _remedy(path))
+        if part.stat().st_size != files[name]["bytes"] or _crc32(part) != files[name]["crc32"]:
+            raise Damaged(f"{part}: damaged (size or checksum is not what {CONFIG} says).", _remedy(path))
+
+
+def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The tensors saved as `name` in the checkpoint in folder `path`, on the CPU."""
+    file = path / f"{name}.safetensors"
+    try:
+        tensors: dict[str, Tensor] = load_safetensors(file.read_bytes())
+    except FileNotFoundError:
+        raise Damaged(f"{file}: missing.", _remedy(path)) from None
+    except Exception as e:  # safetensors raises its own untyped error
+        raise Damaged(f"{file}: damaged ({e}).", _remedy(path)) from e
+    return tensors
 
 
 def read_weights(path: Path, name: str, network: nn.Module) -> None:
@@ -127,7 +251,7 @@ def read_weights(path: Path, name: str, network: nn.Module) -> None:
         tensors: dict[str, Tensor] = load_safetensors(file.read_bytes())
         network.load_state_dict(tensors)
     except FileNotFoundError:
-        raise CheckpointError(f"{file}: missing.", _remedy(path)) from None
+        raise Damaged(f"{file}: missing.", _remedy(path)) from None
     except Exception as e:  # safetensors raises its own untyped error, torch a RuntimeError
         raise CheckpointError(f"{file}: damaged, or of another network ({e}).", _remedy(path)) from e
 

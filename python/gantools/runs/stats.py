@@ -23,13 +23,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
-            lines.append(json.loads(text))
-        except ValueError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             break
+        if isinstance(line, dict):
+            lines.append(line)
     return lines
 
 
 def cut_after(path: Path, nimg: int) -> None:
     """Remove the lines of ticks later than `nimg`: a training that resumes there will write them again."""
-    kept = [line for line in read_lines(path) if line["nimg"] <= nimg]
+    kept = [line for line in read_lines(path) if line.get("nimg", 0) <= nimg]
     write_whole(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -10,7 +10,7 @@ samples/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,11 @@ def sample(
     *,
     n: int = 1000,
     seed: int = 0,
+    checkpoint: str | float = "last",
+    class_: int | str | None = None,
+    controls: Mapping[str, float] | None = None,
+    index: int | None = None,
+    seeds: Sequence[int] | None = None,
     out: str | Path = "samples",
     format: Literal["png", "npy"] = "png",
     grid: bool = False,
@@ -52,6 +57,11 @@ def sample(
         run: as in `Generator.load`.
         n: how many images.
         seed: in [0, 2**63); image i does not depend on `n`.
+        checkpoint: of the run: "last", "best", or the thousands of images shown.
+        class_: number or name of the class of all images; None: each class in turn.
+        controls: what the system lets a user turn, by name: {"truncation": 0.7}.
+        index: only the image of this number of those that `seed` gives; `n` is not looked at.
+        seeds: image 0 of each of these seeds; `n` and `seed` are not looked at.
         out: the folder to make.
         format: "png": `000000.png`, ...; "npy": one `samples.npy`, uint8 (n, h, w, c).
         grid: also write `grid.png`, the first 64 images in one.
@@ -64,29 +74,43 @@ def sample(
 
     Raises:
         CheckpointError: no such run, or its checkpoint is damaged.
+        ConfigError: no such class or control.
         DataError: `out` exists.
     """
     if format not in ("png", "npy"):
         raise ConfigError(f"format: expected png or npy, found {format!r}.")
     target = Path(out)
     _check_target(target, overwrite)
-    generator = Generator.load(run, device=device)
-    checkpoint = generator.checkpoint.absolute()
+    if index is not None and seeds is not None:
+        raise ConfigError("index and seeds: one or the other.")
+    generator = Generator.load(run, checkpoint, device=device)
+    place = generator.checkpoint.absolute()
+    chosen: dict[str, Any] = {"class_": class_, "controls": controls, "batch": batch}
+    if index is not None:
+        n, batches = 1, iter([generator.numbered(index, 1, seed, **chosen)])
+    elif seeds is not None:
+        n, batches = len(seeds), iter([generator.of_seeds(seeds, **chosen)])
+    else:
+        batches = generator.batches(n, seed, **chosen)
+    label = generator.class_number(class_)
     manifest = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "count": n,
         "shape": list(generator.image_shape),
         "format_images": format,
-        "run": str(checkpoint.parent.parent),
-        "checkpoint": checkpoint.name,
+        "run": str(place.parent.parent),
+        "checkpoint": place.name,
         "recipe": generator.recipe.name,
         "seed": seed,
+        **({} if index is None else {"index": index}),
+        **({} if seeds is None else {"seeds": list(seeds)}),
+        **({} if label is None or generator.classes is None else {"class": generator.classes[label]}),
+        **({"controls": generator.controls(controls)} if generator.system.controls else {}),
         "data": {key: generator.data[key] for key in ("path", "name", "fingerprint")},
         "versions": versions(),
     }
     with whole_folder(target, overwrite=target.exists()) as folder:
-        batches = generator.batches(n, seed, batch=batch)
         first = (
             _write_png(folder, batches) if format == "png" else _write_npy(folder, batches, n, generator.image_shape)
         )

@@ -1,8 +1,11 @@
-"""Signs that a training goes wrong, in plain words."""
+"""Signs that a training goes wrong, in plain words, with what to try."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,46 +16,55 @@ from gantools.objectives.losses import LossConfig
 # A discriminator this sure, at a loss this near to the least possible, teaches the generator nothing any more.
 SURE_ACCURACY = 0.995
 SURE_LOSS = 0.05
-# Samples that differ this little, compared with real images, are one image.
-COLLAPSED = 0.1
+# Samples that differ this little, compared with real images, are one image; if they once differed more, they collapsed.
+COLLAPSED, FALLEN = 0.1, 1 / 3
+# Before so many steps a generator has not learnt anything that it could lose.
+FIRST_STEPS = 500
+# A gradient this small beside the largest that a tick has seen moves nothing.
+VANISHED = 1e-5
+# Ticks in a row that a sign must be seen: one alone may be chance.
+TICKS = 2
 
 
 class Diverged(GantoolsError):
     """A loss or a weight is not a finite number any more."""
 
 
-def check_finite(losses: dict[str, float], networks: dict[str, nn.Module]) -> None:
+class Unhealthy(GantoolsError):
+    """A training that goes on without learning, where the user asked to stop it."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Something that goes wrong: what kind, and a sentence for the user."""
+
+    kind: str
+    text: str
+
+
+def check_finite(losses: Mapping[str, float], networks: Mapping[str, nn.Module]) -> None:
     """Raise `Diverged` when a mean loss or any weight or buffer is NaN or infinite, naming the first one."""
     for name, value in losses.items():
         if not math.isfinite(value):
-            raise Diverged(f"{name} is {value}: the training has diverged.")
+            where = _first_not_finite(networks)
+            raise Diverged(f"{name} is {value}{f', {where}' if where else ''}: the training has diverged.")
+    where = _first_not_finite(networks)
+    if where:
+        raise Diverged(f"{where}: the training has diverged.")
+
+
+def _first_not_finite(networks: Mapping[str, nn.Module]) -> str | None:
     for name, network in networks.items():
-        tensors: dict[str, Tensor] = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
+        tensors: dict[str, Tensor] = {
+            k: v for k, v in network.state_dict().items() if v.is_floating_point() and v.numel()
+        }
+        if not tensors:
+            continue
         # One number for all of them first, so that a healthy network costs one wait for the device.
         if not torch.stack([v.abs().max() for v in tensors.values()]).max().isfinite():
             layer = next(k for k, v in tensors.items() if not v.isfinite().all())
-            raise Diverged(
-                f"the {name}'s weights are not finite any more, first in {layer}: the training has diverged."
-            )
-
-
-def least_loss(loss: LossConfig) -> float:
-    """The least value the discriminator's loss can take: above 0 with label smoothing, where it is the entropy of t."""
-    t = loss.real_target
-    return -(t * math.log(t) + (1 - t) * math.log(1 - t)) if t < 1 else 0.0
-
-
-def discriminator_wins(means: dict[str, float], loss: LossConfig) -> str | None:
-    """A warning when D told real from generated almost without error over a whole tick, else None."""
-    if "discriminator_accuracy" not in means or "loss_d" not in means:
-        return None
-    if means["discriminator_accuracy"] < SURE_ACCURACY or means["loss_d"] - least_loss(loss) > SURE_LOSS:
-        return None
-    return (
-        f"the discriminator tells every image apart (accuracy {means['discriminator_accuracy']:.1%}, "
-        f"loss_d {means['loss_d']:.4f}); the generator gets little to learn from. If the grids stop improving, try a "
-        "lower optim.lr, or loss.real_target=0.9."
-    )
+            return f"the {name}'s weights are not finite any more, first in {layer}"
+    return None
 
 
 def diversity(images: Tensor) -> float:
@@ -61,12 +73,100 @@ def diversity(images: Tensor) -> float:
     return float(torch.pdist(flat).mean()) / math.sqrt(flat.shape[1]) if len(images) > 1 else math.nan
 
 
-def samples_collapsed(share: float) -> str | None:
-    """A warning when samples differ by less than `COLLAPSED` of what real images differ by, else None."""
-    if not share < COLLAPSED:
+class Monitor:
+    """Looks at each tick's numbers, knows those before, and says what goes wrong.
+
+    Args:
+        loss: of the game, where it has one: decides when a discriminator is too sure.
+    """
+
+    def __init__(self, loss: LossConfig | None) -> None:
+        self.loss = loss
+        self.best_diversity = 0.0
+        self.largest_gradient = 0.0
+        self.last: Mapping[str, Any] = {}
+        self.seen: dict[str, int] = {}
+
+    def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Learn from the ticks of a training that goes on."""
+        for line in lines:
+            self.look(line)
+
+    def look(self, line: Mapping[str, Any]) -> list[Sign]:
+        """What goes wrong at this tick: signs that were seen at `TICKS` ticks running.
+
+        Args:
+            line: `step`, and as far as there are any: the losses, `discriminator_accuracy`, `sample_diversity` (a share
+                of the real images'), `gradient_generator`, `luma_correlation`.
+        """
+        found = [sign for sign in (self._wins(line), self._collapse(line), self._stuck(line)) if sign is not None]
+        found += [sign for sign in (self._inverted(line),) if sign is not None]
+        kinds = {sign.kind for sign in found}
+        self.seen = {kind: self.seen.get(kind, 0) + 1 for kind in kinds}
+        self.best_diversity = max(self.best_diversity, line.get("sample_diversity") or 0.0)
+        self.largest_gradient = max(self.largest_gradient, line.get("gradient_generator") or 0.0)
+        self.last = line
+        return [sign for sign in found if self.seen[sign.kind] >= (1 if sign.kind == "discriminator" else TICKS)]
+
+    def _wins(self, line: Mapping[str, Any]) -> Sign | None:
+        """The discriminator told real from generated almost without error over a whole tick."""
+        accuracy, loss = line.get("discriminator_accuracy"), line.get("loss_d")
+        least = None if self.loss is None else self.loss.least()
+        if accuracy is None or loss is None or least is None:
+            return None
+        if accuracy < SURE_ACCURACY or loss - least > SURE_LOSS:
+            return None
+        smoothing = ", or loss.real_target=0.9" if self.loss is not None and self.loss.name == "non_saturating" else ""
+        return Sign(
+            "discriminator",
+            f"the discriminator tells every image apart (accuracy {accuracy:.1%}, loss_d {loss:.4f}); the generator "
+            f"gets little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a "
+            f"penalty: penalties.r1.weight=1{smoothing}.",
+        )
+
+    def _collapse(self, line: Mapping[str, Any]) -> Sign | None:
+        """Samples differ far less than they once did, and hardly at all."""
+        share = line.get("sample_diversity")
+        if share is None or line.get("step", 0) < FIRST_STEPS:
+            return None
+        if share >= COLLAPSED or share >= FALLEN * self.best_diversity:
+            return None
+        return Sign(
+            "collapse",
+            f"the samples hardly differ from each other any more ({share:.1%} of the real images' distance, after "
+            f"{self.best_diversity:.1%}): the generator has collapsed. Go back to an earlier checkpoint, with a lower "
+            "optim.lr or a penalty (penalties.r1.weight=1).",
+        )
+
+    def _stuck(self, line: Mapping[str, Any]) -> Sign | None:
+        """Nothing moves: the losses stand still, or no gradient reaches the generator."""
+        losses = {k: v for k, v in line.items() if k.startswith("loss_")}
+        same = bool(losses) and all(
+            math.isclose(v, self.last.get(k, math.nan), rel_tol=1e-6) for k, v in losses.items()
+        )
+        if same:
+            return Sign(
+                "frozen",
+                "the losses do not change any more: the networks are saturated and the training stands still. "
+                "Start again with a lower optim.lr.",
+            )
+        gradient = line.get("gradient_generator")
+        if gradient is not None and gradient <= VANISHED * self.largest_gradient:
+            return Sign(
+                "gradient",
+                f"hardly any gradient reaches the generator ({gradient:.1e}, after {self.largest_gradient:.1e}): it "
+                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a "
+                "penalty.",
+            )
         return None
-    return (
-        f"the samples hardly differ from each other ({share:.1%} of the real images' distance): the generator may have "
-        "collapsed to one image. Look at the newest grid; if it stays so, start again with another seed or a lower "
-        "optim.lr."
-    )
+
+    def _inverted(self, line: Mapping[str, Any]) -> Sign | None:
+        """Translated images are the negatives of what they start from."""
+        correlation = line.get("luma_correlation")
+        if correlation is None or line.get("step", 0) < FIRST_STEPS or correlation >= 0:
+            return None
+        return Sign(
+            "inverted",
+            f"translated images are dark where their inputs are light (correlation {correlation:.2f}): inverted "
+            "colours, which do not go away by themselves. Start again with game.identity=0.5 or another --seed.",
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,62 @@ import torch
 
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_manifest
 from gantools.device import find_device
-from gantools.errors import CheckpointError, ConfigError, DataError
+from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError
+from gantools.models.system import classes_of
 from gantools.recipes import recipe_names
 from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
-from gantools.runs.checkpoint import read_config, versions
-from gantools.runs.folders import RUNS, newest_checkpoint, newest_run
+from gantools.recipes.strict import to_plain
+from gantools.runs.checkpoint import CONFIG, read_config, versions
+from gantools.runs.folders import RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
 
 DATA = Path("data")
+
+# What a resumed training may not change: the networks would be others, or the order of the images would.
+FIXED = ("name", "model", "network", "seed", "data.feed", "data.flip", "data.balance", "data.crop", "data.turn")
+# What changes no number of a training.
+HARMLESS = (
+    "epochs",
+    "kimg",
+    "tick_kimg",
+    "grid",
+    "keep",
+    "eval",
+    "health",
+    "description",
+    "source",
+    "target",
+    "prep",
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training, ready to start; `checkpoint` is where it goes on, None at the beginning."""
+    """One training, ready to start.
+
+    Attributes:
+        recipe: what to train.
+        data: on what.
+        inputs: what an image-to-image generator starts from; None where it needs nothing else.
+        device: where.
+        out: the folder of runs.
+        checkpoint: where it goes on; None at the beginning.
+        run: the run that it goes on with; None: a new one is made.
+        start: the checkpoint whose weights a new run begins with.
+        changes: what is another than before, of a training that goes on: (key, before, now).
+        notes: lines about what was chosen for the user.
+    """
 
     recipe: Recipe
     data: PreparedSet
     device: torch.device
-    out: Path  # the folder of runs
+    out: Path
+    inputs: PreparedSet | None = None
     checkpoint: Path | None = None
+    run: Path | None = None
+    start: Path | None = None
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def title(self) -> str:
@@ -45,36 +84,50 @@ class Job:
 
     def config(self) -> dict[str, Any]:
         """What a checkpoint and the run's `config.yaml` record: recipe and data as plain values."""
-        data = {
-            "path": str(self.data.path.absolute()),
-            "name": self.data.name,
-            "fingerprint": self.data.fingerprint,
-            "count": len(self.data),
-            "shape": list(self.data.shape),
-        }
-        return {"recipe": self.recipe.to_dict(), "data": data}
+        config: dict[str, Any] = {"recipe": self.recipe.to_dict(), "data": _record(self.data)}
+        if self.inputs is not None:
+            config["inputs"] = _record(self.inputs)
+        parent = self.start or (self.checkpoint if self.run is None else None)
+        if parent is not None:
+            config["parent"] = str(parent.absolute())
+        if self.history:
+            config["history"] = list(self.history)
+        return config
 
     def record(self) -> dict[str, Any]:
         """The content of the run's `config.yaml`."""
         return {**self.config(), "device": str(self.device), "versions": versions()}
 
 
+def _record(data: PreparedSet) -> dict[str, Any]:
+    return {
+        "path": str(data.path.absolute()),
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "count": len(data),
+        "shape": list(data.shape),
+        "classes": data.classes,
+    }
+
+
 def resolve(
     recipe: str | Path | None,
     *,
     data: str | Path | None,
+    inputs: str | Path | None = None,
     out: str | Path | None,
     changes: Mapping[str, Any],
     overrides: Mapping[str, Any] | Sequence[str],
     resume: str | Path | bool | None,
+    init_from: str | Path | None = None,
     device: str | None,
 ) -> Job:
     """Check everything and open the data.
 
     Args:
         changes: overrides that have an option of their own (`batch`, `kimg`, ...); None means not given.
-        resume: a run, or True for the newest run in `out`.
-        recipe, data, out, overrides, device: as in `gantools.train`.
+        resume: a run, a checkpoint of one, a folder of runs, or True for the newest run in `out`.
+        recipe, data, inputs, out, overrides, init_from, device: as in `gantools.train`.
 
     Raises:
         ConfigError, DataError, CheckpointError: what was asked for is wrong or not there.
@@ -82,71 +135,147 @@ def resolve(
     runs = RUNS if out is None else Path(out)
     asked = {**parse_overrides(overrides), **{key: value for key, value in changes.items() if value is not None}}
     found = find_device(device)
-    checkpoint = None
-    if resume is None or resume is False:
-        if recipe is None:
+    if resume is not None and resume is not False:
+        if init_from is not None:
             raise ConfigError(
-                "which recipe?", f"For example: gantools train dcgan. Recipes: {', '.join(recipe_names())}."
+                "--resume and --init-from: one or the other.",
+                "--resume goes on with a run, --init-from starts a new one with its weights.",
             )
-        resolved = load_recipe(recipe, asked)
-        dataset = open_data(data, resolved)
-    else:
-        run = newest_run(runs) if resume is True else Path(resume)
-        if not run.is_dir():
-            raise CheckpointError(f"{run}: no such run.", "Give a run, for example runs/00000-dcgan-celeba-64.")
-        checkpoint = newest_checkpoint(run)
-        runs = run.parent
-        resolved, dataset = _resumed(checkpoint, recipe, data, asked)
-    if resolved.precision == "bfloat16" and found.type != "cuda":
-        raise ConfigError("precision: bfloat16 needs CUDA.", "Add --set precision=float32.")
-    return Job(resolved, dataset, found, runs, checkpoint)
+        return _resumed(recipe, data, inputs, runs, asked, resume, found)
+    if recipe is None:
+        raise ConfigError("which recipe?", f"For example: gantools train dcgan. Recipes: {', '.join(recipe_names())}.")
+    resolved = load_recipe(_no_run(recipe), asked)
+    dataset, resolved, notes = open_data(data, resolved, asked)
+    second = open_inputs(inputs, resolved, dataset)
+    start = None if init_from is None else find_checkpoint(init_from)
+    return Job(resolved, dataset, found, runs, second, start=start, notes=tuple(notes))
+
+
+def _no_run(recipe: str | Path) -> str | Path:
+    """`recipe`, unless it is the folder of a run.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    path = Path(recipe)
+    if path.is_dir() and ((path / "config.yaml").is_file() or (path / CONFIG).is_file()):
+        raise ConfigError(
+            f"{recipe}: is a run, not a recipe.",
+            f"Go on with it: gantools train --resume {recipe}\n"
+            f"Or train its recipe again: gantools train {path / 'config.yaml'}",
+        )
+    return recipe
 
 
 def _resumed(
-    checkpoint: Path, recipe: str | Path | None, data: str | Path | None, asked: Mapping[str, Any]
-) -> tuple[Recipe, PreparedSet]:
-    """Recipe and data of a checkpoint; only the length of the training may be another than before."""
+    recipe: str | Path | None,
+    data: str | Path | None,
+    inputs: str | Path | None,
+    runs: Path,
+    asked: Mapping[str, Any],
+    resume: str | Path | bool,
+    device: torch.device,
+) -> Job:
+    """A training that goes on; what it may not change is refused, what it changes is listed."""
+    run, checkpoint = _place(resume, runs, None if recipe is None else str(recipe))
+    place = checkpoint.parent.parent
     config = read_config(checkpoint)
-    for key in asked:
-        if key not in ("epochs", "kimg"):
+    before = recipe_from_dict(config["recipe"], str(checkpoint))
+    after = recipe_from_dict(config["recipe"], str(checkpoint), overrides=asked)
+    if recipe is not None and str(recipe) != before.name:
+        raise ConfigError(f"{place}: trained by recipe {before.name!r}, not {str(recipe)!r}.")
+    differences = list(_differences(before.to_dict(), after.to_dict()))
+    for key, old, _ in differences:
+        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
             raise ConfigError(
-                f"--resume goes on with the run's own settings; {key} cannot be changed.",
-                "Only --epochs and --kimg can. To train with other settings, start a new run.",
+                f"--resume goes on with the run's own networks and order of images; {key} cannot be changed ({old!r}).",
+                "To train with another one, start a new run; --init-from RUN begins it with this run's weights.",
             )
-    resolved = recipe_from_dict(config["recipe"], str(checkpoint), overrides=asked)
-    if recipe is not None and str(recipe) != resolved.name:
-        raise ConfigError(f"{checkpoint.parent.parent}: trained by recipe {resolved.name!r}, not {str(recipe)!r}.")
-    dataset = open_data(config["data"]["path"] if data is None else data, resolved)
-    if dataset.fingerprint != config["data"]["fingerprint"]:
+    told = [d for d in differences if not any(d[0] == key or d[0].startswith(f"{key}.") for key in HARMLESS)]
+    dataset = _same_set(data, config["data"], "--data")
+    second = None
+    if "inputs" in config:
+        second = _same_set(inputs, config["inputs"], "--inputs")
+    elif inputs is not None:
+        raise ConfigError(f"--inputs: {before.name} was trained without a second set.", "Leave it out.")
+    else:
+        second = open_inputs(None, after, dataset)
+    history = [*config.get("history", [])]
+    history += [{"nimg": config["nimg"], "changed": {key: [old, new] for key, old, new in told}}] if told else []
+    return Job(
+        after, dataset, device, place.parent, second, checkpoint, run, changes=tuple(told), history=tuple(history)
+    )
+
+
+def _place(resume: str | Path | bool, runs: Path, recipe: str | None) -> tuple[Path | None, Path]:
+    """(the run to go on with, the checkpoint to begin at); a checkpoint that was named begins a new run."""
+    if resume is True:
+        run = newest_run(runs, recipe)
+        return run, newest_whole_checkpoint(run)
+    path = Path(str(resume))
+    if not path.is_dir():
+        hint = "Give a run, for example runs/00000-dcgan-celeba-64."
+        if str(resume) in recipe_names():
+            hint = f"To go on with the newest run of that recipe: gantools train {resume} --resume"
+        raise CheckpointError(f"{path}: no such run.", hint)
+    if (path / CONFIG).is_file():
+        return None, path
+    if not (path / "checkpoints").is_dir() and list_runs(path):
+        path = newest_run(path, recipe)
+    return path, newest_whole_checkpoint(path)
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Any:
+    """(dotted key, value before, value after) of all that is not equal."""
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new
+
+
+def _same_set(given: str | Path | None, record: Mapping[str, Any], option: str) -> PreparedSet:
+    """The set that a checkpoint was trained on, at its place or at `given`."""
+    place = Path(record["path"]) if given is None else Path(given)
+    if given is None and not is_prepared(place):
         raise DataError(
-            f"{dataset.path}: other images than the run was trained on.", "Give the set it was trained on with --data."
+            f"{place}: the set that the run was trained on is not there any more.", f"Say where it is: {option} PATH"
         )
-    return resolved, dataset
+    dataset = PreparedSet(place)
+    if dataset.fingerprint != record["fingerprint"]:
+        raise DataError(
+            f"{dataset.path}: other images than the run was trained on.",
+            f"Give the set it was trained on with {option}; --init-from starts a new run on other images.",
+        )
+    return dataset
 
 
-def open_data(data: str | Path | None, recipe: Recipe) -> PreparedSet:
-    """The prepared set at `data`, or the only one under ./data that fits the recipe.
+def open_data(
+    data: str | Path | None, recipe: Recipe, asked: Mapping[str, Any]
+) -> tuple[PreparedSet, Recipe, list[str]]:
+    """The prepared set at `data`, or the only one under ./data that fits, and the recipe made to fit it.
+
+    The size, channels and number of classes of the networks follow the data, unless the user set them.
 
     Raises:
-        DataError: none there, several fit, or its images have another shape.
+        DataError: none there, several fit, or its images have a shape that the recipe cannot take.
     """
-    h, w, c = recipe.image_shape
-    wanted = f"{h}x{w}x{c}"
     if data is not None:
         dataset = PreparedSet(data)
-        if dataset.shape != recipe.image_shape:
-            raise DataError(
-                f"{data}: holds {'x'.join(map(str, dataset.shape))} images, recipe {recipe.name} takes {wanted}.",
-                f"Prepare a fitting set: {recipe.prep}",
-            )
     else:
         sets = [p.parent for p in sorted(DATA.glob(f"*/{MANIFEST}")) if is_prepared(p.parent)]
-        fitting = [p for p in sets if tuple(read_manifest(p)["shape"]) == recipe.image_shape]
+        shapes = {p: tuple(read_manifest(p)["shape"]) for p in sets}
+        fitting = [p for p, shape in shapes.items() if shape == recipe.image_shape]
+        if not fitting:
+            fitting = [p for p, shape in shapes.items() if _fits(recipe, shape, asked)]
+        wanted = "x".join(map(str, recipe.image_shape))
         if not fitting:
             others = f" It has {', '.join(map(str, sets))}, of other shapes." if sets else ""
+            prep = recipe.prep or f"gantools prep FOLDER --size {recipe.image_shape[0]}"
             raise DataError(
                 f"no prepared set of {wanted} images in ./{DATA}/.{others}",
-                f"Prepare one: {recipe.prep}\nOr give its place with --data.",
+                f"Prepare one: {prep}\nOr give its place with --data.",
             )
         if len(fitting) > 1:
             raise DataError(
@@ -156,4 +285,105 @@ def open_data(data: str | Path | None, recipe: Recipe) -> PreparedSet:
         dataset = PreparedSet(fitting[0])
     if len(dataset) == 0:
         raise DataError(f"{dataset.path}: has no images.")
-    return dataset
+    resolved, notes = fitted(recipe, dataset, asked)
+    return dataset, resolved, notes
+
+
+def _fits(recipe: Recipe, shape: tuple[int, ...], asked: Mapping[str, Any]) -> bool:
+    h, w, c = shape
+    try:
+        _with_shape(recipe, (h, w, c), asked)
+    except GantoolsError:
+        return False
+    return True
+
+
+def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str, Any]) -> Recipe:
+    """`recipe` with networks for images of `shape`; ConfigError or DataError where they cannot be."""
+    if recipe.data.feed == "crops":
+        crop = recipe.data.crop or 0
+        if min(shape[:2]) < crop:
+            raise DataError(f"images of {shape[0]}x{shape[1]} pixels are smaller than the crops of {crop}.")
+        return recipe
+    h, w, c = shape
+    names = {f.name for f in dataclasses.fields(recipe.network)}
+    free = {key for key in ("size", "channels") if key in names and f"network.{key}" not in asked}
+    if "network" in asked and isinstance(asked["network"], Mapping):
+        free -= asked["network"].keys()
+    values: dict[str, Any] = {}
+    if "size" in free and h == w:
+        values["size"] = h
+    if "channels" in free:
+        values["channels"] = c
+    changed = dataclasses.replace(recipe, network=dataclasses.replace(recipe.network, **values))
+    if changed.image_shape != shape:
+        wanted = "x".join(map(str, changed.image_shape))
+        raise DataError(f"holds {h}x{w}x{c} images, recipe {recipe.name} takes {wanted}.")
+    return changed
+
+
+def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
+    """`recipe` with networks that fit `data`, and a line for each key that was changed for it.
+
+    Raises:
+        DataError: it cannot be made to fit; or it needs classes that the set does not have.
+    """
+    prep = f"Prepare a fitting set: {recipe.prep}" if recipe.prep else "Prepare a set of that shape: gantools prep"
+    try:
+        changed = _with_shape(recipe, data.shape, asked)
+    except (ConfigError, DataError) as e:
+        h, w, c = data.shape
+        reason = e.message if isinstance(e, DataError) else f"holds {h}x{w}x{c} images: {e.message}"
+        raise DataError(f"{data.path}: {reason}", prep) from None
+    classes = classes_of(changed.network)
+    if classes and data.labels is None:
+        off = " Or train without them: --set network.classes=0"
+        raise DataError(
+            f"{data.path}: has no labels, and recipe {recipe.name} trains with {classes} classes.",
+            f"Prepare a set with labels (a folder a class, or gantools prep --labels), or choose another recipe.{off}",
+        )
+    if classes and data.classes is not None and "network.classes" not in asked and len(data.classes) != classes:
+        network = dataclasses.replace(changed.network, classes=len(data.classes))
+        changed = dataclasses.replace(changed, network=network)
+    if recipe.data.balance and data.labels is None:
+        raise DataError(f"{data.path}: has no labels to balance.", "Leave it out: --set data.balance=false")
+    before, after = to_plain(recipe.network), to_plain(changed.network)
+    notes = [f"network.{key} {old} -> {new}, as {data.name} has it" for key, old, new in _differences(before, after)]
+    return changed, notes
+
+
+def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) -> PreparedSet | None:
+    """The second set of a training from images to images: of pairs that of `data` itself, else the one at `inputs`.
+
+    Raises:
+        DataError: it is needed and not there, or its images have another shape.
+        ConfigError: it is given and not needed.
+    """
+    needed = any("inputs" in stage.needs for stage in recipe.stages())
+    if not needed:
+        if inputs is not None:
+            raise ConfigError(f"--inputs: recipe {recipe.name} starts from nothing but its set.", "Leave it out.")
+        return None
+    if recipe.data.feed == "unpaired":
+        if inputs is None:
+            raise DataError(
+                f"recipe {recipe.name} translates between two sets, and one is given.",
+                "Name the set that it starts from: --inputs PATH",
+            )
+        second = PreparedSet(inputs)
+        wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
+        if second.shape != wanted:
+            raise DataError(
+                f"{inputs}: holds {'x'.join(map(str, second.shape))} images, "
+                f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}."
+            )
+        return second
+    if inputs is not None:
+        raise ConfigError("--inputs: a set of pairs holds its inputs itself.", "Leave it out.")
+    pairs: PreparedSet | None = getattr(data, "inputs", None)
+    if pairs is None:
+        raise DataError(
+            f"{data.path}: is no set of pairs, and recipe {recipe.name} needs one.",
+            f"Make one: {recipe.prep or 'gantools prep pairs'}",
+        )
+    return pairs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -9,14 +10,17 @@ import torch
 import yaml
 from torch import Tensor
 
-from gantools.data.batches import Batches
-from gantools.models import SYSTEMS
+from gantools.models.system import Batch, Networks, Scalars
+from gantools.runs.checkpoint import checkpoint_nimg
+from gantools.training.compiled import Computed, Function
+from gantools.training.distributed import Processes
 from gantools.training.job import Job
+from gantools.training.loop import open_feeds
 from gantools.training.screen import duration
+from gantools.training.stages import Compute, Work
 from gantools.training.state import TrainingState
-from gantools.training.step import run_phase
 
-TIMED_STEPS = 5
+TIMED_STEPS, MOST_STEPS = 5, 20
 MIB = 1 << 20
 
 
@@ -28,19 +32,24 @@ class Plan:
         parameters: of each network.
         weights_bytes: weights and buffers, gradients, both moments of Adam, and the average.
         activation_bytes: the most that one phase keeps for its backward.
-        img_per_s: images trained on a second, on this device.
+        seconds: expected time of what is left of the training, on this device.
     """
 
     job: Job
     parameters: dict[str, int]
     weights_bytes: int
     activation_bytes: int
-    img_per_s: float
+    seconds: float
 
     @property
-    def seconds(self) -> float:
-        """Expected time of the whole training."""
-        return self.job.total_nimg / self.img_per_s
+    def img_per_s(self) -> float:
+        """Images trained on a second, on this device, over all stages."""
+        return (self.job.total_nimg - self.done) / max(1e-9, self.seconds)
+
+    @property
+    def done(self) -> int:
+        """Images shown already, of a training that goes on."""
+        return checkpoint_nimg(self.job.checkpoint) if self.job.checkpoint is not None else 0
 
     def text(self) -> str:
         """For people: the resolved recipe, then the figures."""
@@ -61,40 +70,61 @@ class Plan:
 
 
 def measure(job: Job) -> Plan:
-    """Count and measure a job: a few real steps on real images, nothing written, nothing kept."""
-    recipe = job.recipe
-    state = TrainingState(recipe, job.device)
-    phases = SYSTEMS[recipe.model].phases(recipe.loss)
-    batches = Batches(
-        job.data, recipe.batch, recipe.seed, job.device, flip=recipe.flip, channels_last=recipe.channels_last
-    )
+    """Count and measure a job: a few real steps of each stage on real images, nothing written, nothing kept."""
+    state = TrainingState(job.recipe, job.device, pretrained=False)
+    alone = Processes()
+    feeds = open_feeds(job, alone)
+    activations, seconds, begin = 0, 0.0, 0
+    done = checkpoint_nimg(job.checkpoint) if job.checkpoint is not None else 0
     try:
-        real = batches.at(0)
-        # The first step makes Adam's moments and lets libraries choose their kernels, so it is not timed.
-        activations = 0
-        for phase in phases:
-            saved = SavedBytes(state)
-            with torch.autograd.graph.saved_tensors_hooks(saved.pack, _identity):
-                run_phase(state, phase, phase.loss, real)
-            activations = max(activations, saved.total)
-        _wait(job.device)
-        start = time.perf_counter()
-        for step in range(1, TIMED_STEPS + 1):
-            real = batches.at(step * recipe.batch)
-            for phase in phases:
-                if step % phase.every == 0:
-                    run_phase(state, phase, phase.loss, real)
-        _wait(job.device)
-        seconds = time.perf_counter() - start
+        compute = Compute(bfloat16=job.recipe.compute.precision == "bfloat16")
+        for stage in state.stages:
+            state.enter()
+            end = job.total_nimg if stage is state.stages[-1] else min(job.total_nimg, begin + (stage.nimg or 0))
+            if end > max(begin, done):
+                work = Work(state, feeds, compute, alone, lambda line: None)
+                activations = max(activations, _saved_by_a_step(state, work))
+                # Each phase must come as often as it does in a training.
+                steps = min(max(TIMED_STEPS, math.lcm(*(phase.every for phase in stage.phases))), MOST_STEPS)
+                _wait(job.device)
+                start = time.perf_counter()
+                for _ in range(steps):
+                    work.step()
+                _wait(job.device)
+                seconds += (time.perf_counter() - start) / (steps * work.whole) * (end - max(begin, done))
+            begin = max(begin, end)
     finally:
-        batches.close()
+        for feed in feeds.values():
+            feed.close()
 
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in state.networks.items()}
     held = [t for network in state.networks.values() for t in network.state_dict().values()]
-    held += [t for o in state.optimizers.values() for s in o.state.values() for t in s.values()]
-    held += [p for network in state.networks.values() for p in network.parameters()]  # once more: the gradients
-    held += list(state.average.network.state_dict().values()) if state.average is not None else []
-    return Plan(job, parameters, sum(_nbytes(t) for t in held), activations, TIMED_STEPS * recipe.batch / seconds)
+    held += [t for o in state.optimizers.values() for s in o.inner.state.values() for t in s.values()]
+    held += [p for o in state.optimizers.values() for p in o.parameters]  # once more: the gradients
+    held += [t for average in state.averages.values() for t in average.network.state_dict().values()]
+    return Plan(job, parameters, sum(_nbytes(t) for t in held), activations, seconds)
+
+
+def _saved_by_a_step(state: TrainingState, work: Work) -> int:
+    """The most bytes that one phase keeps for its backward. Also makes Adam's moments, before steps are timed."""
+    plain_functions, largest = work.functions, 0
+
+    def counted(function: Function) -> Function:
+        def run(networks: Networks, batch: Batch, scalars: Scalars) -> Computed:
+            nonlocal largest
+            saved = SavedBytes(state)
+            with torch.autograd.graph.saved_tensors_hooks(saved.pack, _identity):
+                found = function(networks, batch, scalars)
+            largest = max(largest, saved.total)
+            return found
+
+        return run
+
+    work.functions = [counted(function) for function in plain_functions]
+    for _ in range(max(phase.every for phase in work.stage.phases)):
+        work.step()
+    work.functions = plain_functions
+    return largest
 
 
 class SavedBytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -9,77 +10,166 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantools.grid import write_grid
+from gantools import _native
+from gantools.files import write_whole
+from gantools.grid import make_grid
 from gantools.runs.checkpoint import checkpoint_name
-from gantools.runs.stats import append_line
-from gantools.sampling.generator import generate
+from gantools.runs.events import EventFile
+from gantools.runs.stats import append_line, read_lines
 from gantools.training import health
+from gantools.training.evaluate import Evaluator
+from gantools.training.gallery import Gallery
 from gantools.training.job import Job
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
 
+STATS = "stats.jsonl"
+# Without a length of its own a tick is an epoch, but no shorter and no longer than this.
+SHORTEST_S, LONGEST_S = 60.0, 600.0
+
 
 class Reporter:
-    """Writes what a training leaves behind at each tick: a line of stats, a grid of samples, a checkpoint."""
+    """Writes what a training leaves behind at each tick: a line of stats, a grid of samples, a checkpoint.
 
-    def __init__(self, job: Job, run: Path, state: TrainingState, screen: Screen, real: Tensor) -> None:
-        self.job, self.run, self.state, self.screen = job, run, state, screen
+    Args:
+        job: the training.
+        run: its folder.
+        state: what is trained.
+        gallery: makes its images.
+        screen: shows lines.
+        real: real images uint8 (n, h, w, c) whose differences those of the samples are compared with.
+        device_words: what it runs on and how, for the statistics.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        run: Path,
+        state: TrainingState,
+        gallery: Gallery,
+        screen: Screen,
+        real: Tensor,
+        words: dict[str, Any],
+    ) -> None:
+        self.job, self.run, self.state, self.gallery, self.screen = job, run, state, gallery, screen
+        self.words = words
         self.real_diversity = health.diversity(real)
+        self.monitor = health.Monitor(getattr(job.recipe.game, "loss", None))
+        self.evaluator = Evaluator(job, run, gallery)
+        lines = read_lines(run / STATS)
+        self.monitor.replay(lines)
+        self.evaluator.replay(lines)
+        self.events = EventFile(run)
         self.warned: set[str] = set()
-        self.base_seconds = state.seconds
+        self.base_seconds, self.base_nimg = state.seconds, state.nimg
         self.start = self.tick_start = time.perf_counter()
         self.tick_nimg = state.nimg
+        self.tick_steps, self.steps = 0, 0
+
+    def close(self) -> None:
+        """Close its files."""
+        self.events.close()
+
+    def due(self, before: int) -> bool:
+        """Whether the tick ends with this step, which began at `before` images shown."""
+        count = len(self.job.data)
+        tick = self.job.recipe.tick_nimg(count)
+        over = self.state.nimg // tick > before // tick
+        if self.job.recipe.tick_kimg is not None:
+            return over
+        seconds = time.perf_counter() - self.tick_start
+        self._epoch_over = over or getattr(self, "_epoch_over", False)
+        return (self._epoch_over and seconds >= SHORTEST_S) or seconds >= LONGEST_S
 
     def speed(self) -> float:
         """Images a second since the last tick."""
         return (self.state.nimg - self.tick_nimg) / max(1e-9, time.perf_counter() - self.tick_start)
 
-    def tick(self, left_nimg: int) -> None:
-        """End a tick."""
-        state, count = self.state, len(self.job.data)
+    def tick(self, total: int, checkpoint: bool = True) -> str | None:
+        """End a tick; why the training ends with it, or None.
+
+        Raises:
+            health.Unhealthy: something goes wrong and `health.action` says to stop.
+        """
+        state, recipe = self.state, self.job.recipe
         means = state.meter.means()  # waits for the device, so the clock is read after it
         state.seconds = self._seconds()
         line: dict[str, Any] = {
             "nimg": state.nimg,
             "kimg": state.nimg / 1000,
-            "epoch": round(state.nimg / count, 4),
+            "epoch": round(state.nimg / len(self.job.data), 4),
+            "step": state.total_steps,
+            "stage": state.stage_now.name,
             "seconds": round(state.seconds, 3),
             "img_per_s": round(self.speed(), 2),
+            **state.rates(),
             **means,
         }
         if "real_score" in means and "fake_score" in means:
             line["discriminator_score"] = (means["real_score"] + means["fake_score"]) / 2
+        self.gallery.settle()
         line["sample_diversity"] = self.grid() / self.real_diversity if self.real_diversity > 0 else 1.0
-        append_line(self.run / "stats.jsonl", line)
-        self.screen.tick(line, left_nimg / max(1e-9, line["img_per_s"]))
-        self._warn("discriminator", health.discriminator_wins(means, self.job.recipe.loss))
-        if state.nimg >= count:  # before, samples that look alike are no sign of anything
-            self._warn("collapse", health.samples_collapsed(line["sample_diversity"]))
+        line |= self.words | self._memory()
+        if self.evaluator.due(state.nimg, state.nimg >= total):
+            line |= self.evaluator.measure(state.nimg)
+        append_line(self.run / STATS, line)
+        self.events.scalars(state.nimg, {k: float(v) for k, v in line.items() if _is_number(v)})
+        done = state.nimg - self.base_nimg
+        left = (total - state.nimg) * (time.perf_counter() - self.start) / max(1, done)
+        self.screen.tick(line, left, self.evaluator.config.metrics)
+        signs = self.monitor.look(line)
         state.meter.reset()
-        self.checkpoint()
-        self.tick_start, self.tick_nimg = time.perf_counter(), state.nimg
+        self._save()
+        self.evaluator.mark(state.nimg)
+        self.tick_start, self.tick_nimg, self._epoch_over = time.perf_counter(), state.nimg, False
+        self._tell(signs, recipe.health.action)
+        return self.evaluator.over
 
     def grid(self) -> float:
         """Write the grid of samples from the fixed latents; returns how much they differ."""
-        recipe = self.job.recipe
-        images = torch.cat(list(generate(self.state.sampler, recipe.seed, recipe.grid))).cpu()
+        sheet, samples = self.gallery.sheet(self.job.recipe.grid)
+        columns = None if len(sheet) == len(samples) else _columns(len(sheet), len(sheet) // len(samples))
+        grid = make_grid(sheet, columns)
         folder = self.run / "grids"
         folder.mkdir(exist_ok=True)
-        write_grid(folder / f"{checkpoint_name(self.state.nimg)}.png", images.numpy())
-        return health.diversity(images)
+        png = _native.encode_png(grid)
+        write_whole(folder / f"{checkpoint_name(self.state.nimg)}.png", png)
+        self.events.image(self.state.nimg, "grid", png, grid.shape[0], grid.shape[1])
+        return health.diversity(samples)
 
     def checkpoint(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint between two ticks."""
+        self.gallery.settle()
         self.state.seconds = self._seconds()
+        self._save()
+
+    def _save(self) -> None:
         self.state.save(self.run, self.job.config())
 
     def _seconds(self) -> float:
         return self.base_seconds + time.perf_counter() - self.start
 
-    def _warn(self, kind: str, text: str | None) -> None:
-        """Show a warning when its condition begins, not at every tick while it lasts."""
-        if text is None:
-            self.warned.discard(kind)
-        elif kind not in self.warned:
-            self.warned.add(kind)
-            self.screen.warn(text)
+    def _memory(self) -> dict[str, float]:
+        if self.state.device.type != "cuda":
+            return {}
+        return {"peak_memory_mib": round(torch.cuda.max_memory_allocated(self.state.device) / 2**20, 1)}
+
+    def _tell(self, signs: list[health.Sign], action: str) -> None:
+        """Show a warning when its condition begins, and a frozen training at every tick; or stop."""
+        for sign in signs:
+            if action == "stop":
+                raise health.Unhealthy(
+                    sign.text, f"The run is kept: {self.run}. Go on all the same with health.action=warn."
+                )
+            if sign.kind not in self.warned or sign.kind == "frozen":
+                self.screen.warn(sign.text)
+        self.warned = {sign.kind for sign in signs}
+
+
+def _columns(images: int, group: int) -> int:
+    """Columns of a grid of groups of `group` images, about as wide as high."""
+    return max(1, round(math.sqrt(images) / group)) * group
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

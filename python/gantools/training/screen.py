@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gantools.progress import Progress
@@ -19,11 +20,13 @@ class Screen(Progress):
     def __init__(self, total: int, *, start: int = 0, quiet: bool = False) -> None:
         super().__init__("training", total, start=start, show=not quiet)
 
-    def tick(self, line: dict[str, Any], left: float) -> None:
-        """A tick's line, from its stats and the seconds left."""
-        parts = [f"kimg {line['kimg']:.1f}", f"epoch {line['epoch']:.2f}"]
-        names = {"loss_g": "loss_g", "loss_d": "loss_d", "real_score": "real", "fake_score": "fake"}
+    def tick(self, line: Mapping[str, Any], left: float, metrics: Sequence[str] = ()) -> None:
+        """A tick's line, from its stats, the seconds left and the names of scores measured in it."""
+        kimg = line["kimg"]
+        parts = [f"kimg {kimg:.3f}" if kimg < 10 else f"kimg {kimg:.1f}", f"epoch {line['epoch']:.2f}"]
+        names = {k: k for k in line if k.startswith("loss_")} | {"real_score": "real", "fake_score": "fake"}
         parts += [f"{label} {line[key]:.4f}" for key, label in names.items() if key in line]
+        parts += [f"{key} {value:.4g}" for key, value in line.items() if key.split("_")[0] in metrics]
         parts += [f"{line['img_per_s']:.0f} img/s", f"{duration(left)} left"]
         self.print("  ".join(parts))
 

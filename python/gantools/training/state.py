@@ -2,77 +2,225 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from gantools.models import SYSTEMS
+from gantools.errors import CheckpointError, ConfigError
+from gantools.models.system import Phase, Stage
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
 from gantools.training.meter import Meter
+from gantools.training.optimizers import Optimizer, lazy_share
+from gantools.training.seeds import mixed
+
+# Steps between two looks at how long the gradients are.
+GRADIENT_STEPS = 16
 
 
 class TrainingState:
-    """Networks, their average, optimizers, counters.
+    """Networks, their averages, optimizers, and where the training stands.
 
-    The networks are initialised from torch's global random state, which also is part of a checkpoint.
+    Nothing random is in it: every phase draws from a generator that is seeded by where the training stands.
+
+    Args:
+        recipe: what to train.
+        device: where.
+        pretrained: read the files of networks that were trained elsewhere; False: their shapes alone, for a dry run.
+
+    Raises:
+        ConfigError: the system contradicts itself or the recipe, for example a penalty of gradients with BatchNorm.
+
+    Attributes:
+        networks: all of the system, those trained elsewhere included.
+        stages: of the training, in order.
+        nimg: real images shown.
+        stage: index of the stage that was entered last, -1 before the first.
+        steps: steps done in it.
+        total_steps: steps done in all stages.
+        retries: returns to a checkpoint, after numbers that were not finite.
+        seconds: spent training.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, *, pretrained: bool = True) -> None:
         self.recipe, self.device = recipe, device
-        self.networks = SYSTEMS[recipe.model].build(recipe.network)
+        system = recipe.system
+        torch.manual_seed(recipe.seed)
+        own = system.build(recipe.network)
+        frozen = system.frozen(recipe.network, recipe.game, pretrained)
+        self.stages: tuple[Stage, ...] = recipe.stages()
+        self.networks: dict[str, nn.Module] = {**own, **frozen}
+        self.saved = tuple(own)
         for network in self.networks.values():
             network.to(device)
-            if recipe.channels_last:
+            if recipe.compute.channels_last:
                 network.to(memory_format=torch.channels_last)
-        o = recipe.optim
+        for network in frozen.values():
+            network.eval().requires_grad_(False)
+        if recipe.freeze_d:
+            freeze_first(self.networks, recipe.freeze_d)
+        check(self.stages, self.networks, own)
+        updated = {name for stage in self.stages for phase in stage.phases for name in phase.updates}
         self.optimizers = {
-            name: torch.optim.Adam(
-                network.parameters(), lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, fused=device.type == "cuda"
-            )
-            for name, network in self.networks.items()
+            name: Optimizer(network, recipe.optim.of(name), lazy_share(self.stages, name), device)
+            for name, network in own.items()
+            if name in updated
         }
-        self.average: Average | None = None
+        self.averages: dict[str, Average] = {}
         if recipe.ema.half_life_kimg is not None:
-            self.average = Average(self.networks["generator"], recipe.ema.half_life_kimg, recipe.ema.ramp)
+            self.averages = {name: Average(own[name], recipe.ema) for name in system.averaged}
         self.meter = Meter()
-        self.nimg = 0  # real images shown
-        self.seconds = 0.0  # spent training
+        self.nimg, self.stage, self.steps = 0, -1, 0
+        self.total_steps, self.retries = 0, 0
+        self.seconds = 0.0
 
     @property
-    def sampler(self) -> nn.Module:
-        """The generator to sample from: the average where there is one."""
-        return self.average.network if self.average is not None else self.networks["generator"]
+    def seed(self) -> int:
+        """Of all that is drawn while training: another one after each return to a checkpoint, for other numbers."""
+        return self.recipe.seed if self.retries == 0 else mixed(self.recipe.seed, self.retries)
 
-    def save(self, run: Path, config: dict[str, Any]) -> Path:
+    @property
+    def stage_now(self) -> Stage:
+        """The stage that was entered last."""
+        return self.stages[self.stage]
+
+    def begun(self) -> int:
+        """Real images shown when the present stage began, as planned: a step too long moves no later stage."""
+        return sum(stage.nimg or 0 for stage in self.stages[: max(0, self.stage)])
+
+    def ended(self) -> bool:
+        """Whether the next stage is to be entered."""
+        if self.stage < 0:
+            return True
+        length = self.stage_now.nimg
+        return length is not None and self.nimg >= self.begun() + length and self.stage + 1 < len(self.stages)
+
+    def enter(self) -> Stage:
+        """Begin the next stage: its copies of weights, its new optimizers."""
+        self.stage, self.steps = self.stage + 1, 0
+        for name, origin in self.stage_now.copies.items():
+            self.networks[name].load_state_dict(self.networks[origin].state_dict())
+        for name in self.stage_now.fresh:
+            self.optimizers[name].renew()
+        return self.stage_now
+
+    def batch_size(self) -> int:
+        """Images of a step of the present stage, of all processes together."""
+        return self.stage_now.batch or self.recipe.batch
+
+    def step(self, phase: Phase, gradients: Sequence[Tensor | None]) -> None:
+        """Change the weights of the networks of `phase` by its gradients, one a trained parameter, in their order."""
+        start = 0
+        for name in phase.updates:
+            optimizer = self.optimizers[name]
+            count = len(optimizer.parameters)
+            mine = gradients[start : start + count]
+            if self.total_steps % GRADIENT_STEPS == 0 and (found := [g for g in mine if g is not None]):
+                norm = torch.stack(torch._foreach_norm(found)).float().norm()
+                self.meter.add(f"gradient/{phase.name}/{name}", {f"gradient_{name}": norm})
+            optimizer.step(mine, self.nimg)
+            start += count
+
+    def count(self, batch: int) -> None:
+        """A step of `batch` images is done: counters and averages."""
+        self.nimg += batch
+        self.steps += 1
+        self.total_steps += 1
+        for name, average in self.averages.items():
+            average.update(self.networks[name], self.nimg, batch)
+
+    def rates(self) -> dict[str, float]:
+        """The learning rate of each network, as `lr_<network>`."""
+        return {f"lr_{name}": optimizer.rate(self.nimg) for name, optimizer in self.optimizers.items()}
+
+    def shown(self) -> dict[str, nn.Module]:
+        """The networks that images are made by: the averages where there are some."""
+        found = dict(self.networks)
+        for name, average in self.averages.items():
+            found[name] = average.network
+        return {name: found[name] for name in self.recipe.system.shows}
+
+    def save(self, run: Path, config: Mapping[str, Any]) -> Path:
         """Write a checkpoint into `run`; returns its folder."""
-        networks = dict(self.networks)
-        if self.average is not None:
-            networks["generator_ema"] = self.average.network
+        networks = {name: self.networks[name] for name in self.saved}
+        networks |= {f"{name}_ema": average.network for name, average in self.averages.items()}
         state: dict[str, Any] = {
             "nimg": self.nimg,
+            "stage": self.stage,
+            "steps": self.steps,
+            "total_steps": self.total_steps,
+            "retries": self.retries,
             "seconds": self.seconds,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "optimizers": {name: optimizer.inner.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
-            "rng": torch.get_rng_state(),
         }
-        if self.device.type == "cuda":
-            state["rng_cuda"] = torch.cuda.get_rng_state(self.device)
-        return write_checkpoint(run, self.nimg, networks, config, state, self.recipe.keep)
+        return write_checkpoint(run, self.nimg, networks, dict(config), state, self.recipe.keep)
 
     def load(self, checkpoint: Path) -> None:
-        """Take over a checkpoint, torch's random state included."""
+        """Take over a checkpoint."""
         state = read_state(checkpoint)
-        for name, network in self.networks.items():
-            read_weights(checkpoint, name, network)
-            self.optimizers[name].load_state_dict(state["optimizers"][name])
-        if self.average is not None:
-            read_weights(checkpoint, "generator_ema", self.average.network)
-        self.meter.load_state_dict(state["meter"], self.device)
-        self.nimg, self.seconds = state["nimg"], state["seconds"]
-        torch.set_rng_state(state["rng"])
-        if self.device.type == "cuda" and "rng_cuda" in state:
-            torch.cuda.set_rng_state(state["rng_cuda"], self.device)
+        for name in self.saved:
+            read_weights(checkpoint, name, self.networks[name])
+        for name, average in self.averages.items():
+            read_weights(checkpoint, f"{name}_ema", average.network)
+        try:
+            for name, optimizer in self.optimizers.items():
+                optimizer.inner.load_state_dict(state["optimizers"][name])
+            self.meter.load_state_dict(state["meter"], self.device)
+            self.nimg, self.stage, self.steps = state["nimg"], state["stage"], state["steps"]
+            self.total_steps, self.retries = state["total_steps"], state["retries"]
+            self.seconds = state["seconds"]
+        except (KeyError, ValueError, TypeError) as e:
+            raise CheckpointError(
+                f"{checkpoint}: its optimizers are not those of this recipe ({e}).",
+                "Start a new run from its weights: --init-from",
+            ) from e
+
+
+def check(stages: Sequence[Stage], networks: Mapping[str, nn.Module], own: Mapping[str, nn.Module]) -> None:
+    """Refuse stages that name what is not there, and penalties that mean nothing.
+
+    Raises:
+        ConfigError: a phase updates a network that does not exist or was trained elsewhere, or takes the gradient of
+            each sample of a network whose batch normalisation couples the samples.
+    """
+    for stage in stages:
+        for phase in stage.phases:
+            for name in phase.updates:
+                if name not in own:
+                    raise ConfigError(f"phase {phase.name}: updates {name!r}, which is no network of the system.")
+            for name in phase.uncoupled:
+                for place, module in networks[name].named_modules():
+                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                        raise ConfigError(
+                            f"phase {phase.name}: a penalty takes the gradient of each sample, and batch normalisation "
+                            f"couples the samples: {name} has {type(module).__name__} at {place!r}.",
+                            "Use a network without it, or take the penalty out: --set game.penalties.NAME=null",
+                        )
+
+
+def freeze_first(networks: Mapping[str, nn.Module], layers: int, name: str = "discriminator") -> None:
+    """Freeze the first `layers` layers with weights of a network, with the normalisations that follow them.
+
+    Source: Mo et al. 2020 (arXiv:2002.10964), FreezeD.
+
+    Raises:
+        ConfigError: there is no such network, or it has no more layers than that.
+    """
+    if name not in networks:
+        raise ConfigError(f"freeze_d: the system has no {name}.", f"Its networks: {', '.join(networks)}.")
+    found = 0
+    leaves = [m for m in networks[name].modules() if list(m.parameters(recurse=False))]
+    total = sum(any(p.dim() > 1 for p in m.parameters(recurse=False)) for m in leaves)
+    if layers >= total:
+        raise ConfigError(f"freeze_d: {layers} layers, and the {name} has {total}; one at least must be trained.")
+    for module in leaves:
+        found += any(p.dim() > 1 for p in module.parameters(recurse=False))
+        if found > layers:
+            break
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)

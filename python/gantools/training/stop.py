@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+# Two signals within this time are one, where torchrun repeats them.
+ECHO_S = 5.0
 
 
 class StopSignal:
     """Within the `with` block the first SIGINT or SIGTERM only sets `requested`; a second one stops at once.
 
+    Args:
+        say: acknowledge the first one with a line on stderr.
+
     Outside the main thread, where Python allows no signal handlers, it does nothing.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, say: bool = False) -> None:
+        self.requested, self.say = False, say
+        self._at = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
@@ -31,6 +40,11 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        # torchrun hands on the signal that the terminal has sent to all processes already.
+        echo = "TORCHELASTIC_RUN_ID" in os.environ and time.monotonic() - self._at < ECHO_S
+        if self.requested and not echo:
             raise KeyboardInterrupt
-        self.requested = True
+        if not self.requested and self.say:
+            # Straight to the terminal: a handler may interrupt a print.
+            os.write(2, b"\nstopping after this step; once more stops at once\n")
+        self.requested, self._at = True, time.monotonic()

@@ -28,7 +28,7 @@ from gantools.metrics.images.reader import ImageReader
 from gantools.metrics.images.stored import Stored
 from gantools.metrics.networks.protocols import Input
 from gantools.sampling.generator import Generator
-from gantools.training.loop import train
+from gantools.training.run import train
 
 SIZES = [Input("tf1-bilinear", 24), Input("pillow-bicubic-float", 15, "center")]
 

@@ -16,7 +16,7 @@ from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import RangeWatch, Values, to_levels
 from gantools.metrics.images.reader import ImageReader, LevelReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
-from gantools.sampling.generator import BATCH, Generator, generate
+from gantools.sampling.generator import BATCH, Generator
 
 # Images that a function is asked for where they are wanted one by one.
 AT_A_TIME = 32
@@ -328,8 +328,8 @@ class Run(LevelReader):
         parts = []
         for number in range(start // BATCH, -(-stop // BATCH)):
             if self._block[0] != number:
-                (made,) = generate(self.generator.network, self.seed, BATCH, first=number * BATCH)
-                self._block = (number, made.cpu().numpy())
+                made = self.generator.numbered(number * BATCH, BATCH, self.seed)
+                self._block = (number, made)
             first = number * BATCH
             parts.append(self._block[1][max(0, start - first) : stop - first])
         return np.concatenate(parts)
@@ -337,9 +337,11 @@ class Run(LevelReader):
     def digest(self, n: int) -> str:
         """Of the weights and the seed, with what may move a pixel by 1: torch's version and the kind of device."""
         h = pixel_hash(self.shape)
-        device = next(self.generator.network.parameters()).device.type
+        networks = self.generator.networks
+        device = next(networks[self.generator.recipe.system.sampler].parameters()).device.type
         h.update(f"run {self.seed} {n} {torch.__version__} {device}\n".encode())
-        for name, tensor in sorted(self.generator.network.state_dict().items()):
+        tensors = {f"{n}.{k}": v for n, network in networks.items() for k, v in network.state_dict().items()}
+        for name, tensor in sorted(tensors.items()):
             h.update(name.encode())
             h.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return str(h.hexdigest())

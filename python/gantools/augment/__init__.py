@@ -1,0 +1,1 @@
+"""Augmentations that a discriminator sees images through, differentiable, with random numbers handed in."""

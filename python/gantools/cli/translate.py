@@ -1,0 +1,70 @@
+"""`gantools translate`."""
+
+from __future__ import annotations
+
+import click
+
+from gantools.cli.options import one_of
+from gantools.errors import ConfigError
+
+
+@click.command()
+@click.argument("run")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--out", default="translations", show_default=True, metavar="DIR", help="Folder to make.")
+@click.option(
+    "--control", "controls", multiple=True, metavar="NAME=VALUE", help="Of the system, e.g. interpolation=0.8."
+)
+@click.option(
+    "--tile", type=int, metavar="PIXELS", help="Compute large images in tiles of this side.  [default: whole]"
+)
+@one_of("--alpha", ["error", "drop", "white", "black"], "error", "Transparent images: left out, or so.")
+@click.option("--sixteen-bit", default="full", show_default=True, metavar="RANGE", help="full, stretch or LOW:HIGH.")
+@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")
+@click.option("--overwrite", is_flag=True, help="Replace the folder when it holds translations of gantools.")
+def command(
+    run: str,
+    inputs: tuple[str, ...],
+    out: str,
+    controls: tuple[str, ...],
+    tile: int | None,
+    alpha: str,
+    sixteen_bit: str,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Translate or enlarge images by a trained run; file names are kept, results are PNG.
+
+    RUN is a run's folder or one of its checkpoints. INPUTS are image files, folders or archives of them, or prepared
+    sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
+    """
+    # Here, so that --help does not wait for torch.
+    from gantools.sampling.translations import translate
+
+    folder, rejects = translate(
+        run,
+        inputs,
+        out=out,
+        controls=_numbers(controls),
+        tile=tile,
+        alpha=alpha,
+        sixteen_bit=sixteen_bit,
+        device=device,
+        overwrite=overwrite,
+    )
+    for name, reason in rejects:
+        click.echo(f"warning: left out: {name}: {reason}", err=True)
+    click.echo(folder)
+
+
+def _numbers(given: tuple[str, ...]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ConfigError(
+                f"--control {text}: expected a name and a number.", "For example --control interpolation=0.8"
+            ) from None
+    return found

@@ -1,0 +1,161 @@
+"""Networks of super-resolution: small images to large ones, and a judge of the large ones.
+
+`SRResNet` and `Judge` are those of Ledig et al. 2017 (arXiv:1609.04802), figure 4; `MSRResNet` is the first without
+batch normalisation and on top of bilinear interpolation, as in BasicSR. All are fully convolutional but for the judge,
+whose two linear layers take images of one size.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Factors that can be enlarged by, and the factors of the steps in which that is done.
+STEPS = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+#: The judge halves the image this many times.
+JUDGE_HALVINGS = 4
+
+
+def subpixel_init(conv: nn.Conv2d, factor: int, scale: float | None = None) -> None:
+    """Initialise the convolution before a pixel shuffle so that the pixels of a factor x factor block begin equal.
+
+    A shuffle of independent weights begins with a checkerboard, which training has to unlearn. Source: Aitken et al.
+    2017 (arXiv:1707.02937), section 3.3 (ICNR).
+
+    Args:
+        conv: with factor² times the shuffled channels, in place.
+        factor: of the shuffle.
+        scale: of Kaiming's normal weights for the fan-in; None leaves the size of torch's own initialisation.
+    """
+    small = nn.Conv2d(conv.in_channels, conv.out_channels // factor**2, conv.kernel_size)  # type: ignore[arg-type]
+    if scale is not None:
+        scaled_init(small, scale)
+    conv.weight.data.copy_(small.weight.data.repeat_interleave(factor**2, 0))
+    if conv.bias is not None:
+        assert small.bias is not None
+        conv.bias.data.copy_(small.bias.data.repeat_interleave(factor**2, 0))
+
+
+def scaled_init(conv: nn.Conv2d, scale: float = 0.1) -> None:
+    """Kaiming's normal weights for the fan-in times `scale`, biases 0, in place.
+
+    A deep residual network without normalisation then begins near the identity. Source: Wang et al. 2018
+    (arXiv:1809.00219), section 3.1 and its code.
+    """
+    nn.init.kaiming_normal_(conv.weight)
+    conv.weight.data.mul_(scale)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(act(norm(conv(x))))), 3x3 convolutions; with no activation after the sum."""
+
+    def __init__(self, width: int, *, normalised: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, 1, 1, bias=not normalised)
+        self.first_norm = nn.BatchNorm2d(width) if normalised else nn.Identity()
+        self.activation: nn.Module = nn.PReLU() if normalised else nn.ReLU()
+        self.second = nn.Conv2d(width, width, 3, 1, 1, bias=not normalised)
+        self.second_norm = nn.BatchNorm2d(width) if normalised else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (n, width, h, w) -> the same shape."""
+        y = self.activation(self.first_norm(self.first(x)))
+        return x + cast(Tensor, self.second_norm(self.second(y)))
+
+
+def _upsampling(width: int, scale: int, activation: type[nn.Module], spread: float | None) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for factor in STEPS[scale]:
+        conv = nn.Conv2d(width, width * factor**2, 3, 1, 1)
+        subpixel_init(conv, factor, spread)
+        layers += [conv, nn.PixelShuffle(factor), activation()]
+    return nn.Sequential(*layers)
+
+
+class SRResNet(nn.Module):
+    """Images float (n, c, h, w) -> float (n, c, scale h, scale w); the output is linear, without a tanh.
+
+    9x9 convolution, `blocks` residual blocks with batch normalisation, a skip around them, pixel shuffles by 2 (or
+    one by 3), 9x9 convolution. No bias before a normalisation: 1,547,350 weights at 3 channels, x4, 64, 16.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
+        self.body = nn.Sequential(
+            *(ResidualBlock(width, normalised=True) for _ in range(blocks)),
+            nn.Conv2d(width, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.up = _upsampling(width, scale, nn.PReLU, None)
+        self.tail = nn.Conv2d(width, channels, 9, 1, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger images of images `x`."""
+        x = self.head(x)
+        return cast(Tensor, self.tail(self.up(x + self.body(x))))
+
+
+class _Leaky(nn.LeakyReLU):
+    def __init__(self) -> None:
+        super().__init__(0.1)
+
+
+class MSRResNet(nn.Module):
+    """Images float (n, c, h, w) -> float (n, c, scale h, scale w): bilinear interpolation and what it lacks.
+
+    `SRResNet` with 3x3 ends, no normalisation and no outer skip, as BasicSR's `MSRResNet`: 1,517,571 weights at 3
+    channels, x4, 64, 16. Without batch statistics an image of any size is computed alike in training and after it.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Sequential(nn.Conv2d(channels, width, 3, 1, 1), _Leaky())
+        self.body = nn.Sequential(*(ResidualBlock(width, normalised=False) for _ in range(blocks)))
+        self.tail = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), _Leaky(), nn.Conv2d(width, channels, 3, 1, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                scaled_init(module)
+        self.up = _upsampling(width, scale, _Leaky, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger images of images `x`."""
+        y = self.tail(self.up(self.body(self.head(x))))
+        return cast(Tensor, y + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False))
+
+
+#: Networks that enlarge, by the names they have in a recipe.
+ENLARGERS = {"srresnet": SRResNet, "msrresnet": MSRResNet}
+
+
+class Judge(nn.Module):
+    """Images float (n, channels, size, size) -> logits float (n,); positive means real.
+
+    Eight 3x3 convolutions, every second of stride 2, from `width` to 8 `width` channels, leaky ReLU 0.2, batch
+    normalisation but after the first, then two linear layers: 23,563,649 weights at 96 px and width 64. No bias before
+    a normalisation.
+    """
+
+    def __init__(self, channels: int, size: int, width: int = 64, hidden: int = 1024) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1), nn.LeakyReLU(0.2)]
+        widths = [width << i for i in range(JUDGE_HALVINGS) for _ in range(2)]
+        for i, (before, after) in enumerate(pairwise(widths)):
+            layers += [nn.Conv2d(before, after, 3, 2 - i % 2, 1, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
+        side = size >> JUDGE_HALVINGS
+        self.top = nn.Sequential(
+            nn.Flatten(), nn.Linear(widths[-1] * side * side, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of images `x`."""
+        return cast(Tensor, self.top(self.layers(x)).flatten())

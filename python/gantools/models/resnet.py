@@ -1,0 +1,161 @@
+"""The residual networks of WGAN-GP: a generator with batch normalisation, a critic without (arXiv:1704.00028).
+
+The defaults are its reference code's 64x64 networks (`gan_64x64.py`, "good" generator and critic) but for the critic's
+normalisation: none, as the paper recommends first; `critic_norm: layer` is that code's. With classes the generator's
+normalisation has a scale and a shift a class, and the critic's output gets a projection of its features (Miyato and
+Koyama 2018, arXiv:1802.05637).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gantools.errors import ConfigError
+from gantools.layers.norm import Norm
+from gantools.layers.residual import Convolution, ResidualBlock
+from gantools.models.games import TwoPlayer, two_player
+from gantools.models.system import System
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """Shape of both networks.
+
+    Attributes:
+        size: side of the images: 4, 5, 6 or 7 doubled at least once.
+        classes: that the networks are told; 0: none.
+        width: channels of the generator next to the image; they double with every halving of the resolution.
+        critic_width: the same of the critic; null: as the generator.
+        widest: channels are at most `width` times this.
+        critic_norm: none, or of each sample; batch normalisation is refused with a penalty on gradients.
+        start: the critic begins with a convolution, or with a residual block that halves the resolution at once.
+        flat: residual blocks at the critic's lowest resolution.
+        pool: what the critic's last layer sees: every feature of the last map, or their mean or sum over positions.
+    """
+
+    size: int = 64
+    channels: int = 3
+    classes: int = 0
+    latent: int = 128
+    width: int = 64
+    critic_width: int | None = None
+    widest: int = 8
+    critic_norm: Norm = "none"
+    start: Literal["convolution", "block"] = "convolution"
+    flat: int = 0
+    pool: Literal["flatten", "mean", "sum"] = "flatten"
+
+    def __post_init__(self) -> None:
+        least = (self.size, self.channels, self.latent, self.width, self.widest, self.critic_width or 1)
+        if min(least) < 1 or self.classes < 0 or self.flat < 0:
+            raise ConfigError(
+                "network: size, channels, latent, width, critic_width and widest must be at least 1, "
+                "classes and flat at least 0."
+            )
+        if self.doublings < 1 or self.base << self.doublings != self.size:
+            raise ConfigError(
+                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
+                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
+            )
+
+    @property
+    def doublings(self) -> int:
+        """How many times the generator doubles the resolution."""
+        return max(0, self.size.bit_length() - 3)
+
+    @property
+    def base(self) -> int:
+        """Side of the smallest map."""
+        return self.size >> self.doublings
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the images."""
+        return (self.size, self.size, self.channels)
+
+    def widths(self, width: int) -> list[int]:
+        """Channels at each resolution from the image inwards: 64, 128, 256, 512, 512 for 64x64."""
+        return [width * min(1 << i, self.widest) for i in range(self.doublings + 1)]
+
+
+class ResNetGenerator(nn.Module):
+    """Latents float (n, latent) -> images float (n, channels, size, size) in [-1, 1]."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        self.latent = config.latent
+        widths = config.widths(config.width)[::-1]
+        self.base = config.base
+        self.dense = nn.Linear(config.latent, widths[0] * config.base**2)
+        nn.init.xavier_uniform_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(before, after, "up", "batch", config.classes) for before, after in pairwise(widths)
+        )
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.out = Convolution(widths[-1], config.channels)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of latents `z`, and of classes `labels` int64 (n,) where the network knows some."""
+        x: Tensor = self.dense(z).view(len(z), -1, self.base, self.base)
+        for block in self.blocks:
+            x = block(x, labels)
+        return cast(Tensor, self.out(F.relu(self.norm(x)))).tanh()
+
+
+class ResNetCritic(nn.Module):
+    """Images float (n, channels, size, size) in [-1, 1] -> float (n,); the more, the more real."""
+
+    def __init__(self, config: ResNetConfig) -> None:
+        super().__init__()
+        widths = config.widths(config.critic_width or config.width)
+        blocks: list[nn.Module] = []
+        for i, (before, after) in enumerate(pairwise(widths)):
+            first = i == 0 and config.start == "block"
+            blocks.append(
+                ResidualBlock(config.channels if first else before, after, "down", config.critic_norm, first=first)
+            )
+        blocks += [ResidualBlock(widths[-1], widths[-1], None, config.critic_norm) for _ in range(config.flat)]
+        self.stem = Convolution(config.channels, widths[0]) if config.start == "convolution" else nn.Identity()
+        self.blocks = nn.Sequential(*blocks)
+        self.pool = config.pool
+        features = widths[-1] * (config.base**2 if config.pool == "flatten" else 1)
+        self.out = nn.Linear(features, 1)
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.classes: nn.Linear | None = None
+        if config.classes:
+            # A matrix with a row a class, as a linear layer has it; only rows of it are used.
+            self.classes = nn.Linear(features, config.classes, bias=False)
+            nn.init.xavier_uniform_(self.classes.weight)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Outputs for images `x`, and for classes `labels` int64 (n,) where the network knows some."""
+        h: Tensor = self.blocks(self.stem(x))
+        if self.pool == "flatten":
+            h = h.flatten(1)
+        else:
+            h = F.relu(h).mean((2, 3)) if self.pool == "mean" else F.relu(h).sum((2, 3))
+        out: Tensor = self.out(h).flatten()
+        if self.classes is not None and labels is not None:
+            out = out + (self.classes.weight[labels] * h).sum(1)
+        return out
+
+
+def build(config: ResNetConfig) -> dict[str, nn.Module]:
+    """Both networks, initialised from torch's random state."""
+    return {"generator": ResNetGenerator(config), "discriminator": ResNetCritic(config)}
+
+
+SYSTEM = System(
+    ResNetConfig,
+    TwoPlayer,
+    build,
+    two_player,
+    reference="Gulrajani et al. 2017, arXiv:1704.00028; igul222/improved_wgan_training gan_64x64.py",
+)

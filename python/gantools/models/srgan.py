@@ -1,0 +1,264 @@
+"""SRResNet and SRGAN: images enlarged 2, 3, 4 or 8 times (Ledig et al. 2017, arXiv:1609.04802).
+
+Two stages. `pretrain` teaches the generator alone to be near the pixels, which gives SRResNet: faithful and soft.
+`gan` goes on with a discriminator and a perceptual loss, which gives SRGAN: sharp, and farther from the pixels. What
+the first stage ended with is kept as `content`, and the control `interpolation` blends the weights of both.
+
+What the networks are made of is chosen by name (`network.kind`); images are in [-1, 1] at both ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gantools.errors import ConfigError
+from gantools.layers.super_resolution import ENLARGERS, JUDGE_HALVINGS, STEPS, Judge
+from gantools.models.games import scores
+from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
+from gantools.objectives.content import DIFFERENCES, perceptual, total_variation
+from gantools.objectives.losses import LossConfig
+from gantools.pretrained import vgg19
+
+
+@dataclass(frozen=True)
+class SRGANConfig:
+    """Shape of the networks.
+
+    Attributes:
+        size: side of the large crops in training; afterwards images of any size are taken.
+        channels: of the images.
+        scale: the factor: 2, 3, 4 or 8.
+        kind: the generator: `srresnet` as published, or `msrresnet` without batch normalisation, on top of bilinear
+            interpolation.
+        width: channels of the generator.
+        blocks: its residual blocks.
+        judge_width: channels of the discriminator next to the image.
+        judge_hidden: width of its linear layer.
+    """
+
+    size: int = 96
+    channels: int = 3
+    scale: int = 4
+    kind: Literal["srresnet", "msrresnet"] = "srresnet"
+    width: int = 64
+    blocks: int = 16
+    judge_width: int = 64
+    judge_hidden: int = 1024
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.width, self.blocks, self.judge_width, self.judge_hidden) < 1:
+            raise ConfigError("network: channels, width, blocks, judge_width and judge_hidden must be at least 1.")
+        if self.scale not in STEPS:
+            raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
+        sides = 1 << JUDGE_HALVINGS
+        if self.size < 2 * sides or self.size % sides or self.size % self.scale:
+            step = sides * (self.scale if self.scale == 3 else 1)
+            raise ConfigError(
+                f"network.size: must be a multiple of {step} from {2 * step} on, not {self.size}.",
+                "It is the side of the large crops, which the discriminator halves four times.",
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the images that are made in training."""
+        return (self.size, self.size, self.channels)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the images that are enlarged in training."""
+        return (self.size // self.scale, self.size // self.scale, self.channels)
+
+
+@dataclass(frozen=True)
+class PerceptualConfig:
+    """The perceptual loss of the second stage: the section `game.perceptual`.
+
+    Attributes:
+        weight: of the loss; 0: none, and no network is loaded.
+        network: `vgg19` (torchvision's file) or `vgg19-normalised` (style transfer's, up to conv3_1).
+        layer: `conv5_4` before the ReLU, `relu5_4` after it.
+        difference: of features: `l1`, `l2` or `charbonnier`.
+        weights: the file; null: looked for, then downloaded where it can be.
+    """
+
+    weight: float = 0.006
+    network: Literal["vgg19", "vgg19-normalised"] = "vgg19"
+    layer: str = "relu5_4"
+    difference: Literal["l1", "l2", "charbonnier"] = "l2"
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        vgg19.check_layer(self.network, self.layer, "game.perceptual.layer")
+        if self.weight < 0:
+            raise ConfigError(f"game.perceptual.weight: must not be negative, not {self.weight}.")
+
+
+@dataclass(frozen=True)
+class SRGANGame:
+    """Lengths and losses of the two stages.
+
+    Attributes:
+        pretrain_kimg: thousand large crops shown in the first stage; 0: it is left out.
+        gan: whether there is a second stage; false trains SRResNet.
+        content: the first stage's loss of pixels, and that of the second.
+        pixel: weight of the loss of pixels in the second stage.
+        variation: weight of total variation there.
+        adversarial: weight of the generator's adversarial loss there.
+        loss: adversarial loss.
+        perceptual: the loss of features there.
+    """
+
+    pretrain_kimg: float = 16000.0
+    gan: bool = True
+    content: Literal["l1", "l2", "charbonnier"] = "l2"
+    pixel: float = 0.0
+    variation: float = 0.0
+    adversarial: float = 0.001
+    loss: LossConfig = field(default_factory=LossConfig)
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.pretrain_kimg, self.pixel, self.variation, self.adversarial) < 0:
+            raise ConfigError("game: pretrain_kimg, pixel, variation and adversarial must not be negative.")
+        if not self.gan and self.pretrain_kimg == 0:
+            raise ConfigError("game: pretrain_kimg 0 without the stage gan leaves nothing to train.")
+        if self.gan and self.pixel == 0 and self.perceptual.weight == 0:
+            raise ConfigError(
+                "game: the stage gan has neither a loss of pixels nor of features, nothing ties results to inputs.",
+                "Set game.pixel or game.perceptual.weight above 0.",
+            )
+
+
+def build(config: SRGANConfig) -> dict[str, nn.Module]:
+    """Generator, discriminator, and `content`, which is all zero until the first stage is over."""
+
+    def generator() -> nn.Module:
+        return ENLARGERS[config.kind](config.channels, config.scale, config.width, config.blocks)
+
+    content = generator()
+    for value in (*content.parameters(), *content.buffers()):
+        value.data.zero_()
+    judge = Judge(config.channels, config.size, config.judge_width, config.judge_hidden)
+    return {"generator": generator(), "discriminator": judge, "content": content}
+
+
+def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, nn.Module]:
+    """The network of the perceptual loss, where the second stage has one."""
+    if not game.gan or game.perceptual.weight == 0:
+        return {}
+    if config.channels != 3:
+        raise ConfigError(
+            f"network.channels: a perceptual loss takes colour, the images have {config.channels} channel(s).",
+            "Set game.perceptual.weight=0 and game.pixel above 0.",
+        )
+    kind, layers = game.perceptual.network, [game.perceptual.layer]
+    network = vgg19.load(kind, layers, game.perceptual.weights) if pretrained else vgg19.unloaded(kind, layers)
+    return {"features": network}
+
+
+def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
+    """The stages `pretrain` and `gan`.
+
+    Logged: `pixel` in both; in the second `loss_g` and its terms, `loss_d`, and `games.scores`.
+    """
+    difference = DIFFERENCES[game.content]
+
+    def content(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        value = difference(networks["generator"](batch.inputs), batch.images)
+        return Out(value, {"pixel": value.detach()})
+
+    def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        images, judge = networks["generator"](batch.inputs), networks["discriminator"]
+        real_outputs = judge(batch.images) if game.loss.loss.pairs else None
+        terms = {"adversarial": game.adversarial * game.loss.generator(judge(images), real_outputs)}
+        if game.pixel > 0:
+            terms["pixel"] = game.pixel * difference(images, batch.images)
+        if game.variation > 0:
+            terms["variation"] = game.variation * total_variation(images)
+        if game.perceptual.weight > 0:
+            terms["perceptual"] = game.perceptual.weight * perceptual(
+                networks["features"],
+                {game.perceptual.layer: 1.0},
+                images,
+                batch.images,
+                DIFFERENCES[game.perceptual.difference],
+            )
+        value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))
+        return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
+
+    def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        with torch.no_grad():
+            images = networks["generator"](batch.inputs)
+        judge = networks["discriminator"]
+        real_outputs, fake_outputs = judge(batch.images), judge(images)
+        value = game.loss.discriminator(real_outputs, fake_outputs)
+        return Out(value, {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)})
+
+    needs: tuple[Role, ...] = ("images", "inputs")
+    first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
+    second = Stage(
+        "gan",
+        (
+            Phase("generator", ("generator",), generator),
+            Phase("discriminator", ("discriminator",), discriminator),
+        ),
+        needs=needs,
+        fresh=("generator",),
+        copies={"content": "generator"},
+    )
+    if not game.gan:
+        return (first,)
+    if game.pretrain_kimg == 0:
+        return (second,)
+    return (replace(first, nimg=round(1000 * game.pretrain_kimg)), second)
+
+
+def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
+    """Enlarged images by the generator, or by weights between those of both stages.
+
+    (1 - α) θ_content + α θ_generator for every weight and buffer, α the control `interpolation`. Source: Wang et al.
+    2018 (arXiv:1809.00219), equation 5.
+    """
+    alpha = controls.get("interpolation", 1.0)
+    generator, content = networks["generator"], networks["content"]
+    if alpha == 1.0:
+        images: Tensor = generator(start)
+        return images
+    if not any(bool(value.any()) for value in content.parameters()):
+        raise ConfigError(
+            "interpolation: this checkpoint has nothing to interpolate with, its first stage is not over.",
+            "Leave interpolation at 1, or take a checkpoint of the stage gan.",
+        )
+    if alpha == 0.0:
+        images = content(start)
+        return images
+    before = content.state_dict()
+    blend: dict[str, Any] = {
+        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value
+        for name, value in generator.state_dict().items()
+    }
+    images = torch.func.functional_call(generator, blend, (start,))
+    return images
+
+
+SYSTEM = System(
+    SRGANConfig,
+    SRGANGame,
+    build,
+    stages,
+    takes="images",
+    shows=("generator", "content"),
+    render=render,
+    frozen=frozen,
+    controls=(
+        Control(
+            "interpolation", 0.0, 1.0, 1.0, "0 gives the faithful images of the first stage, 1 the sharp ones of GAN."
+        ),
+    ),
+    reference="Ledig et al. 2017, arXiv:1609.04802",
+)

@@ -1,0 +1,54 @@
+"""Numbers that change while a training runs, as pure functions of the real images shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from gantools.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """From `start` to `to` over `over_kimg` thousand images, beginning at `after_kimg`; constant before and behind.
+
+    `linear` and `cosine` (half a period) go there, `exponential` by the same factor for each image, `steps` in `steps`
+    equal falls of an exponential one.
+    """
+
+    start: float
+    to: float
+    over_kimg: float
+    after_kimg: float = 0.0
+    shape: Literal["linear", "cosine", "exponential", "steps"] = "linear"
+    steps: int = 4  # of shape "steps"
+
+    def __post_init__(self) -> None:
+        if self.over_kimg <= 0 or self.after_kimg < 0:
+            raise ConfigError("a schedule's over_kimg must be above 0, its after_kimg at least 0.")
+        if self.shape in ("exponential", "steps") and (self.start <= 0 or self.to <= 0):
+            raise ConfigError(f"a schedule of shape {self.shape} needs start and to above 0.")
+        if self.steps < 1:
+            raise ConfigError(f"a schedule's steps must be at least 1, not {self.steps}.")
+
+    def at(self, nimg: int) -> float:
+        """Its value once `nimg` real images have been shown."""
+        t = min(1.0, max(0.0, (nimg / 1000 - self.after_kimg) / self.over_kimg))
+        if self.shape == "linear":
+            return self.start + (self.to - self.start) * t
+        if self.shape == "cosine":
+            return self.to + (self.start - self.to) * 0.5 * (1.0 + math.cos(math.pi * t))
+        if self.shape == "steps":
+            t = math.floor(t * self.steps) / self.steps
+        return float(self.start * (self.to / self.start) ** t)
+
+
+def value_at(value: float | Schedule, nimg: int) -> float:
+    """A number, or a schedule's value once `nimg` real images have been shown."""
+    return value.at(nimg) if isinstance(value, Schedule) else value
+
+
+def values_of(value: float | Schedule) -> tuple[float, ...]:
+    """The numbers that decide a setting, to be checked: itself, or both ends of its schedule."""
+    return (value.start, value.to) if isinstance(value, Schedule) else (value,)

@@ -1,0 +1,70 @@
+"""An optimizer a network, its rate scheduled, corrected for regularisers that are computed seldom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from gantools.models.system import Stage
+from gantools.recipes.recipe import OptimConfig
+from gantools.recipes.schedules import value_at
+
+
+def lazy_share(stages: Iterable[Stage], network: str) -> float:
+    """c = 1 / (1 + Σ 1/k) over the lazy phases of `network`, one in k steps each: k / (k + 1) for a single one.
+
+    Such a network takes 1/c as many steps as it would with the regulariser in its loss, so its rate is multiplied by c
+    and its betas raised to it. Source: Karras et al. 2020 (arXiv:1912.04958), appendix B.
+    """
+    seldom = {
+        (phase.name, phase.every)
+        for stage in stages
+        for phase in stage.phases
+        if phase.lazy and network in phase.updates
+    }
+    return 1.0 / (1.0 + sum(1.0 / every for _, every in seldom))
+
+
+class Optimizer:
+    """The optimizer of one network.
+
+    Attributes:
+        inner: torch's.
+        parameters: what it changes: those of the network that are not frozen.
+    """
+
+    def __init__(self, network: nn.Module, config: OptimConfig, share: float, device: torch.device) -> None:
+        self.config, self.share, self.device = config, share, device
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.inner = self._make()
+
+    def _make(self) -> torch.optim.Optimizer:
+        o, c = self.config, self.share
+        # Its tensors are few and small on a CPU and many kernels on a GPU: fused is the faster form on both.
+        if o.kind == "adam":
+            betas = (o.betas[0] ** c, o.betas[1] ** c)
+            rate = self.rate(0)
+            return torch.optim.Adam(self.parameters, rate, betas, o.eps, o.weight_decay, fused=True)
+        if o.kind == "rmsprop":
+            alpha = o.betas[1] ** c
+            return torch.optim.RMSprop(self.parameters, self.rate(0), alpha, o.eps, o.weight_decay, o.momentum)
+        return torch.optim.SGD(self.parameters, self.rate(0), o.momentum, weight_decay=o.weight_decay, fused=True)
+
+    def renew(self) -> None:
+        """Forget what it knows of the gradients so far."""
+        self.inner = self._make()
+
+    def rate(self, nimg: int) -> float:
+        """The learning rate once `nimg` real images have been shown, without the correction for lazy phases."""
+        return value_at(self.config.lr, nimg)
+
+    def step(self, gradients: Sequence[torch.Tensor | None], nimg: int) -> None:
+        """Change the weights by `gradients`, one a parameter; a parameter without one stays as it is."""
+        for group in self.inner.param_groups:
+            group["lr"] = self.rate(nimg) * self.share
+        # They are kept until the next step: freeing and allocating them costs page faults.
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.inner.step()

@@ -1,0 +1,197 @@
+import math
+
+import pytest
+import torch
+from tests.models.by_hand import adams, count, gradients, step
+
+from gantools.errors import ConfigError
+from gantools.models.srgan import SYSTEM, PerceptualConfig, SRGANConfig, SRGANGame, build, frozen, render, stages
+from gantools.models.system import Batch
+from gantools.objectives.losses import LossConfig
+
+SMALL = SRGANConfig(size=32, scale=4, width=4, blocks=1, judge_width=4, judge_hidden=8)
+PIXELS = SRGANGame(pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(weight=0.0))
+
+
+def batch_of(n: int = 3, config: SRGANConfig = SMALL, seed: int = 0) -> Batch:
+    torch.manual_seed(seed)
+    size, small = config.size, config.size // config.scale
+    images = torch.rand(n, config.channels, size, size) * 2 - 1
+    return Batch(images, inputs=torch.nn.functional.interpolate(images, (small, small), mode="area"))
+
+
+def networks_of(config: SRGANConfig = SMALL, game: SRGANGame = PIXELS, seed: int = 0):
+    torch.manual_seed(seed)
+    return build(config) | frozen(config, game, False)
+
+
+def test_weights_of_the_published_networks():
+    networks = build(SRGANConfig())
+    assert count(networks["generator"]) == count(networks["content"]) == 1_547_350
+    assert count(networks["discriminator"]) == 23_563_649
+    assert count(build(SRGANConfig(kind="msrresnet"))["generator"]) == 1_517_571
+    assert count(build(SRGANConfig(scale=2, kind="msrresnet"))["generator"]) == 1_369_859
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("kind", ["srresnet", "msrresnet"])
+def test_both_stages_step(scale, kind):
+    config = SRGANConfig(size=32, scale=scale, kind=kind, width=4, blocks=1, judge_width=4, judge_hidden=8)
+    networks = networks_of(config)
+    optimizers = adams(networks, 0.001, (0.9, 0.999))
+    for stage in stages(config, PIXELS):
+        for phase in stage.phases:
+            before = {n: [p.clone() for p in net.parameters()] for n, net in networks.items()}
+            out = step(networks, phase, batch_of(config=config), optimizers)
+            assert out.value.isfinite()
+            for name, net in networks.items():
+                same = all(torch.equal(p, q) for p, q in zip(net.parameters(), before[name], strict=True))
+                assert same == (name not in phase.updates)
+
+
+def test_stages_and_what_they_begin_with():
+    first, second = stages(SMALL, PIXELS)
+    assert (first.name, first.nimg, second.nimg) == ("pretrain", 100, None)
+    assert second.fresh == ("generator",)
+    assert second.copies == {"content": "generator"}
+    assert [p.name for p in second.phases] == ["generator", "discriminator"]  # the generator first, as ESRGAN's code
+    assert [s.name for s in stages(SMALL, SRGANGame(gan=False))] == ["pretrain"]
+    (only,) = stages(SMALL, SRGANGame(pretrain_kimg=0))
+    assert (only.name, only.nimg) == ("gan", None)
+
+
+def test_the_generators_loss_by_hand(test_data):
+    game = SRGANGame(
+        pixel=0.5,
+        variation=0.25,
+        adversarial=0.125,
+        content="l1",
+        perceptual=PerceptualConfig(2.0, "vgg19-normalised", "relu2_1", "l1", str(test_data / "weights" / FILE)),
+    )
+    networks = networks_of() | frozen(SMALL, game, True)
+    batch = batch_of()
+    phase = stages(SMALL, game)[1].phases[0]
+    out = phase.loss(networks, batch, {})
+    for network in networks.values():
+        network.train()
+    x = networks["generator"](batch.inputs)
+    y = batch.images
+    features = networks["features"]
+    expected = {
+        "adversarial": 0.125 * torch.nn.functional.softplus(-networks["discriminator"](x)).mean(),
+        "pixel": 0.5 * (x - y).abs().mean(),
+        "variation": 0.25 * (x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()),
+        "perceptual": 2 * (features(x)["relu2_1"] - features(y)["relu2_1"]).abs().mean(),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(out.means[name], value.detach())
+    torch.testing.assert_close(out.value, sum(expected.values()))
+    _, found = gradients(networks, phase, batch)
+    assert set(found) == {"generator"}
+    assert len(networks["features"].sha256) == 64
+
+
+FILE = "vgg_normalised_conv3_1.pth"
+
+
+def test_a_loss_of_nothing_is_not_computed_and_its_network_not_loaded():
+    assert frozen(SMALL, PIXELS, True) == {}
+    out = stages(SMALL, PIXELS)[1].phases[0].loss(networks_of(), batch_of(), {})
+    assert set(out.means) == {"adversarial", "pixel", "loss_g"}
+
+
+def test_the_discriminator_gives_the_generator_no_gradient():
+    networks = networks_of()
+    phase = stages(SMALL, PIXELS)[1].phases[1]
+    out = phase.loss(networks, batch_of(), {})
+    found = torch.autograd.grad(out.value, list(networks["generator"].parameters()), allow_unused=True)
+    assert all(g is None for g in found)
+    assert 0 <= out.means["discriminator_accuracy"] <= 1
+
+
+def test_relativistic_average_of_equal_logits_is_the_logarithm_of_two():
+    game = SRGANGame(pixel=1.0, perceptual=PerceptualConfig(0.0), loss=LossConfig("relativistic_average"))
+    networks = networks_of()
+    for p in networks["discriminator"].parameters():
+        p.data.zero_()
+    generator, discriminator = stages(SMALL, game)[1].phases
+    assert discriminator.loss(networks, batch_of(), {}).value.item() == pytest.approx(math.log(2))
+    means = generator.loss(networks, batch_of(), {}).means
+    assert means["adversarial"].item() == pytest.approx(0.001 * math.log(2))
+
+
+def test_weights_between_the_stages():
+    networks = networks_of()
+    batch = batch_of()
+    optimizers = adams(networks, 0.01, (0.9, 0.999))
+    first, second = stages(SMALL, PIXELS)
+    step(networks, first.phases[0], batch, optimizers)
+    networks["content"].load_state_dict(networks["generator"].state_dict())
+    step(networks, second.phases[0], batch, optimizers)
+    for network in networks.values():
+        network.eval()
+    with torch.no_grad():
+        assert torch.equal(render(networks, batch.inputs, None, {}), networks["generator"](batch.inputs))
+        at = {a: render(networks, batch.inputs, None, {"interpolation": a}) for a in (0.0, 0.25, 0.5, 1.0)}
+        assert torch.equal(at[1.0], networks["generator"](batch.inputs))
+        assert torch.equal(at[0.0], networks["content"](batch.inputs))
+        # Blended by hand, buffers of the normalisation too.
+        blend = build(SMALL)["generator"].eval()
+        theirs = networks["generator"].state_dict()
+        blend.load_state_dict({k: 0.75 * v + 0.25 * theirs[k] for k, v in networks["content"].state_dict().items()})
+        torch.testing.assert_close(at[0.25], blend(batch.inputs), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(at[0.25], at[0.5])
+
+
+def test_there_is_nothing_to_interpolate_with_in_the_first_stage():
+    networks = networks_of()
+    with pytest.raises(ConfigError, match="first stage is not over"):
+        render(networks, batch_of().inputs, None, {"interpolation": 0.5})
+
+
+def test_golden_losses():
+    networks = networks_of(seed=7)
+    optimizers = adams(networks, 0.002, (0.9, 0.999))
+    found = []
+    for i in range(3):
+        for stage in stages(SMALL, PIXELS):
+            for phase in stage.phases:
+                found.append(step(networks, phase, batch_of(seed=i), optimizers, seed=i).value.item())
+    assert found == pytest.approx(GOLDEN, rel=1e-3)
+
+
+GOLDEN = [0.336399, 0.333063, 1.48562, 0.335897, 0.335043, 1.3952, 0.333818, 0.333483, 1.37534]
+
+
+def test_phases_compile_whole():
+    torch._dynamo.reset()
+    networks, batch = networks_of(), batch_of()
+    for stage in stages(SMALL, PIXELS):
+        for phase in stage.phases:
+            compiled = torch.compile(phase.loss, backend="eager", fullgraph=True, dynamic=False)
+            torch.testing.assert_close(compiled(networks, batch, {}).value, phase.loss(networks, batch, {}).value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: SRGANConfig(scale=5), "2, 3, 4, 8"),
+        (lambda: SRGANConfig(size=100), "multiple of 16"),
+        (lambda: SRGANConfig(size=32, scale=3), "multiple of 48"),
+        (lambda: SRGANConfig(blocks=0), "at least 1"),
+        (lambda: PerceptualConfig(layer="conv6_1"), "conv6_1"),
+        (lambda: PerceptualConfig(network="vgg19-normalised", layer="conv5_4"), "vgg19-normalised"),
+        (lambda: SRGANGame(perceptual=PerceptualConfig(0.0)), "nothing ties"),
+        (lambda: SRGANGame(gan=False, pretrain_kimg=0.0), "nothing to train"),
+        (lambda: frozen(SRGANConfig(channels=1), SRGANGame(), False), "takes colour"),
+    ],
+)
+def test_what_cannot_be(make, words):
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+def test_its_sampler_starts_from_images():
+    assert SYSTEM.takes == "images"
+    assert SMALL.input_shape == (8, 8, 3)
+    assert [c.name for c in SYSTEM.controls] == ["interpolation"]

@@ -1,0 +1,37 @@
+import pytest
+
+from gantools.errors import ConfigError
+from gantools.recipes.recipe import load_recipe
+from gantools.recipes.schedules import Schedule, value_at
+
+
+@pytest.mark.parametrize(
+    ("shape", "quarter", "half"),
+    [
+        ("linear", 0.775, 0.55),
+        ("cosine", 0.1 + 0.9 * (1 + 2**-0.5) / 2, 0.55),
+        ("exponential", 10**-0.25, 10**-0.5),
+        ("steps", 10**-0.25, 10**-0.5),
+    ],
+)
+def test_shapes(shape, quarter, half):
+    schedule = Schedule(1.0, 0.1, over_kimg=40, after_kimg=10, shape=shape)
+    assert [schedule.at(nimg) for nimg in (0, 10_000, 50_000, 90_000)] == pytest.approx([1, 1, 0.1, 0.1])
+    assert [schedule.at(nimg) for nimg in (20_000, 30_000)] == pytest.approx([quarter, half])
+    # Only a staircase stands still between its steps.
+    assert (schedule.at(20_001) == schedule.at(20_000)) == (shape == "steps")
+
+
+def test_a_number_is_a_schedule_too():
+    assert value_at(0.5, 7) == 0.5 and value_at(Schedule(1, 0, 10), 5000) == 0.5
+
+
+@pytest.mark.parametrize("values", [(1, 0, 0), (1, 0, 5, -1), (1, 0, 5, 0, "exponential"), (1, 0.5, 5, 0, "steps", 0)])
+def test_schedules_that_mean_nothing(values):
+    with pytest.raises(ConfigError, match="schedule"):
+        Schedule(*values)
+
+
+def test_in_a_recipe():
+    recipe = load_recipe("dcgan", ["optim.lr={start: 2e-4, to: 0, over_kimg: 100, after_kimg: 100}"])
+    assert value_at(recipe.optim.of("generator").lr, 150_000) == pytest.approx(1e-4)
