@@ -61,8 +61,6 @@ ORIENTATION_POLICIES: list[str]
 RESIZE_RULES: list[str]
 """Names of the rules by which `read_images` and `resize_images` resize."""
 SQUARE_CROPS: list[str]
-EFFECTS: list[str]
-"""What may be done to prepared pixels: `none`, `edges` (Sobel's gradient) or `hole` (the middle quarter is grey)."""
 """What becomes of images that are not square there: `none` (squeezed) or `center` (the largest centred square)."""
 DECODERS: list[tuple[str, str]]
 """The libraries that decide decoded pixels, with their versions."""
@@ -250,7 +248,7 @@ class PixelPolicy:
         effect: str = "none",
         max_pixels: int = 178956970,
     ) -> PixelPolicy:
-        """`half` is `whole`, `left` or `right`; `effect` a name in `EFFECTS`; the others are those of `gantools.prep`."""
+        """`half` is `whole`, `left` or `right`; `effect` a name in `EFFECTS`; the others as in `prep`."""
 
 def placement(policy: PixelPolicy, width: int, height: int) -> tuple[float, float, float, float]:
     """Left, top, width and height of what a prepared image shows, in the coordinates of the image it was made of.

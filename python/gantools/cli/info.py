@@ -69,7 +69,7 @@ def _print(found: dict[str, Any]) -> None:
     for example in duplicates["examples"] if duplicates else []:
         console.print(escape("equal: " + ", ".join(example)))
     count = found["count"]
-    digests = ("annotations", "labels", "selection")
+    digests = ("annotations", "labels", "selection", "regions")
     source = {k: v for k, v in found["source"].items() if k not in digests and v is not None}
     table("source", {k.replace("_", " "): counted(v) if isinstance(v, dict) else v for k, v in source.items()})
     table("pixels", found["policy"])

@@ -27,6 +27,10 @@ class PrepCommand(click.Command):
             return relative.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command whose context it is."""
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
 
 @click.command("prep", cls=PrepCommand, short_help="Prepare a set of images.")
 @click.argument("kind", metavar="SOURCE")

@@ -121,11 +121,11 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
 
     Returns:
         A dict that JSON can hold: `name`, `path`, `count`, `shape`, `bytes` (of all files), `shards`, `fingerprint`,
-        `source`, `policy`, `versions`; `inputs` of a set of pairs (`operation`, `shape` and the like); `sizes` (WIDTHxHEIGHT before preparation -> images, the most first) where the
-        set says; `classes` (name -> images) where there are labels; `attributes` (name ->
-        images that have it), `partition` (train, val, test -> images) and `annotations` (name -> shape) where there
-        are any; `rejects` (class of the reason -> images); `duplicates` (`images` that could go, in `groups` of equal
-        ones, `examples`: up to five such groups as names).
+        `source`, `policy`, `versions`; `inputs` of a set of pairs (`operation`, `shape` and the like); `sizes`
+        (WIDTHxHEIGHT before preparation -> images, the most first) where the set says; `classes` (name -> images) where
+        there are labels; `attributes` (name -> images that have it), `partition` (train, val, test -> images) and
+        `annotations` (name -> shape) where there are any; `rejects` (class of the reason -> images); `duplicates`
+        (`images` that could go, in `groups` of equal ones, `examples`: up to five such groups as names).
 
     Raises:
         DataError: no prepared set, or a damaged one.

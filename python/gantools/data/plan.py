@@ -222,7 +222,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         stride = o.stride or o.tile
         images, of, regions = cut(whole, sizes, o.tile, stride, o.scale or 1, o.rest or RESTS[0])
         tiles = (of, regions, whole, sizes)
-        filtered |= {"tiles": {"stride": stride, "rest": o.rest or RESTS[0], "images": len(whole)}}
+        filtered |= {"tiles_of": len(whole), "stride": stride, "rest": o.rest or RESTS[0]}
     elif o.direction is not None:
         policy = replace(policy, half=DIRECTIONS[o.direction])
     inputs = inputs_of(
@@ -315,7 +315,7 @@ def _check_tiles(o: PrepOptions) -> None:
     """What is wrong with the options of tiles, and of what pairs and tiles cannot have."""
     for name, number in (("tile", o.tile), ("stride", o.stride)):
         if number is not None and number < 1:
-            raise ConfigError(f"the {name} is {number}; it has to be at least 1.")
+            raise ConfigError(f"the {name} is {number}; it has to be at least 1.", "For example 128.")
     if o.rest is not None and o.rest not in RESTS:
         raise unknown_name("rest", o.rest, RESTS)
     paired = o.tile is not None or (o.operation, o.scale, o.inputs, o.direction) != (None,) * 4

@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use gantools_image::{named, AlphaPolicy, Crop, OrientationPolicy, PixelPolicy, Preparer};
+use gantools_image::{
+    named, AlphaPolicy, Crop, Effect, Half, OrientationPolicy, PixelPolicy, Preparer,
+};
 use gantools_threads::pool;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -97,6 +99,8 @@ impl Encoding {
         let mut policy = *policy;
         if store != Store::Original {
             policy.crop = Crop::None;
+            policy.half = Half::Whole;
+            policy.effect = Effect::None;
             policy.fast = false;
             policy.decode.alpha = AlphaPolicy::Error;
             policy.decode.orientation = OrientationPolicy::Ignore;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gantools.data.exports import folder, hf_imagefolder, npz, parquet, stylegan, webdataset
 from gantools.data.exports.base import Images
+from gantools.data.plan import say
 from gantools.data.prepared import PreparedSet
 from gantools.errors import DataError, unknown_name
 from gantools.progress import Progress
@@ -55,6 +56,11 @@ def export(
     # Nothing is ever replaced: an export cannot be told from a folder of somebody's images.
     if target.exists():
         raise DataError(f"{target} exists.", "Choose another --out, or delete it.")
+    if images.inputs is not None:
+        say(
+            f"{images.path} is a set of pairs: these are its targets. Its inputs are the set {images.inputs.path}.",
+            progress,
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with Progress(f"exporting {images.name}", len(images), show=progress) as bar:
         EXPORTS[to](Images(images, threads, bar.update), target)
