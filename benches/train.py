@@ -4,10 +4,11 @@
                             [--clock wall|cpu] [--json FILE]
 
 One process, all contenders in turn in every round, so that a loaded machine slows all alike; figures are medians over
-the rounds, ratios medians of the rounds' own ratios. The copied loop is the one of pytorch/examples' dcgan, written anew
-around the same networks: eager, NCHW, float32, torch's DataLoader over a Dataset that makes floats of bytes image by
-image, a BCELoss after a sigmoid, the discriminator's fakes used again for the generator, five `.item()` a step. It
-computes less than ours, whose generator step draws fresh latents.
+the rounds, ratios medians of the rounds' own ratios. The copied loop is the one of pytorch/examples' dcgan, written
+anew around the same networks: eager, NCHW, float32, torch's DataLoader over a Dataset that makes floats of bytes image
+by image, a BCELoss after a sigmoid, the discriminator's fakes used again for the generator, five `.item()` a step. It
+computes about as much as ours, whose generator step draws fresh latents (one forward of the generator more) and asks
+for no gradients of the discriminator's weights (which the copied loop computes and throws away).
 """
 
 from __future__ import annotations
@@ -367,9 +368,7 @@ def main() -> None:
             )
         step, whole = options.batch / median(bare), options.batch / median(found["gantools, float32"])
         result["loop"] = {"empty_step_ms": step * 1e3, "dcgan_step_ms": whole * 1e3, "share": step / whole}
-        print(
-            f"\nthe loop itself: {step * 1e3:.2f} ms a step, {step / whole:.2%} of a float32 step's {whole * 1e3:.1f} ms"
-        )
+        print(f"\nthe loop itself: {step * 1e3:.2f} ms, {step / whole:.2%} of a float32 step of {whole * 1e3:.0f} ms")
         if options.compile:
             small = make_set(Path(place) / "28", 256, 28)
             found, said = penalty(
