@@ -3,11 +3,12 @@
     python benches/train.py [--device cpu] [--threads 2] [--rounds 5] [--seconds 4] [--batch 128] [--compile]
                             [--clock wall|cpu] [--json FILE]
 
-One process, all contenders in turn in every round, so that a loaded machine slows all alike; figures are medians over the
-rounds, ratios medians of the rounds' own ratios. The copied loop is the one of pytorch/examples' dcgan, written anew
-around the same networks: eager, NCHW, float32, torch's DataLoader over a Dataset that makes floats of bytes image by
-image, a BCELoss after a sigmoid, four backwards, the discriminator's fakes used again for the generator, five `.item()` a
-step. It computes less than ours, whose generator step draws fresh latents.
+One process, all contenders in turn in every round, so that a loaded machine slows all alike; figures are medians over
+the rounds, ratios medians of the rounds' own ratios. The copied loop is the one of pytorch/examples' dcgan, written
+anew around the same networks: eager, NCHW, float32, torch's DataLoader over a Dataset that makes floats of bytes image
+by image, a BCELoss after a sigmoid, the discriminator's fakes used again for the generator, five `.item()` a step. It
+computes about as much as ours, whose generator step draws fresh latents (one forward of the generator more) and asks
+for no gradients of the discriminator's weights (which the copied loop computes and throws away).
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import gantools
 from benches import empty
+
+import gantools
 from gantools.data.prepared import PreparedSet
 from gantools.models.dcgan import DCGANConfig, build
 from gantools.recipes.recipe import load_recipe, recipe_from_dict
@@ -128,7 +130,7 @@ class Ours:
 
 
 class Bytes(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    """What ImageFolder with ToTensor and Normalize gives, its files decoded already: an image a call, as NCHW floats."""
+    """What ImageFolder with ToTensor and Normalize gives, its files decoded already: NCHW floats, an image a call."""
 
     def __init__(self, data: Path) -> None:
         dataset = PreparedSet(data)
@@ -204,7 +206,8 @@ class Copied:
         loss_g.backward()
         d_g_z2 = output.mean().item()
         self.adam_g.step()
-        return f"Loss_D: {loss_d.item():.4f} Loss_G: {loss_g.item():.4f} D(x): {d_x:.4f} D(G(z)): {d_g_z1:.4f} {d_g_z2:.4f}"
+        losses = f"Loss_D: {loss_d.item():.4f} Loss_G: {loss_g.item():.4f}"
+        return f"{losses} D(x): {d_x:.4f} D(G(z)): {d_g_z1:.4f} / {d_g_z2:.4f}"
 
     def close(self) -> None:
         """Stop the workers."""
@@ -329,8 +332,8 @@ def main() -> None:
         "--clock",
         choices=("wall", "cpu"),
         default="wall",
-        help="cpu: seconds of this process's own work, for a loaded machine, with --threads 1 (the DataLoader's workers "
-        "are then not counted)",
+        help="cpu: seconds of this process's own work, for a loaded machine, with --threads 1 (the DataLoader's "
+        "workers are then not counted)",
     )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -357,7 +360,7 @@ def main() -> None:
         for c in (*contenders.values(), nothing):
             c.close()
         print(f"\n{'64 px, batch ' + str(options.batch):28} {'images/s':>9} {'times':>6}  rounds")
-        result["images_per_second"] = {name: rates for name, rates in found.items()}
+        result["images_per_second"] = found
         result["times"] = {name: ratio(found, name, "the copied loop") for name in found}
         for name, rates in found.items():
             print(
@@ -365,9 +368,7 @@ def main() -> None:
             )
         step, whole = options.batch / median(bare), options.batch / median(found["gantools, float32"])
         result["loop"] = {"empty_step_ms": step * 1e3, "dcgan_step_ms": whole * 1e3, "share": step / whole}
-        print(
-            f"\nthe loop itself: {step * 1e3:.2f} ms a step, {step / whole:.2%} of a float32 step of {whole * 1e3:.1f} ms"
-        )
+        print(f"\nthe loop itself: {step * 1e3:.2f} ms, {step / whole:.2%} of a float32 step of {whole * 1e3:.0f} ms")
         if options.compile:
             small = make_set(Path(place) / "28", 256, 28)
             found, said = penalty(
