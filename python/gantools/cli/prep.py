@@ -59,7 +59,9 @@ def command(kind: str, shards: str | None, **options: Any) -> None:
     Sets of pairs, for translation and super-resolution, and tiles of large images: gantools prep pairs --help, gantools
     prep tiles --help. (A folder of that name is ./pairs.)
     """
-    done = run(kind, shards, options)
+    from gantools.data.prepare import prep, prep_share
+
+    done = run(prep, prep_share, kind, shards, options)
     if done is not None:
         kind = done.manifest["source"]["kind"]
         click.echo(f"Next: gantools train {MNIST_RECIPE if 'mnist' in kind else 'dcgan'}", err=True)

@@ -14,6 +14,7 @@ from gantools.cli.options import one_of
 from gantools.data.policy import CROPS
 
 F = TypeVar("F", bound=Callable[..., Any])
+Prepare = Callable[..., Any]
 Options = Sequence[Callable[[Any], Any]]
 
 
@@ -143,10 +144,8 @@ WORK: Options = (
 )
 
 
-def run(kind: str, shards: str | None, options: dict[str, Any]) -> Any:
+def run(prep: Prepare, prep_share: Prepare, kind: str, shards: str | None, options: dict[str, Any]) -> Any:
     """Prepares a set, or with `shards` a share of it; prints the folder and returns the set, or None for a share."""
-    from gantools.data.prepare import prep, prep_share
-
     if options["channels"] is not None:
         options["channels"] = int(options["channels"])
     if shards is not None:

@@ -54,7 +54,9 @@ def pairs(kind: str, shards: str | None, side_by_side: bool, direction: str | No
     ways = (options["inputs"], options["operation"], options["scale"], side_by_side or None)
     if all(way is None for way in ways):
         raise click.UsageError("where do the inputs come from? Give --inputs, --operation, --scale or --side-by-side.")
-    run(kind, shards, {**options, "direction": (direction or "AtoB") if side_by_side else None})
+    from gantools.data.prepare import prep, prep_share
+
+    run(prep, prep_share, kind, shards, {**options, "direction": (direction or "AtoB") if side_by_side else None})
 
 
 @click.command("tiles")
@@ -79,4 +81,6 @@ def tiles(kind: str, shards: str | None, size: int, **options: Any) -> None:
     image is made smaller as a whole, and the same places are cut out of it. --where, --sample and --limit choose
     images, not tiles. Further options are those of gantools prep.
     """
-    run(kind, shards, {**options, "tile": size})
+    from gantools.data.prepare import prep, prep_share
+
+    run(prep, prep_share, kind, shards, {**options, "tile": size})
