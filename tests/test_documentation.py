@@ -36,6 +36,8 @@ def test_the_options_of_a_printed_command_exist(page: str, line: str) -> None:
         inner = command.get_command(context, words[0])
         assert inner is not None, f"{page}: {line}"
         command, words = inner, words[1:]
+    relatives = command.relatives() if hasattr(command, "relatives") else {}
+    command = relatives.get(words[0], command) if words else command
     options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
     given = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
     assert given <= options, f"{page}: {line}"

@@ -33,6 +33,8 @@ SPEAKS_FOR = (
     ("quickstart.py", ("quickstart",)),
     ("data/exports/", ("export",)),
     ("data/show.py", ("show",)),
+    ("data/pairs.py", ("prep pairs",)),
+    ("data/tiles.py", ("prep tiles",)),
     ("data/", ("prep",)),
     ("device.py", ("train", "sample", "score", "ref make")),
     ("errors.py", ("train",)),
@@ -43,6 +45,8 @@ SPEAKS_FOR = (
     ("recipes/", ("train",)),
     ("models/", ("train",)),
     ("sampling/write.py", ("sample",)),
+    ("sampling/translate.py", ("translate",)),
+    ("sampling/translations.py", ("translate",)),
     ("sampling/", ("sample",)),
     ("metrics/features/files.py", ("ref make", "ref convert")),
     ("metrics/features/convert.py", ("ref convert",)),
@@ -62,6 +66,8 @@ def options() -> dict[str, set[str]]:
     def walk(command: click.Command, path: tuple[str, ...]) -> None:
         own = (o for p in command.params if isinstance(p, click.Option) for o in (*p.opts, *p.secondary_opts))
         found[" ".join(path)] = {"--help", *own}
+        for name, inner in command.relatives().items() if hasattr(command, "relatives") else ():
+            walk(inner, (*path, name))
         if isinstance(command, click.Group):
             for name in command.list_commands(click.Context(command)):
                 inner = command.get_command(click.Context(command), name)

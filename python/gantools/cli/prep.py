@@ -18,13 +18,17 @@ RELATIVES = ("pairs", "tiles")
 class PrepCommand(click.Command):
     """A command whose first argument may be the name of a relative, which then reads the rest."""
 
+    def relatives(self) -> dict[str, click.Command]:
+        """The commands that may stand in the place of a source, by name."""
+        module = importlib.import_module("gantools.cli.prep_pairs")
+        return {name: getattr(module, name) for name in RELATIVES}
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """That of the command which is meant."""
         if args and args[0] in RELATIVES:
-            relative: click.Command = getattr(importlib.import_module("gantools.cli.prep_pairs"), args[0])
-            return relative.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+            return self.relatives()[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -336,7 +336,8 @@ def _check_tiles(o: PrepOptions) -> None:
     if o.scale is not None and o.stride is not None and o.stride % o.scale:
         near = max(o.stride // o.scale, 1) * o.scale
         raise ConfigError(
-            f"the stride {o.stride} is no multiple of the scale {o.scale}.", f"For example --stride {near}."
+            f"the stride {o.stride} is no multiple of the scale {o.scale}.",
+            f"For example: gantools prep tiles --stride {near}",
         )
 
 

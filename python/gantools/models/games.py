@@ -94,7 +94,8 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         value = game.loss.discriminator(real_outputs, fake_outputs)
         means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
         for penalty in game.penalties.always:
-            term = penalty(critic(networks, batch, classes), batch.images, fake, batch)
+            told = labels if PENALTIES[penalty.name].generated else batch.labels
+            term = penalty(critic(networks, told, classes), batch.images, fake, batch)
             value, means[penalty.name] = value + term, term.detach()
         return Out(value, means)
 
@@ -122,9 +123,12 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
     return (Stage("all", tuple(phases), needs=needs),)
 
 
-def critic(networks: Networks, batch: Batch, classes: int) -> Callable[[Tensor], Tensor]:
-    """The discriminator as a function of images alone, told the classes of the batch's real ones."""
-    return lambda x: call(networks["discriminator"], x, batch.labels if classes else None)
+def critic(networks: Networks, labels: Tensor | None, classes: int) -> Callable[[Tensor], Tensor]:
+    """The discriminator as a function of images alone, told the classes of these rows.
+
+    Between a real image and a generated one, as in the gradient penalty, the class is that of the generated one.
+    """
+    return lambda x: call(networks["discriminator"], x, labels if classes else None)
 
 
 def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform", "data"]) -> list[Phase]:
@@ -134,13 +138,12 @@ def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform"
         penalty = penalties.of[name]
 
         def loss(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-            fake = batch.images
+            fake, told = batch.images, batch.labels
             if PENALTIES[name].generated:
+                told = draw_labels(classes, batch, labels)
                 with torch.no_grad():
-                    fake = call(
-                        networks["generator"], draw_latents(networks, batch), draw_labels(classes, batch, labels)
-                    )
-            value = penalty(critic(networks, batch, classes), batch.images, fake, batch)
+                    fake = call(networks["generator"], draw_latents(networks, batch), told)
+            value = penalty(critic(networks, told, classes), batch.images, fake, batch)
             return Out(value, {name: value.detach()})
 
         return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, uncoupled=("discriminator",))

@@ -135,7 +135,7 @@ def _items(path: Path, channels: int, alpha: str, sixteen_bit: str) -> Iterator[
         if data.shape[2] != channels:
             raise DataError(
                 f"{path}: images have {data.shape[2]} channel(s), the network takes {channels}.",
-                f"Prepare it again with --channels {channels}.",
+                f"Prepare it again: gantools prep --channels {channels}",
             )
         yield from ((name, _Stored(data, i)) for i, name in enumerate(data.names))
         return

@@ -100,7 +100,9 @@ class Job:
 
 
 def _record(data: PreparedSet) -> dict[str, Any]:
+    inputs = data.inputs
     return {
+        **({} if inputs is None else {"inputs": inputs.fingerprint}),
         "path": str(data.path.absolute()),
         "name": data.name,
         "fingerprint": data.fingerprint,
@@ -243,7 +245,8 @@ def _same_set(given: str | Path | None, record: Mapping[str, Any], option: str) 
             f"{place}: the set that the run was trained on is not there any more.", f"Say where it is: {option} PATH"
         )
     dataset = PreparedSet(place)
-    if dataset.fingerprint != record["fingerprint"]:
+    inputs = None if dataset.inputs is None else dataset.inputs.fingerprint
+    if dataset.fingerprint != record["fingerprint"] or inputs != record.get("inputs"):
         raise DataError(
             f"{dataset.path}: other images than the run was trained on.",
             f"Give the set it was trained on with {option}; --init-from starts a new run on other images.",
@@ -380,7 +383,7 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
         return second
     if inputs is not None:
         raise ConfigError("--inputs: a set of pairs holds its inputs itself.", "Leave it out.")
-    pairs: PreparedSet | None = getattr(data, "inputs", None)
+    pairs = data.inputs
     if pairs is None:
         raise DataError(
             f"{data.path}: is no set of pairs, and recipe {recipe.name} needs one.",
