@@ -59,8 +59,12 @@ class Penalty:
 
 def gradients(critic: Critic, x: Tensor) -> Tensor:
     """∇ₓ D(x) of each sample, with the shape of `x`, differentiable with respect to the critic's weights."""
-    x = wide(x.detach()).requires_grad_(True)
     # The sum over samples has the gradient of each sample in its row, because no sample's output depends on another.
+    if torch.compiler.is_compiling():
+        # The same gradient: torch 2.11 compiles no `requires_grad_`. Plain it would refuse layers that write buffers.
+        found: Tensor = torch.func.grad(lambda rows: wide(critic(rows)).sum())(wide(x.detach()))
+        return found
+    x = wide(x.detach()).requires_grad_(True)
     (found,) = torch.autograd.grad(wide(critic(x)).sum(), x, create_graph=True)
     return found
 
