@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import assert_same, blobs, write_prepared
 from torch import Tensor
 
+from gantools.data.prepare import prep
 from gantools.models import NAMES
 from gantools.models.system import Batch, Out, Phase, classes_of
 from gantools.recipes.recipe import Recipe, load_recipe
@@ -311,8 +312,12 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
         if feed == "unpaired":
             found["inputs"] = write_prepared(tmp_path / "data" / "inputs", blobs(12, h, c)[::-1].copy())
         elif any("inputs" in stage.needs for stage in recipe.stages()):
-            low = recipe.network.input_shape
-            write_prepared(found["data"] / "inputs", blobs(16, low[0], low[2]))
+            images = tmp_path / "images"
+            images.mkdir()
+            for i, image in enumerate(blobs(16, h, c)):
+                Image.fromarray(image).save(images / f"{i:02d}.png")
+            scale = h // recipe.network.input_shape[0]
+            found["data"] = prep(images, size=h, scale=scale, out=tmp_path / "data" / "pairs", progress=False).path
         return found
 
     return make

@@ -42,7 +42,7 @@ def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     rng = np.random.default_rng(0)
-    images = rng.integers(64, 192, (200, 1, 2, 1), np.uint8)
+    images = rng.integers(64, 192, (200, 2, 2, 1), np.uint8)
     recipe = yaml.safe_load((EXAMPLES / "points.yaml").read_text())
     for key in ("epochs", "kimg"):
         recipe.pop(key, None)

@@ -36,7 +36,7 @@ LISTING = "listing"
 
 
 def prep(
-    kind: str,
+    kind: str | Path,
     *,
     threads: int = 0,
     engine: str = "threads",
@@ -115,7 +115,7 @@ def prep(
         Interrupted: Ctrl-C; the finished shards are kept and the same call goes on.
     """
     check_engine(engine, workers)
-    plan = resolve(kind, PrepOptions(**options), progress=progress)
+    plan = resolve(str(kind), PrepOptions(**options), progress=progress)
     target, document = plan.target, plan.document
     if target.exists():
         if not overwrite and complete(target, document):
@@ -158,7 +158,7 @@ def prep(
 
 
 def prep_share(
-    kind: str,
+    kind: str | Path,
     shards: str,
     *,
     threads: int = 0,
@@ -190,7 +190,7 @@ def prep_share(
     number, of = (int(v) for v in match.groups()) if match else (0, 0)
     if not 1 <= number <= of:
         raise ConfigError(f"--shards {shards}: not a share.", "Write i/n, for example 2/4 for the second of four.")
-    plan = resolve(kind, PrepOptions(**options), progress=progress)
+    plan = resolve(str(kind), PrepOptions(**options), progress=progress)
     folder = plan.target.with_name(f"{plan.target.name}.part-{number}-of-{of}")
     with working_folder(folder, plan.document, overwrite):
         names = None if plan.inputs is None else plan.inputs.names

@@ -13,7 +13,8 @@ from gantools.device import full_precision
 from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.levels import to_uint8
 from gantools.models.system import System
-from gantools.sampling.generator import Generator
+from gantools.runs.folders import find_checkpoint
+from gantools.sampling.generator import Generator, load_networks
 
 #: Pixels around a tile that are computed and cut off, so that its border is not seen.
 OVERLAP = 16
@@ -44,13 +45,15 @@ class Translator:
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, device: str | None = None) -> Translator:
-        """Load a translator; the arguments are those of `Generator.load`.
+        """Load a translator; the arguments are as `Generator.load` has them.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
             ConfigError: the run's system starts from latents.
         """
-        return cls(Generator.load(path, device=device))
+        checkpoint = find_checkpoint(path)
+        networks, config = load_networks(checkpoint, device)
+        return cls(Generator(networks, checkpoint, config))
 
     def translate(
         self,
