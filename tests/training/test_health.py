@@ -98,3 +98,9 @@ def test_diversity_is_the_mean_distance():
     pairs = [np.sqrt(((flat[i] - flat[j]) ** 2).mean()) for i in range(6) for j in range(i)]
     assert diversity(torch.from_numpy(images)) == pytest.approx(np.mean(pairs))
     assert diversity(torch.from_numpy(images[[0, 0, 0]])) == 0
+
+
+def test_advice_names_only_what_the_game_has():
+    sure = {"discriminator_accuracy": 1.0, "loss_d": 0.001}
+    assert "penalties.r1" in Monitor(LossConfig()).look(sure)[0].text
+    assert "penalties" not in Monitor(LossConfig(), penalties=False).look(sure)[0].text

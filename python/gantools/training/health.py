@@ -78,10 +78,12 @@ class Monitor:
 
     Args:
         loss: of the game, where it has one: decides when a discriminator is too sure.
+        penalties: whether the game has penalties to advise.
     """
 
-    def __init__(self, loss: LossConfig | None) -> None:
+    def __init__(self, loss: LossConfig | None, penalties: bool = True) -> None:
         self.loss = loss
+        self.penalty = " or a penalty (penalties.r1.weight=1)" if penalties else ""
         self.best_diversity = 0.0
         self.largest_gradient = 0.0
         self.last: Mapping[str, Any] = {}
@@ -116,12 +118,12 @@ class Monitor:
             return None
         if accuracy < SURE_ACCURACY or loss - least > SURE_LOSS:
             return None
-        smoothing = ", or loss.real_target=0.9" if self.loss is not None and self.loss.name == "non_saturating" else ""
+        smoothing = ", loss.real_target=0.9" if self.loss is not None and self.loss.name == "non_saturating" else ""
         return Sign(
             "discriminator",
             f"the discriminator tells every image apart (accuracy {accuracy:.1%}, loss_d {loss:.4f}); the generator "
-            f"gets little to learn from. If the grids stop improving, try a lower optim.discriminator.lr, or a "
-            f"penalty: penalties.r1.weight=1{smoothing}.",
+            f"gets little to learn from. If the grids stop improving, try a lower "
+            f"optim.discriminator.lr{smoothing}{self.penalty}.",
         )
 
     def _collapse(self, line: Mapping[str, Any]) -> Sign | None:
@@ -135,7 +137,7 @@ class Monitor:
             "collapse",
             f"the samples hardly differ from each other any more ({share:.1%} of the real images' distance, after "
             f"{self.best_diversity:.1%}): the generator has collapsed. Go back to an earlier checkpoint, with a lower "
-            "optim.lr or a penalty (penalties.r1.weight=1).",
+            f"optim.lr{self.penalty}.",
         )
 
     def _stuck(self, line: Mapping[str, Any]) -> Sign | None:
@@ -155,8 +157,8 @@ class Monitor:
             return Sign(
                 "gradient",
                 f"hardly any gradient reaches the generator ({gradient:.1e}, after {self.largest_gradient:.1e}): it "
-                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic), or a "
-                "penalty.",
+                "learns nothing. Try a lower optim.discriminator.lr, another loss (loss.name=relativistic)"
+                f"{self.penalty}.",
             )
         return None
 

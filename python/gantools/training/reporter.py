@@ -54,7 +54,7 @@ class Reporter:
         self.job, self.run, self.state, self.gallery, self.screen = job, run, state, gallery, screen
         self.words = words
         self.real_diversity = health.diversity(real)
-        self.monitor = health.Monitor(getattr(job.recipe.game, "loss", None))
+        self.monitor = health.Monitor(getattr(job.recipe.game, "loss", None), hasattr(job.recipe.game, "penalties"))
         self.evaluator = Evaluator(job, run, gallery)
         lines = read_lines(run / STATS)
         self.monitor.replay(lines)
@@ -64,7 +64,7 @@ class Reporter:
         self.base_seconds, self.base_nimg = state.seconds, state.nimg
         self.start = self.tick_start = time.perf_counter()
         self.tick_nimg = state.nimg
-        self.tick_steps, self.steps = 0, 0
+        self._epoch_over = False
 
     def close(self) -> None:
         """Close its files."""
@@ -78,7 +78,7 @@ class Reporter:
         if self.job.recipe.tick_kimg is not None:
             return over
         seconds = time.perf_counter() - self.tick_start
-        self._epoch_over = over or getattr(self, "_epoch_over", False)
+        self._epoch_over = self._epoch_over or over
         return (self._epoch_over and seconds >= SHORTEST_S) or seconds >= LONGEST_S
 
     def speed(self) -> float:
