@@ -18,11 +18,11 @@ STATISTICS, FEATURES, WEIGHTS, DATA, GIVEN = "statistics", "features", "weights"
 # By names of gantools' own alone, so that a cache folder that is also something else loses nothing of it.
 _ARRAYS = re.compile(r"[0-9a-f]{64}\.npz")
 _WEIGHTS = re.compile(
-    r"(pt_inception-2015-12-05|alexnet-owt|vgg16|vgg19|squeezenet1_1)-[0-9a-f]{8}\.pth|lpips-v0\.1-(alex|vgg|squeeze)\.pth"
-    r"|clip-ViT-(B-32|L-14-336px)\.pt|niqe_pris_params\.npz"
+    r"(pt_inception-2015-12-05|alexnet-owt|vgg16|vgg19|squeezenet1_1)-[0-9a-f]{8}\.pth"
+    r"|lpips-v0\.1-(alex|vgg|squeeze)\.pth|clip-ViT-(B-32|L-14-336px)\.pt|niqe_pris_params\.npz"
 )
 # Put there by hand, as they are never downloaded: cleared they would be lost.
-_GIVEN = re.compile(r"dinov2_vit[sblg]14_pretrain\.pth")
+_GIVEN = re.compile(r"dinov2_vit[sblg]14_pretrain\.pth|vgg_normalised_conv3_1\.pth")
 _DATA = frozenset({"MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "celeba"})
 
 
