@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, GantoolsError
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
@@ -50,3 +50,20 @@ def full_precision(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+
+
+@contextlib.contextmanager
+def out_of_memory(message: str, hint: str) -> Iterator[None]:
+    """Say what to do when memory runs out within the block, on the GPU or on the CPU.
+
+    Raises:
+        GantoolsError: it did: `message` and `hint`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as e:
+        # torch has no class of its own for the CPU's allocator running out.
+        cpu = "not enough memory" in str(e) or "can't allocate memory" in str(e)
+        if not isinstance(e, MemoryError | torch.OutOfMemoryError) and not cpu:
+            raise
+        raise GantoolsError(message, hint) from e

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from gantools.errors import DataError
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
@@ -75,3 +77,33 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_replaceable(target: Path, manifest: str, format: str, what: str, overwrite: bool) -> None:
+    """Refuse a folder to write into that holds something, unless it is of the same kind and may be replaced.
+
+    Args:
+        target: the folder.
+        manifest: name of the file in it that says what kind of folder it is.
+        format: what that file says of the kind.
+        what: the kind, for messages, such as `samples`.
+        overwrite: whether one of the same kind may be replaced.
+
+    Raises:
+        DataError: it may not be written.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not overwrite:
+        raise DataError(
+            f"{target}: exists already.", "Replace it with --overwrite, or choose another place with --out."
+        )
+    try:
+        ours = json.loads((target / manifest).read_bytes())["format"] == format
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise DataError(
+            f"{target}: holds other things than {what} of gantools; not replacing it.",
+            "Choose another place with --out.",
+        )

@@ -38,6 +38,7 @@ SPEAKS_FOR = (
     ("data/", ("prep",)),
     ("device.py", ("train", "sample", "score", "ref make")),
     ("errors.py", ("train",)),
+    ("files.py", ("sample", "translate")),
     ("levels.py", ()),
     ("runs/", ("train",)),
     ("training/foreign.py", ("import",)),

@@ -19,13 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gantools.errors import ConfigError, nearest, unknown_name
+from gantools.layers.precision import wide
 
 Half = Callable[..., Tensor]
-
-
-def wide(x: Tensor) -> Tensor:
-    """`x` in float32, where it is narrower: float64 stays what it is."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @dataclass(frozen=True)

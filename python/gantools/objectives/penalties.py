@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gantools.errors import ConfigError, nearest, unknown_name
-from gantools.objectives.losses import wide
+from gantools.layers.precision import wide
 
 Critic = Callable[[Tensor], Tensor]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gantools.device import find_device
-from gantools.errors import CheckpointError, ConfigError, GantoolsError, nearest, unknown_name
+from gantools.device import find_device, out_of_memory
+from gantools.errors import CheckpointError, ConfigError, nearest, unknown_name
 from gantools.levels import to_uint8
 from gantools.models.system import System, classes_of
 from gantools.recipes.recipe import recipe_from_dict
@@ -435,15 +435,6 @@ def _checked_seed(seed: int) -> int:
     return seed
 
 
-@contextmanager
-def _memory(batch: int) -> Iterator[None]:
-    """Say what to do when memory runs out, on the GPU or on the CPU."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as e:
-        cpu = "not enough memory" in str(e) or "can't allocate memory" in str(e)
-        if not isinstance(e, MemoryError | torch.OutOfMemoryError) and not cpu:
-            raise
-        raise GantoolsError(
-            f"out of memory at {batch} images at once.", f"Try fewer: --batch {max(1, batch // 2)}"
-        ) from e
+def _memory(batch: int) -> AbstractContextManager[None]:
+    """Says which batch to try when memory runs out."""
+    return out_of_memory(f"out of memory at {batch} images at once.", f"Try fewer: --batch {max(1, batch // 2)}")

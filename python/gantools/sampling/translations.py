@@ -7,7 +7,6 @@ translations/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +18,7 @@ from gantools import _native
 from gantools.data.prepared import PreparedSet, is_prepared
 from gantools.data.sources import open_source
 from gantools.errors import ConfigError, DataError
-from gantools.files import whole_folder, write_json
+from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.runs.checkpoint import versions
 from gantools.sampling.translate import Translator
 
@@ -65,7 +64,7 @@ def translate(
     if alpha not in _native.ALPHA_POLICIES:
         raise ConfigError(f"alpha: expected one of {', '.join(_native.ALPHA_POLICIES)}, found {alpha!r}.")
     target = Path(out)
-    _check_target(target, overwrite)
+    check_replaceable(target, MANIFEST, FORMAT, "translations", overwrite)
     translator = Translator.load(run, device=device)
     found = [item for path in inputs for item in _items(Path(path), translator.channels, alpha, sixteen_bit)]
     names = _output_names([name for name, _ in found])
@@ -161,21 +160,3 @@ def _output_names(names: Sequence[str]) -> list[str]:
             )
         taken[file] = name
     return list(taken)
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not overwrite:
-        raise DataError(
-            f"{target}: exists already.", "Replace it with --overwrite, or choose another place with --out."
-        )
-    try:
-        ours = json.loads((target / MANIFEST).read_bytes())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise DataError(
-            f"{target}: holds other things than translations of gantools; not replacing it.",
-            "Choose another place with --out.",
-        )

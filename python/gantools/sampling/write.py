@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.errors import ConfigError, DataError
-from gantools.files import whole_folder, write_json
+from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.runs.checkpoint import versions
 from gantools.sampling.generator import BATCH, Generator
@@ -80,7 +80,7 @@ def sample(
     if format not in ("png", "npy"):
         raise ConfigError(f"format: expected png or npy, found {format!r}.")
     target = Path(out)
-    _check_target(target, overwrite)
+    check_replaceable(target, MANIFEST, FORMAT, "samples", overwrite)
     if index is not None and seeds is not None:
         raise ConfigError("index and seeds: one or the other.")
     generator = Generator.load(run, checkpoint, device=device)
@@ -142,24 +142,6 @@ def samples_manifest(path: Path) -> dict[str, Any] | None:
             "Use the gantools that made them, or make them again.",
         )
     return manifest
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not overwrite:
-        raise DataError(
-            f"{target}: exists already.", "Replace it with --overwrite, or choose another place with --out."
-        )
-    try:
-        ours = json.loads((target / MANIFEST).read_bytes())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise DataError(
-            f"{target}: holds other things than samples of gantools; not replacing it.",
-            "Choose another place with --out.",
-        )
 
 
 def _rows(images: NDArray[np.uint8], classes: int) -> tuple[NDArray[np.uint8], int | None]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from gantools.errors import CheckpointError, GantoolsError
+from gantools.device import out_of_memory
+from gantools.errors import CheckpointError
 from gantools.files import write_whole
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import list_checkpoints
@@ -236,20 +237,12 @@ def _torch_settings(job: Job) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@contextmanager
-def _out_of_memory(recipe: Recipe) -> Iterator[None]:
-    """Say what to do when memory runs out, on the GPU or on the CPU."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as e:
-        # torch has no class of its own for the CPU's allocator running out.
-        cpu = "not enough memory" in str(e) or "can't allocate memory" in str(e)
-        if not isinstance(e, MemoryError | torch.OutOfMemoryError) and not cpu:
-            raise
-        parts = recipe.compute.accumulate * 2
-        cut = f", or the same batch in parts: --set compute.accumulate={parts}" if recipe.batch % parts == 0 else ""
-        smaller = max(1, recipe.batch // 2)
-        raise GantoolsError(
-            f"out of memory at batch {recipe.batch}.",
-            f"Try a smaller one: --batch {smaller}{cut}. gantools train --dry-run says what it takes.",
-        ) from e
+def _out_of_memory(recipe: Recipe) -> AbstractContextManager[None]:
+    """Says which batch to try when memory runs out."""
+    parts = recipe.compute.accumulate * 2
+    cut = f", or the same batch in parts: --set compute.accumulate={parts}" if recipe.batch % parts == 0 else ""
+    smaller = max(1, recipe.batch // 2)
+    return out_of_memory(
+        f"out of memory at batch {recipe.batch}.",
+        f"Try a smaller one: --batch {smaller}{cut}. gantools train --dry-run says what it takes.",
+    )
