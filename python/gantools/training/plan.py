@@ -86,14 +86,17 @@ class Plan:
 def counted(recipe: Recipe) -> tuple[dict[str, int], int]:
     """(parameters by network, bytes that a training holds of them), by shapes alone: no memory is taken.
 
-    The bytes are weights and buffers, gradients, what the optimizers remember, and the average.
+    The bytes are weights and buffers, gradients, what the optimizers remember, and the average. A step's gradients are
+    kept until the next one has made its own, so those of the largest phase count twice.
     """
     with torch.device("meta"):
         own = recipe.system.build(recipe.network)
         frozen = recipe.system.frozen(recipe.network, recipe.game, False)
     sizes = {name: sum(_nbytes(p) for p in network.parameters()) for name, network in own.items()}
     held = [_nbytes(t) for network in (*own.values(), *frozen.values()) for t in network.state_dict().values()]
-    for name in {name for stage in recipe.stages() for phase in stage.phases for name in phase.updates}:
+    updates = [phase.updates for stage in recipe.stages() for phase in stage.phases]
+    held.append(max(sum(sizes[name] for name in names) for names in updates))
+    for name in {name for names in updates for name in names}:
         optimizer = recipe.optim.of(name)
         moments = {"adam": 2, "rmsprop": 1, "sgd": 0}[optimizer.kind]
         moments += optimizer.kind != "adam" and optimizer.momentum > 0
