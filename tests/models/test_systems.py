@@ -51,6 +51,7 @@ class Row:
 
 
 BATCH_NORM = "batch normalisation takes the statistics of the rows it is given"
+DROPOUT = "dropout draws for the rows it is given"
 
 ROWS = {
     "dcgan": Row(
@@ -69,6 +70,39 @@ ROWS = {
         [1.400632, 0.713606, 1.381464, 0.683728],
         {},
         BATCH_NORM,
+    ),
+    "conv-mnist": Row(
+        "conv-mnist",
+        # Of 317,135,168 by Keras' counting, which has the statistics of batch normalisation among them.
+        {"generator": 317_135_168 - 75_648, "discriminator": 412_033},
+        (1, 28, 28),
+        [1.39065, 0.692131, 1.381246, 0.686629],
+        {"network": {"hidden": 8}},
+        BATCH_NORM,
+    ),
+    "dcgan-faces": Row(
+        "dcgan-faces",
+        {"generator": 34_828_035, "discriminator": 17_422_849},
+        (3, 64, 64),
+        [1.384826, 0.710932, 1.400386, 0.743891],
+        {"network": {"width": 2}, "eval": {"metrics": []}},
+        BATCH_NORM,
+    ),
+    "dcgan-keras": Row(
+        "dcgan-keras",
+        {"generator": 3_750_275, "discriminator": 404_801},
+        (3, 64, 64),
+        [1.402704, 0.692036, 1.395248, 0.690906],
+        {"network": {"width": 4}},
+        DROPOUT,
+    ),
+    "mlp": Row(
+        "mlp-mnist",
+        {"generator": 1_486_352, "discriminator": 1_460_225},
+        (1, 28, 28),
+        [1.389943, 0.695271, 1.343949, 0.69966],
+        {"network": {"size": 8, "widths": [16, 32]}},
+        DROPOUT,
     ),
     "stylegan2": Row(
         "stylegan2-celeba",

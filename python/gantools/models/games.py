@@ -16,6 +16,47 @@ from gantools.objectives.penalties import PENALTIES, Penalties
 
 
 @dataclass(frozen=True)
+class Bursts:
+    """Before some of the generator's steps the discriminator takes more steps than before others.
+
+    Source: the code of Arjovsky et al. 2017 (arXiv:1701.07875), main.py: 100 before each of the first 25 generator
+    steps and before every 500th.
+
+    Attributes:
+        steps: the discriminator's, before each of those.
+        first: that many of the generator's first steps.
+        every: and each step of it whose number, counted from 0, is a multiple of this.
+    """
+
+    steps: int = 100
+    first: int = 25
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.every) < 1 or self.first < 0:
+            raise ConfigError("game.bursts: steps and every must be at least 1, first at least 0.")
+
+    def ends(self, critic_steps: int) -> Callable[[int], bool]:
+        """Whether a step, counted from 0, is the last before the generator moves: a phase's `when`."""
+        first, every, most = self.first, self.every, self.steps
+        begin = first * most
+        # Before the first multiple of `every` that is not among the first ones there may be a piece of a round.
+        piece = (-first % every) * critic_steps
+        usual = (every - 1) * critic_steps
+
+        def when(step: int) -> bool:
+            if step < begin:
+                return step % most == most - 1
+            step -= begin
+            if step < piece:
+                return step % critic_steps == critic_steps - 1
+            step = (step - piece) % (most + usual)
+            return step == most - 1 if step < most else (step - most) % critic_steps == critic_steps - 1
+
+        return when
+
+
+@dataclass(frozen=True)
 class TwoPlayer:
     """A generator against a discriminator: a recipe's section `game` for most systems.
 
@@ -25,6 +66,9 @@ class TwoPlayer:
         critic_steps: discriminator steps to one generator step, each on a fresh batch of real images.
         clip: the discriminator's weights are clipped to [-clip, clip] after each of its steps; null: not.
         labels: classes of generated images: each as often as any other, or those of the batch's real images.
+        bursts: more critic steps before some of the generator's; null: as many before each.
+        together: the discriminator sees real and generated images as one batch, not as two; refused with batch
+            normalisation in it.
     """
 
     loss: LossConfig = field(default_factory=LossConfig)
@@ -32,6 +76,8 @@ class TwoPlayer:
     critic_steps: int = 1
     clip: float | None = None
     labels: Literal["uniform", "data"] = "uniform"
+    bursts: Bursts | None = None
+    together: bool = False
 
     def __post_init__(self) -> None:
         if self.critic_steps < 1:
@@ -88,14 +134,19 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         with torch.no_grad():
             fake = call(networks["generator"], draw_latents(networks, batch), labels)
         judge = networks["discriminator"]
-        # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
-        real_outputs = call(judge, batch.images, batch.labels if classes else None)
-        fake_outputs = call(judge, fake, labels)
+        told = batch.labels if classes else None
+        if game.together:
+            both = None if told is None or labels is None else torch.cat((told, labels))
+            outputs = call(judge, torch.cat((batch.images, fake)), both)
+            real_outputs, fake_outputs = outputs[: len(fake)], outputs[len(fake) :]
+        else:
+            # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
+            real_outputs, fake_outputs = call(judge, batch.images, told), call(judge, fake, labels)
         value = game.loss.discriminator(real_outputs, fake_outputs)
         means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
         for penalty in game.penalties.always:
-            told = labels if PENALTIES[penalty.name].generated else batch.labels
-            term = penalty(critic(networks, told, classes), batch.images, fake, batch)
+            classes_told = labels if PENALTIES[penalty.name].generated else batch.labels
+            term = penalty(critic(networks, classes_told, classes), batch.images, fake, batch)
             value, means[penalty.name] = value + term, term.detach()
         return Out(value, means)
 
@@ -107,7 +158,8 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         value = game.loss.generator(call(judge, fake, labels), real_outputs)
         return Out(value, {"loss_g": value.detach()})
 
-    uncoupled = ("discriminator",) if game.penalties.gradient else ()
+    uncoupled = ("discriminator",) if game.penalties.gradient or game.together else ()
+    when = None if game.bursts is None else game.bursts.ends(game.critic_steps)
     phases = [
         Phase(
             "discriminator",
@@ -117,7 +169,7 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
             uncoupled=uncoupled,
         ),
         *lazy_penalties(game.penalties, classes, game.labels),
-        Phase("generator", ("generator",), generator, every=game.critic_steps),
+        Phase("generator", ("generator",), generator, every=game.critic_steps, when=when),
     ]
     needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
     return (Stage("all", tuple(phases), needs=needs),)

@@ -120,6 +120,8 @@ class Phase:
         loss: a function of (networks, batch, scalars).
         every: runs at one step of this many, counted within the stage: the last of them, so that a critic of
             `every=5` steps before its generator does; a lazy phase at the first.
+        when: whether it runs at a step of its stage, counted from 0, where its steps are not evenly spaced; `every` is
+            then about how often.
         repeat: times in a row that it runs within a step, each with random numbers of its own.
         lazy: a regulariser that is computed seldom: its loss is multiplied by `every`, and Adam's rate and betas are
             corrected for the further steps (StyleGAN2, appendix B).
@@ -137,9 +139,12 @@ class Phase:
     lazy: bool = False
     after: Callable[[Networks, Seen], None] | None = None
     uncoupled: tuple[str, ...] = ()
+    when: Callable[[int], bool] | None = None
 
     def due(self, step: int) -> bool:
         """Whether it runs at this step of its stage, counted from 0."""
+        if self.when is not None:
+            return self.when(step)
         return step % self.every == (0 if self.lazy else self.every - 1)
 
 

@@ -184,6 +184,35 @@ class ComputeConfig:
             raise ConfigError(f"compute.threads: must be at least 1, or null, not {self.threads}.")
 
 
+@dataclass(frozen=True)
+class Reported:
+    """What a report says of its own training, to stand beside a run's: columns of equal length, `epoch` among them."""
+
+    columns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Reported:
+        """From a recipe's section.
+
+        Raises:
+            ConfigError: it is no table of numbers.
+        """
+        columns: dict[str, tuple[float, ...]] = {}
+        for key, column in values.items():
+            if not isinstance(column, list | tuple) or not all(
+                isinstance(x, int | float) and not isinstance(x, bool) for x in column
+            ):
+                raise ConfigError(f"reported.{key}: expected a list of numbers, found {describe(column)}.")
+            columns[key] = tuple(column)
+        if columns and ("epoch" not in columns or len({len(column) for column in columns.values()}) > 1):
+            raise ConfigError("reported: needs a column epoch, and all columns of the same length.")
+        return cls(columns)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The inverse of `from_plain`."""
+        return {key: list(column) for key, column in self.columns.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides a training run but the data. Exactly one of `epochs` and `kimg` is its length."""
@@ -193,6 +222,7 @@ class Recipe:
     source: str = ""  # where the architecture and the numbers come from, and what was chosen where that is silent
     target: str = ""  # the published or measured result to hold it against
     prep: str = ""  # the command that prepares fitting data
+    reported: Reported = field(default_factory=Reported)  # figures by epoch, shown beside those of a run
     model: str  # a name of gantools.models.NAMES, or the dotted name of a module with SYSTEM
     network: Any  # the system's config
     game: Any  # the system's weights and switches of its objective
@@ -201,6 +231,7 @@ class Recipe:
     epochs: float | None = None
     kimg: float | None = None  # thousands of real images shown
     tick_kimg: float | None = None  # between stats lines, grids and checkpoints; null: an epoch, of 1 to 10 minutes
+    tick_epochs: float | None = None  # the same in epochs, however short; after 10 minutes there is one between them
     data: DataConfig = field(default_factory=DataConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -217,12 +248,14 @@ class Recipe:
         for key in ("batch", "grid", "keep"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key}: must be at least 1, not {getattr(self, key)}.")
-        for key in ("epochs", "kimg", "tick_kimg"):
+        for key in ("epochs", "kimg", "tick_kimg", "tick_epochs"):
             value = getattr(self, key)
             if value is not None and value <= 0:
                 raise ConfigError(f"{key}: must be above 0, not {value}.")
         if (self.epochs is None) == (self.kimg is None):
             raise ConfigError("epochs, kimg: give exactly one of them; it is the length of the training.")
+        if self.tick_kimg is not None and self.tick_epochs is not None:
+            raise ConfigError("tick_kimg, tick_epochs: give one of them at most; it is the distance of two ticks.")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed: must be in [0, 2**63), not {self.seed}.")
         if self.freeze_d < 0:
@@ -253,7 +286,8 @@ class Recipe:
 
     def tick_nimg(self, count: int) -> int:
         """Real images between two ticks on a set of `count` images."""
-        return max(1, round(self.tick_kimg * 1000)) if self.tick_kimg is not None else count
+        images = self.tick_kimg * 1000 if self.tick_kimg is not None else (self.tick_epochs or 1) * count
+        return max(1, round(images))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in a YAML file; `recipe_from_dict` is the inverse."""
@@ -308,7 +342,12 @@ def recipe_from_dict(
         merged.setdefault("name", name)
     changes = parse_overrides(overrides)
     # Asking for one length means: instead of the other.
-    for key, other in (("kimg", "epochs"), ("epochs", "kimg")):
+    for key, other in (
+        ("kimg", "epochs"),
+        ("epochs", "kimg"),
+        ("tick_kimg", "tick_epochs"),
+        ("tick_epochs", "tick_kimg"),
+    ):
         if changes.get(key) is not None and other not in changes:
             merged.pop(other, None)
     for key, value in changes.items():

@@ -30,6 +30,8 @@ HARMLESS = (
     "epochs",
     "kimg",
     "tick_kimg",
+    "tick_epochs",
+    "reported",
     "grid",
     "keep",
     "eval",

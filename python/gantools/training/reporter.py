@@ -56,6 +56,7 @@ class Reporter:
         self.real_diversity = health.diversity(real)
         self.monitor = health.Monitor(getattr(job.recipe.game, "loss", None), hasattr(job.recipe.game, "penalties"))
         self.evaluator = Evaluator(job, run, gallery)
+        self.evaluator.ready()
         lines = read_lines(run / STATS)
         self.monitor.replay(lines)
         self.evaluator.replay(lines)
@@ -79,7 +80,8 @@ class Reporter:
             return over
         seconds = time.perf_counter() - self.tick_start
         self._epoch_over = self._epoch_over or over
-        return (self._epoch_over and seconds >= SHORTEST_S) or seconds >= LONGEST_S
+        shortest = SHORTEST_S if self.job.recipe.tick_epochs is None else 0.0
+        return (self._epoch_over and seconds >= shortest) or seconds >= LONGEST_S
 
     def speed(self) -> float:
         """Images a second since the last tick."""

@@ -197,9 +197,11 @@ def check(stages: Sequence[Stage], networks: Mapping[str, nn.Module], own: Mappi
                 for place, module in networks[name].named_modules():
                     if isinstance(module, nn.modules.batchnorm._BatchNorm):
                         raise ConfigError(
-                            f"phase {phase.name}: a penalty takes the gradient of each sample, and batch normalisation "
-                            f"couples the samples: {name} has {type(module).__name__} at {place!r}.",
-                            "Use a network without it, or take the penalty out: --set game.penalties.NAME=null",
+                            f"phase {phase.name}: each sample is to be judged alone, and batch normalisation couples "
+                            f"the samples: {name} has {type(module).__name__} at {place!r}.",
+                            "Use a network without it, or take out what asks for it: a penalty of gradients, "
+                            "--set game.penalties.NAME=null, or a common batch of real and generated images, "
+                            "--set game.together=false.",
                         )
 
 
