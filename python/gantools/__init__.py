@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from gantools.data.prepare import prep
     from gantools.data.prepared import PreparedSet
     from gantools.data.prepared import open_set as open
+    from gantools.editing.directions import directions
+    from gantools.editing.project import project
     from gantools.errors import GantoolsError
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
     from gantools.sampling.generator import Generator
-    from gantools.sampling.write import sample
+    from gantools.sampling.write import sample, walk
     from gantools.training.foreign import import_weights
     from gantools.training.run import train
 
@@ -45,14 +47,17 @@ _PLACES = {
     "PreparedSet": "data.prepared",
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
+    "directions": "editing.directions",
     "export": "data.exports",
     "import_weights": "training.foreign",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
+    "project": "editing.project",
     "quickstart": "quickstart",
     "sample": "sampling.write",
     "score": "metrics.scorer",
     "train": "training.run",
+    "walk": "sampling.write",
 }
 
 __all__ = [
@@ -62,14 +67,17 @@ __all__ = [
     "Score",
     "Scores",
     "__version__",
+    "directions",
     "export",
     "import_weights",
     "open",
     "prep",
+    "project",
     "quickstart",
     "sample",
     "score",
     "train",
+    "walk",
 ]
 
 __getattr__ = on_first_use(__name__, _PLACES)

@@ -247,6 +247,31 @@ def test_it_renders_images_in_range_from_what_it_takes(name: str) -> None:
 
 
 @systems
+def test_its_way_by_styles_is_its_way_from_latents(name: str) -> None:
+    recipe, state = small(name), start(name)
+    system = recipe.system
+    if system.styles is None:
+        return
+    for _ in state.stages:
+        state.enter()
+    networks = {key: network.eval() for key, network in state.shown().items()}
+    z, labels = torch.randn(BATCH, networks[system.sampler].latent), synthetic(recipe).labels  # type: ignore[arg-type]
+    assert set(system.styles.controls) <= {c.name for c in system.controls}
+    for choose in (lambda c: c.default, lambda c: c.low, lambda c: c.high):
+        controls = {c.name: choose(c) for c in system.controls}
+        with torch.no_grad():
+            styles = system.styles.of(networks, z, labels, controls)
+            assert styles.ndim == 3 and len(styles) == BATCH
+            # Of the controls, only those that it names may matter to the styles.
+            others = {
+                c.name: controls[c.name] if c.name in system.styles.controls else c.default for c in system.controls
+            }
+            torch.testing.assert_close(system.styles.of(networks, z, labels, others), styles, rtol=0, atol=0)
+            images = system.render(networks, z, labels, controls)
+            torch.testing.assert_close(system.styles.render(networks, styles, controls), images, rtol=0, atol=0)
+
+
+@systems
 def test_losses_are_finite_and_the_known_ones(name: str) -> None:
     state = start(name)
     values = []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gantools.cli.options import one_of
-from gantools.errors import ConfigError
+from gantools.cli.options import numbers, one_of
 
 
 @click.command()
@@ -45,7 +44,7 @@ def command(
         run,
         inputs,
         out=out,
-        controls=_numbers(controls),
+        controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         alpha=alpha,
         sixteen_bit=sixteen_bit,
@@ -55,16 +54,3 @@ def command(
     for name, reason in rejects:
         click.echo(f"warning: left out: {name}: {reason}", err=True)
     click.echo(folder)
-
-
-def _numbers(given: tuple[str, ...]) -> dict[str, float]:
-    found = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ConfigError(
-                f"--control {text}: expected a name and a number.", "For example --control interpolation=0.8"
-            ) from None
-    return found

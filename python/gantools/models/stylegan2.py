@@ -27,7 +27,7 @@ from gantools.layers.modulated import StyledConv, ToImage
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample, ResidualDown
 from gantools.models.games import call, draw_labels, draw_latents, scores
-from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Seen, Stage, System
+from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Seen, Stage, Styles, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import r1
 
@@ -448,19 +448,31 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
     return (Stage("all", tuple(phases), needs=needs),)
 
 
-def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
-    """Images of latents `start`, with the noise of each layer constant; see `CONTROLS`."""
+def styled(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
+    """Styles of latents `start`, float (n, count, style), mixed as `controls` say."""
     network = cast(StyleGAN2Generator, networks["generator"])
     styles = network.styles(start, labels)
-    mixing, truncation = controls.get("mixing", 0.0), controls.get("truncation", 1.0)
+    mixing = controls.get("mixing", 0.0)
     if mixing > 0:
         # z backwards is a latent of its own, as likely as z and unrelated to it, and needs no further number.
         other = network.styles(start.flip(1), labels)
         first = network.count - round(mixing * network.count)
         styles = torch.cat([styles[:, :first], other[:, first:]], 1)
+    return styles
+
+
+def drawn_from(networks: Networks, styles: Tensor, controls: Mapping[str, float]) -> Tensor:
+    """Images of styles, truncated and with the noise of each layer constant as `controls` say."""
+    network = cast(StyleGAN2Generator, networks["generator"])
+    truncation = controls.get("truncation", 1.0)
     if truncation != 1:
         styles = network.mapping.mean + truncation * (styles - network.mapping.mean)
     return network.synthesis(styles, noise=controls.get("noise", 1.0) >= 0.5)
+
+
+def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
+    """Images of latents `start`; see `CONTROLS`."""
+    return drawn_from(networks, styled(networks, start, labels, controls), controls)
 
 
 CONTROLS = (
@@ -476,5 +488,6 @@ SYSTEM = System(
     stages,
     render=render,
     controls=CONTROLS,
+    styles=Styles(styled, drawn_from, controls=("mixing",)),
     reference="Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676",
 )

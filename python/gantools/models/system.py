@@ -200,6 +200,22 @@ class Control:
     words: str
 
 
+@dataclass(frozen=True)
+class Styles:
+    """The inner latents of a system whose mapping network turns latents into styles; `System.render` is both in a row.
+
+    Attributes:
+        of: (networks, latents float (n, latent), labels or None, controls) -> styles float (n, count, style), one for
+            each layer that takes one.
+        render: (networks, styles, controls) -> images float (n, c, h, w) in [-1, 1].
+        controls: names of the controls that `of` alone reads: they say nothing of given styles.
+    """
+
+    of: Callable[[Networks, Tensor, Tensor | None, Mapping[str, float]], Tensor]
+    render: Callable[[Networks, Tensor, Mapping[str, float]], Tensor]
+    controls: tuple[str, ...] = ()
+
+
 def render_generator(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
     """Images of the network `generator` from latents (or images) `start`, and from classes where there are some."""
     generator = networks["generator"]
@@ -232,6 +248,7 @@ class System:
         frozen: (config, game, pretrained) -> networks by name that were trained elsewhere, neither trained nor saved;
             `pretrained=False` asks for the same shapes without reading a file, for a dry run.
         controls: what a user may turn when sampling.
+        styles: its way by inner latents, where it has a mapping network.
         reference: where it comes from.
     """
 
@@ -246,6 +263,7 @@ class System:
     averaged: tuple[str, ...] = ("generator",)
     frozen: Callable[[Any, Any, bool], dict[str, nn.Module]] = no_frozen
     controls: tuple[Control, ...] = ()
+    styles: Styles | None = None
     reference: str = ""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gantools.levels import to_uint8
 from gantools.models.system import Batch, classes_of
-from gantools.sampling.generator import generate
+from gantools.sampling.images import generate
 from gantools.training.averaging import STATISTICS_BATCH, has_statistics, measure_statistics
 from gantools.training.state import TrainingState
 
