@@ -16,7 +16,7 @@ from typing import Any, Literal
 from gantools.errors import ConfigError, unknown_name
 from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
-from gantools.recipes import recipe_names
+from gantools.recipes import recipe_names, synonyms
 from gantools.recipes.schedules import Schedule, values_of
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 
@@ -241,6 +241,7 @@ class Recipe:
     seed: int = 0
     grid: int = 64  # images in the sample grids
     keep: int = 3  # newest checkpoints kept, beside the best and a thinning series
+    track: tuple[Literal["trackio", "wandb"], ...] = ()  # trackers that the numbers and grids go to as well
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
@@ -353,11 +354,11 @@ def recipe_from_dict(
     for key, value in changes.items():
         if key == "model":
             merged["model"] = value
-    places = Places(origin, set(changes))
     model = merged.get("model")
     if not isinstance(model, str):
         raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(NAMES))}.")
-    system = find_system(model, f"model (in {places.of('model')})")
+    system = find_system(model, f"model (in {Places(origin, set(changes)).of('model')})")
+    places = Places(origin, set(changes), lambda name: _meant(name, system))
     of_game = {f.name for f in dataclasses.fields(system.game)} - {f.name for f in dataclasses.fields(Recipe)}
     for key, value in changes.items():
         # A key of the game may be given without the section's name: --set loss.name=hinge.
@@ -375,6 +376,24 @@ def recipe_from_dict(
         if network not in trained:
             raise unknown_name(f"key or network (in {places.of(f'optim.{network}')})", network, trained)
     return recipe
+
+
+def _meant(name: str, system: System) -> str | None:
+    """The key that other programs call `name`, where recipes of `system` have it."""
+    key = synonyms.meant(name)
+    if key is None:
+        return None
+    section, *rest = key.split(".")
+    known = {"network": system.config, "game": system.game, "optim": OptimConfig}.get(section)
+    if known is None or rest[0] in {f.name for f in dataclasses.fields(known)}:
+        return key
+    if section != "optim":
+        return None
+    try:
+        stages = system.stages(system.config(), system.game())
+    except (TypeError, ConfigError):  # without defaults nobody knows its networks
+        return None
+    return key if rest[0] in {name for stage in stages for phase in stage.phases for name in phase.updates} else None
 
 
 def _optim(values: Mapping[str, Any], places: Places) -> OptimConfig:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gantools.errors import CheckpointError, ConfigError
 from gantools.models.system import Phase, Stage
 from gantools.recipes.recipe import Recipe
-from gantools.runs.checkpoint import read_state, read_weights, write_checkpoint
+from gantools.runs.checkpoint import read_config, read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
 from gantools.training.meter import Meter
 from gantools.training.optimizers import Optimizer, lazy_share
@@ -37,6 +37,7 @@ class TrainingState:
 
     Attributes:
         networks: all of the system, those trained elsewhere included.
+        files: of each network that was trained elsewhere, the sha256 of its file.
         stages: of the training, in order.
         nimg: real images shown.
         stage: index of the stage that was entered last, -1 before the first.
@@ -59,6 +60,7 @@ class TrainingState:
             network.to(device)
             if recipe.compute.channels_last:
                 network.to(memory_format=torch.channels_last)
+        self.files = {name: str(sha) for name, network in frozen.items() if (sha := getattr(network, "sha256", ""))}
         for network in frozen.values():
             network.eval().requires_grad_(False)
         if recipe.freeze_d:
@@ -158,10 +160,27 @@ class TrainingState:
             "optimizers": {name: optimizer.inner.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
         }
-        return write_checkpoint(run, self.nimg, networks, dict(config), state, self.recipe.keep)
+        return write_checkpoint(run, self.nimg, networks, self.record(config), state, self.recipe.keep)
+
+    def record(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What is recorded of the training: `config`, and which files networks that were trained elsewhere are from."""
+        return {**config, **({"pretrained": self.files} if self.files else {})}
 
     def load(self, checkpoint: Path) -> None:
-        """Take over a checkpoint."""
+        """Take over a checkpoint.
+
+        Raises:
+            CheckpointError: it is damaged or of another recipe, or was trained with another file of a network that
+                was trained elsewhere.
+        """
+        before = read_config(checkpoint).get("pretrained", {})
+        for name in before.keys() & self.files.keys():
+            if before[name] != self.files[name]:
+                raise CheckpointError(
+                    f"{name}: its file is another than the run was trained with (sha256 {self.files[name][:12]}..., "
+                    f"and then {before[name][:12]}...).",
+                    "Give the file of then; --init-from starts a new run with this one.",
+                )
         state = read_state(checkpoint)
         for name in self.saved:
             read_weights(checkpoint, name, self.networks[name])
