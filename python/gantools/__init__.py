@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
+    from gantools.sampling.export_onnx import export_onnx
     from gantools.sampling.generator import Generator
+    from gantools.sampling.hub import export_hub
+    from gantools.sampling.translations import translate
     from gantools.sampling.write import sample
     from gantools.training.foreign import import_weights
     from gantools.training.run import train
@@ -46,6 +49,8 @@ _PLACES = {
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
     "export": "data.exports",
+    "export_hub": "sampling.hub",
+    "export_onnx": "sampling.export_onnx",
     "import_weights": "training.foreign",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
@@ -53,6 +58,7 @@ _PLACES = {
     "sample": "sampling.write",
     "score": "metrics.scorer",
     "train": "training.run",
+    "translate": "sampling.translations",
 }
 
 __all__ = [
@@ -63,6 +69,8 @@ __all__ = [
     "Scores",
     "__version__",
     "export",
+    "export_hub",
+    "export_onnx",
     "import_weights",
     "open",
     "prep",
@@ -70,6 +78,7 @@ __all__ = [
     "sample",
     "score",
     "train",
+    "translate",
 ]
 
 __getattr__ = on_first_use(__name__, _PLACES)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-from gantools.cli.options import one_of
+from gantools.cli.options import named_numbers, one_of
 from gantools.errors import ConfigError
 
 
@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Generate images from a trained run into a folder with a manifest.
 
-    RUN is a run's folder or one of its checkpoints; without it, the newest run in ./runs is taken.
+    RUN is a run's folder, one of its checkpoints or an exported model; without it, the newest run in ./runs is taken.
     """
     # Here, so that --help does not wait for torch.
     from gantools.sampling.write import sample
@@ -59,7 +59,7 @@ def command(
             seed=seed,
             checkpoint=checkpoint,
             class_=class_,
-            controls=_controls(controls, truncation),
+            controls={**({} if truncation is None else {"truncation": truncation}), **named_numbers(controls)},
             index=index,
             seeds=None if seeds is None else _seeds(seeds),
             grid=grid,
@@ -70,19 +70,6 @@ def command(
             format=format,
         )
     )
-
-
-def _controls(given: tuple[str, ...], truncation: float | None) -> dict[str, float]:
-    found = {} if truncation is None else {"truncation": truncation}
-    for text in given:
-        name, equals, value = text.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise ConfigError(f"--control {text}: expected NAME=NUMBER.", "For example: --control truncation=0.7")
-    return found
 
 
 def _seeds(text: str) -> list[int]:

@@ -229,7 +229,8 @@ def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: M
     if alpha == 1.0:
         images: Tensor = generator(start)
         return images
-    if not any(bool(value.any()) for value in content.parameters()):
+    # Where a graph is traced of it, it has been called before, and weights have no values to look at.
+    if not torch.compiler.is_exporting() and not any(bool(value.any()) for value in content.parameters()):
         raise ConfigError(
             "interpolation: this checkpoint has nothing to interpolate with, its first stage is not over.",
             "Leave interpolation at 1, or take a checkpoint of the stage gan.",

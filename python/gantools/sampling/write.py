@@ -84,7 +84,7 @@ def sample(
     if index is not None and seeds is not None:
         raise ConfigError("index and seeds: one or the other.")
     generator = Generator.load(run, checkpoint, device=device)
-    place = generator.checkpoint.absolute()
+    generator.check_samples()
     chosen: dict[str, Any] = {"class_": class_, "controls": controls, "batch": batch}
     if index is not None:
         n, batches = 1, iter([generator.numbered(index, 1, seed, **chosen)])
@@ -99,8 +99,8 @@ def sample(
         "count": n,
         "shape": list(generator.image_shape),
         "format_images": format,
-        "run": str(place.parent.parent),
-        "checkpoint": place.name,
+        "run": str(generator.run.absolute()),
+        "checkpoint": generator.checkpoint.absolute().name,
         "recipe": generator.recipe.name,
         "seed": seed,
         **({} if index is None else {"index": index}),

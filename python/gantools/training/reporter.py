@@ -15,7 +15,7 @@ from gantools.files import write_whole
 from gantools.grid import make_grid
 from gantools.runs.checkpoint import checkpoint_name
 from gantools.runs.events import EventFile
-from gantools.runs.stats import append_line, read_lines
+from gantools.runs.stats import STATS, append_line, read_lines
 from gantools.training import health
 from gantools.training.evaluate import Evaluator
 from gantools.training.gallery import Gallery
@@ -23,7 +23,6 @@ from gantools.training.job import Job
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
 
-STATS = "stats.jsonl"
 # Without a length of its own a tick is an epoch, but no shorter and no longer than this.
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 

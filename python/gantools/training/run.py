@@ -17,7 +17,7 @@ from gantools.files import write_whole
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import list_checkpoints
 from gantools.runs.folders import create_run, newest_whole_checkpoint
-from gantools.runs.stats import cut_after
+from gantools.runs.stats import STATS, cut_after
 from gantools.training import health
 from gantools.training.distributed import Processes, local_device, processes
 from gantools.training.initial import take_weights
@@ -140,7 +140,7 @@ def _trained(job: Job, group: Processes, progress: bool) -> Path:
     try:
         if group.first:
             if job.run is not None:
-                cut_after(run / "stats.jsonl", state.nimg)
+                cut_after(run / STATS, state.nimg)
             write_whole(run / "config.yaml", yaml.safe_dump(job.record(), sort_keys=False, width=120).encode())
         with screen, StopSignal(progress and group.first) as stop:
             _with_returns(job, run, state, screen, stop, group)
@@ -188,7 +188,7 @@ def _with_returns(
                 take_weights(state, job.start)
             state.retries = retries
             if group.first:
-                cut_after(run / "stats.jsonl", state.nimg)
+                cut_after(run / STATS, state.nimg)
             group.wait()
 
 
