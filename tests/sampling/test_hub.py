@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 from tests.conftest import blobs
+from tests.sampling.conftest import OVERRIDES
 
 from gantools.errors import CheckpointError, ConfigError, DataError
 from gantools.metrics.images.open import open_source
@@ -121,8 +122,17 @@ def test_the_card(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert np.array_equal(names["images"], Generator.load(run).sample(16, seed=0))
 
 
-def test_a_card_has_the_scores_with_how_they_were_measured(make_run: Callable[..., Path], tmp_path: Path) -> None:
-    run = make_run(**{"eval.metrics": ["fd"], "eval.extractor": "fashion-mnist", "eval.n": 40})
+def test_a_card_has_the_scores_with_how_they_were_measured(make_set: Callable[..., Path], tmp_path: Path) -> None:
+    changes = {
+        **OVERRIDES,
+        "network.channels": 1,
+        "eval.metrics": ["fd"],
+        "eval.extractor": "fashion-mnist",
+        "eval.n": 40,
+    }
+    data = make_set(n=48, size=8, channels=1)
+    run = train("dcgan", data=data, out=tmp_path / "runs", overrides=changes, progress=False, device="cpu")
+    assert run is not None
     line = json.loads((run / "stats.jsonl").read_text().splitlines()[-1])
     folder = export_hub(run, tmp_path / "m", checkpoint="best")
     (entry,) = front(folder)["model-index"]

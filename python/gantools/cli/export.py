@@ -18,7 +18,7 @@ SET, ONNX, HUB = "--to FORM --out PATH", "--onnx FILE", "--hub FOLDER"
 @click.argument("path")
 @click.option("--to", type=click.Choice(list(EXPORTS)), help="Of a prepared set: the form to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --to: file or folder to make.")
-@click.option("--threads", type=click.IntRange(min=0), help="With --to: threads to work with.  [default: all cores]")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="With --to: threads to work with [all cores].")
 @click.option("--onnx", type=click.Path(path_type=Path), metavar="FILE", help="Of a run: write its generator as ONNX.")
 @click.option(
     "--hub",
@@ -37,7 +37,7 @@ def command(
     path: str,
     to: str | None,
     out: Path | None,
-    threads: int | None,
+    threads: int,
     onnx: Path | None,
     hub: Path | None,
     checkpoint: str | None,
@@ -63,7 +63,7 @@ def command(
         raise ConfigError(f"{said}.", f"A prepared set is written by {SET}, a run by {ONNX} or {HUB}.")
     belongs = {
         "--out": (out, SET),
-        "--threads": (threads, SET),
+        "--threads": (threads or None, SET),
         "--checkpoint": (checkpoint, ONNX + HUB),
         "--control": (controls or None, ONNX),
         "--overwrite": (overwrite or None, ONNX + HUB),
@@ -76,7 +76,7 @@ def command(
     )
 
 
-def _set(path: str, to: str, out: Path | None, threads: int | None) -> Path:
+def _set(path: str, to: str, out: Path | None, threads: int) -> Path:
     from gantools.data.exports import export
     from gantools.data.prepared import is_prepared
 
@@ -89,7 +89,7 @@ def _set(path: str, to: str, out: Path | None, threads: int | None) -> Path:
             )
     if out is None:
         raise ConfigError(f"--to {to}: which file or folder to make?", f"For example: --out {Path(path).name}-{to}")
-    return export(path, to=to, out=out, threads=threads or 0)
+    return export(path, to=to, out=out, threads=threads)
 
 
 def _run(

@@ -260,6 +260,8 @@ def _reason(error: BaseException) -> str:
     """The first line of what was raised first, without colours."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if type(error).__name__ == "GuardOnDataDependentSymNode":
+        return "its code goes one way or another by the value of a tensor"
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().split("\n", 1)[0].strip().rstrip(".")
     return (text[:SHOWN] + "…" if len(text) > SHOWN else text) or type(error).__name__
 
