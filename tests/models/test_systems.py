@@ -40,6 +40,7 @@ class Row:
         small: changes of the recipe that make it trainable in moments.
         golden: the value of every phase's loss, twice around, in their order, of `synthetic` images at seed 0.
         coupled: why a batch that is cut in two gives other gradients; empty: it gives the same.
+        no_onnx: what is said where its generator cannot be exported (tests/sampling/test_export_onnx.py).
     """
 
     recipe: str
@@ -48,6 +49,7 @@ class Row:
     golden: list[float]
     small: Mapping[str, Any] = field(default_factory=dict)
     coupled: str = ""
+    no_onnx: str = ""
 
 
 BATCH_NORM = "batch normalisation takes the statistics of the rows it is given"

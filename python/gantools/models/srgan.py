@@ -1,9 +1,9 @@
 """SRResNet and SRGAN: images enlarged 2, 3, 4 or 8 times (Ledig et al. 2017, arXiv:1609.04802).
 
 Two stages, and a short one between them on request (`game.judge_kimg`). `pretrain` teaches the generator alone to be
-near the pixels, which gives SRResNet: faithful and soft. `gan` goes on with a discriminator and a perceptual loss, which
-gives SRGAN: sharp, and farther from the pixels. What the first stage ended with is kept as `content`, and the control
-`interpolation` blends the weights of both.
+near the pixels, which gives SRResNet: faithful and soft. `gan` goes on with a discriminator and a perceptual loss,
+which gives SRGAN: sharp, and farther from the pixels. What the first stage ended with is kept as `content`, and the
+control `interpolation` blends the weights of both.
 
 What the networks are made of is chosen by name (`network.kind`); images are in [-1, 1] at both ends.
 """
@@ -230,7 +230,8 @@ def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: M
     if alpha == 1.0:
         images: Tensor = generator(start)
         return images
-    if not any(bool(value.any()) for value in content.parameters()):
+    # Where a graph is traced of it, it has been called before, and weights have no values to look at.
+    if not torch.compiler.is_exporting() and not any(bool(value.any()) for value in content.parameters()):
         raise ConfigError(
             "interpolation: this checkpoint has nothing to interpolate with, its first stage is not over.",
             "Leave interpolation at 1, or take a checkpoint of the stage gan.",

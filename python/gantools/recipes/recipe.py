@@ -9,7 +9,6 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +16,11 @@ from gantools.errors import ConfigError, unknown_name
 from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
 from gantools.recipes import recipe_names, synonyms
+from gantools.recipes.files import Layer, merged, one_length, read_layers
 from gantools.recipes.schedules import Schedule, values_of
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
-
-# A recipe is a page of text; anything larger is some other file.
-MAX_RECIPE_BYTES = 1 << 20
+from gantools.runs.checkpoint import list_checkpoints, read_config
+from gantools.runs.folders import RECORD, find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -297,7 +296,7 @@ class Recipe:
 
 
 def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
-    """The recipe of that name, or in that YAML file, with overrides applied.
+    """The recipe of that name, or in that YAML file, with what it extends and with overrides applied.
 
     Args:
         recipe: a name from `recipe_names()`, or the path of a YAML file (one that ends in .yaml or .yml). The
@@ -307,22 +306,24 @@ def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str]
     Raises:
         ConfigError: no such recipe, or a key or value in it or in the overrides is wrong.
     """
-    text = str(recipe)
-    if text.endswith((".yaml", ".yml")):
-        path = Path(text)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such recipe file.", f"Recipes of gantools: {', '.join(recipe_names())}.")
-        if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise ConfigError(f"{path}: too large for a recipe.")
-        values, origin, name = read_yaml(path.read_bytes(), str(path)), str(path), path.stem
-    elif text in recipe_names():
-        data = (resources.files("gantools.recipes") / f"{text}.yaml").read_bytes()
-        values, origin, name = read_yaml(data, text), f"recipe {text}", text
-    else:
-        raise unknown_name("recipe", text, recipe_names())
-    if isinstance(values, dict) and isinstance(values.get("recipe"), dict):
-        values = values["recipe"]  # the config.yaml of a run
-    return recipe_from_dict(values, origin, name=name, overrides=overrides)
+    name, layers = read_layers(recipe)
+    return _resolved(layers, name, overrides)
+
+
+def recipe_of(place: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
+    """The recipe that `place` means: as `load_recipe` has it, or that of a run, a checkpoint or an exported model.
+
+    Raises:
+        ConfigError, CheckpointError: there is none, or it is damaged.
+    """
+    path = Path(place)
+    if str(place) in recipe_names() or not path.is_dir():
+        return load_recipe(place, overrides)
+    if (path / RECORD).is_file() and not list_checkpoints(path):
+        return load_recipe(path / RECORD, overrides)
+    checkpoint = find_checkpoint(path)
+    config = read_config(checkpoint, check=False, exported=True)
+    return recipe_from_dict(config["recipe"], str(checkpoint), overrides=overrides)
 
 
 def recipe_from_dict(
@@ -338,39 +339,33 @@ def recipe_from_dict(
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: expected keys and values, found {describe(values)}.")
-    merged = _copy(values)
-    if name is not None:
-        merged.setdefault("name", name)
+    return _resolved([Layer(values, origin)], name, overrides)
+
+
+def _resolved(layers: Sequence[Layer], name: str | None, overrides: Mapping[str, Any] | Sequence[str]) -> Recipe:
+    """The recipe that layers give together, later ones over earlier ones, and the overrides over all."""
     changes = parse_overrides(overrides)
-    # Asking for one length means: instead of the other.
-    for key, other in (
-        ("kimg", "epochs"),
-        ("epochs", "kimg"),
-        ("tick_kimg", "tick_epochs"),
-        ("tick_epochs", "tick_kimg"),
-    ):
-        if changes.get(key) is not None and other not in changes:
-            merged.pop(other, None)
-    for key, value in changes.items():
-        if key == "model":
-            merged["model"] = value
-    model = merged.get("model")
+    origin = layers[-1].origin
+    model = changes["model"] if "model" in changes else merged(layers)[0].get("model")
     if not isinstance(model, str):
         raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(NAMES))}.")
-    system = find_system(model, f"model (in {Places(origin, set(changes)).of('model')})")
-    places = Places(origin, set(changes), lambda name: _meant(name, system))
+    place = Places(merged(layers)[1].get("model", origin), set(changes)).of("model")
+    system = find_system(model, f"model (in {place})")
+    # A key of the game may be given without the section's name: --set loss.name=hinge.
     of_game = {f.name for f in dataclasses.fields(system.game)} - {f.name for f in dataclasses.fields(Recipe)}
+    values, given = merged(layers, of_game)
+    if name is not None:
+        values.setdefault("name", name)
+    one_length(values, changes)
     for key, value in changes.items():
-        # A key of the game may be given without the section's name: --set loss.name=hinge.
-        _set(merged, f"game.{key}" if key.split(".")[0] in of_game else key, value)
-    places.overridden |= {f"game.{key}" for key in changes}
-    for key in of_game & set(merged):
-        _set(merged, f"game.{key}", merged.pop(key))
-    merged.setdefault("network", {})
-    merged.setdefault("game", {})
-    if isinstance(merged.get("optim"), Mapping):
-        merged["optim"] = _optim(merged["optim"], places)
-    recipe = read_strict(Recipe, merged, places, {"network": system.config, "game": system.game})
+        _set(values, f"game.{key}" if key.split(".")[0] in of_game else key, value)
+    overridden = set(changes) | {f"game.{key}" for key in changes}
+    places = Places(origin, overridden, given, lambda name: _meant(name, system))
+    values.setdefault("network", {})
+    values.setdefault("game", {})
+    if isinstance(values.get("optim"), Mapping):
+        values["optim"] = _optim(values["optim"], places)
+    recipe = read_strict(Recipe, values, places, {"network": system.config, "game": system.game})
     trained = {name for stage in recipe.stages() for phase in stage.phases for name in phase.updates}
     for network in recipe.optim.networks:
         if network not in trained:

@@ -17,7 +17,7 @@ from gantools.grid import make_grid
 from gantools.runs.checkpoint import checkpoint_name
 from gantools.runs.events import EventFile
 from gantools.runs.folders import RECORD
-from gantools.runs.stats import append_line, read_lines
+from gantools.runs.stats import STATS, append_line, read_lines
 from gantools.runs.trackers import Trackers
 from gantools.training import health
 from gantools.training.evaluate import Evaluator
@@ -26,7 +26,6 @@ from gantools.training.job import Job
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
 
-STATS = "stats.jsonl"
 # Without a length of its own a tick is an epoch, but no shorter and no longer than this.
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 
