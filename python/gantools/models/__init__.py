@@ -17,6 +17,7 @@ NAMES = {
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",
     "dcgan-fashion": "dcgan_fashion",
+    "ebgan": "ebgan",
     "progan": "progan",
     "resnet": "resnet",
     "stylegan2": "stylegan2",

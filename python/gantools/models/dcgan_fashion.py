@@ -72,7 +72,12 @@ class DCGANFashionDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images `x`."""
-        return cast(Tensor, self.layers(x).flatten())
+        return self.examine(x)[0]
+
+    def examine(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (n,), and the features before the last layer (n, f)."""
+        features = self.layers[:-1](x)
+        return cast(Tensor, self.layers[-1](features)).flatten(), features
 
 
 def build(config: DCGANFashionConfig) -> dict[str, nn.Module]:
