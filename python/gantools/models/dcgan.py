@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.dcgan import doubling, doublings, halving
 from gantools.layers.init import normal_networks
 from gantools.layers.minibatch import MinibatchDiscrimination
 from gantools.layers.norm import VirtualBatchNorm2d
+from gantools.layers.stacks import doubling, doublings, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 

@@ -13,9 +13,9 @@ from typing import cast
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.dcgan import doubling, doublings, halving
 from gantools.layers.init import normal_networks
 from gantools.layers.precision import wide
+from gantools.layers.stacks import doubling, doublings, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 from gantools.objectives.penalties import norms

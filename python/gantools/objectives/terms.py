@@ -20,8 +20,8 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
     Source: Salimans et al. 2016 (arXiv:1606.03498), section 3.1.
 
     Args:
-        real: features f of real images, float (n, features).
-        fake: of generated ones, float (m, features).
+        real: features f of real images, float (n, ...).
+        fake: of generated ones, float (m, ...).
     """
     return (wide(real).detach().mean(0) - wide(fake).mean(0)).square().sum()
 
@@ -32,10 +32,10 @@ def pulling_away(codes: Tensor) -> Tensor:
     Source: Zhao et al. 2017 (arXiv:1609.03126), section 2.4.
 
     Args:
-        codes: float (n, features), n at least 2 or the term is 0.
+        codes: float (n, ...), n at least 2 or the term is 0.
     """
     n = len(codes)
-    directions = F.normalize(wide(codes), dim=1)
+    directions = F.normalize(wide(codes).flatten(1), dim=1)
     squares = (directions @ directions.T).square()
     # Of every code with itself it is left out, not taken for 1: a code of zeros has no direction.
     others = 1.0 - torch.eye(n, dtype=squares.dtype, device=squares.device)
