@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from torch import nn
 
+from gantools.layers.norm import VirtualBatchNorm2d
+
 
 def normal_init(network: nn.Module, std: float = 0.02) -> None:
     """Initialise as DCGAN does, in place: weights N(0, std), BatchNorm weights N(1, std), biases 0.
@@ -16,7 +18,7 @@ def normal_init(network: nn.Module, std: float = 0.02) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, std)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | VirtualBatchNorm2d):
             nn.init.normal_(module.weight, 1.0, std)
         else:
             continue

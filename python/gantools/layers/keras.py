@@ -117,4 +117,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs for images `x`."""
-        return cast(Tensor, self.layers(x).flatten())
+        return self.examine(x)[0]
+
+    def examine(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Outputs (n,), and the features before the last layer (n, f)."""
+        features = self.layers[:-1](x)
+        return cast(Tensor, self.layers[-1](features)).flatten(), features

@@ -7,6 +7,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from gantools.layers.precision import wide
+
 Norm = Literal["none", "batch", "layer", "group", "instance"]
 """none; of each channel over a batch; of each sample over all channels; over 16 or fewer; over each channel alone."""
 
@@ -28,6 +30,40 @@ class ConditionalBatchNorm2d(nn.Module):
         """`x` normalised, scaled and shifted as its classes have it."""
         scale, shift = self.scale[labels], self.shift[labels]
         return cast(Tensor, self.norm(x)) * scale[:, :, None, None] + shift[:, :, None, None]
+
+
+class VirtualBatchNorm2d(nn.Module):
+    """Each sample by the statistics of a reference batch and of itself: features float (r + n, c, h, w), same shape.
+
+    The first r rows are the reference batch's, normalised by its own mean and variance of each channel. Those of a
+    further sample are the statistics of the r reference samples and this one together, each weighing 1 / (r + 1): no
+    sample depends on another that is not in the reference. Gradients flow through the statistics. Nothing is counted,
+    so that training and evaluation are alike.
+
+    Source: Salimans et al. 2016 (arXiv:1606.03498), section 3.5.
+    """
+
+    def __init__(self, channels: int, reference: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.reference, self.eps = reference, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` normalised, scaled and shifted."""
+        y, r = wide(x), self.reference
+        mean = y[:r].mean((0, 2, 3), keepdim=True)
+        variance = (y[:r] - mean).square().mean((0, 2, 3), keepdim=True)
+        own_mean = y[r:].mean((2, 3), keepdim=True)
+        own_variance = (y[r:] - own_mean).square().mean((2, 3), keepdim=True)
+        share, apart = 1 / (r + 1), own_mean - mean
+        # Mean and variance of two groups together: none is a small difference of large numbers.
+        both_mean = mean + share * apart
+        both_variance = (1 - share) * variance + share * own_variance + share * (1 - share) * apart.square()
+        mean = torch.cat((mean.expand(r, -1, -1, -1), both_mean))
+        variance = torch.cat((variance.expand(r, -1, -1, -1), both_variance))
+        y = (y - mean) * (variance + self.eps).rsqrt()
+        return (y * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
 def make_norm(kind: Norm, channels: int, classes: int = 0) -> nn.Module:

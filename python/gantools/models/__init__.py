@@ -20,6 +20,7 @@ NAMES = {
     "dcgan-faces": "dcgan_faces",
     "dcgan-fashion": "dcgan_fashion",
     "dcgan-keras": "dcgan_keras",
+    "ebgan": "ebgan",
     "mlp": "mlp",
     "progan": "progan",
     "resnet": "resnet",

@@ -136,6 +136,10 @@ class ResNetCritic(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Outputs for images `x`, and for classes `labels` int64 (n,) where the network knows some."""
+        return self.examine(x, labels)[0]
+
+    def examine(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Outputs (n,), and the features before the last layer (n, f)."""
         h: Tensor = self.blocks(self.stem(x))
         if self.pool == "flatten":
             h = h.flatten(1)
@@ -144,7 +148,12 @@ class ResNetCritic(nn.Module):
         out: Tensor = self.out(h).flatten()
         if self.classes is not None and labels is not None:
             out = out + (self.classes.weight[labels] * h).sum(1)
-        return out
+        return out, h
+
+    def recognise(self, features: Tensor) -> Tensor:
+        """Logits of the classes (n, classes)."""
+        assert self.classes is not None
+        return cast(Tensor, self.classes(features))
 
 
 def build(config: ResNetConfig) -> dict[str, nn.Module]:

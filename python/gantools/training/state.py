@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import CheckpointError, ConfigError
-from gantools.models.system import Phase, Stage
+from gantools.models.system import Phase, Stage, build_networks
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import read_config, read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
@@ -51,7 +51,7 @@ class TrainingState:
         self.recipe, self.device = recipe, device
         system = recipe.system
         torch.manual_seed(recipe.seed)
-        own = system.build(recipe.network)
+        own = build_networks(system, recipe.network, recipe.game)
         frozen = system.frozen(recipe.network, recipe.game, pretrained)
         self.stages: tuple[Stage, ...] = recipe.stages()
         self.networks: dict[str, nn.Module] = {**own, **frozen}
@@ -214,9 +214,11 @@ def check(stages: Sequence[Stage], networks: Mapping[str, nn.Module], own: Mappi
                     raise ConfigError(f"phase {phase.name}: updates {name!r}, which is no network of the system.")
             for name in phase.uncoupled:
                 for place, module in networks[name].named_modules():
-                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    normalises = isinstance(module, nn.modules.batchnorm._BatchNorm)
+                    if normalises or getattr(module, "couples", False):
+                        what = "batch normalisation" if normalises else "minibatch discrimination"
                         raise ConfigError(
-                            f"phase {phase.name}: each sample is to be judged alone, and batch normalisation couples "
+                            f"phase {phase.name}: each sample is to be judged alone, and {what} couples "
                             f"the samples: {name} has {type(module).__name__} at {place!r}.",
                             "Use a network without it, or take out what asks for it: a penalty of gradients, "
                             "--set game.penalties.NAME=null, or a common batch of real and generated images, "
