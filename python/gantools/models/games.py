@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
+from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import PENALTIES, Penalties
+
+After = Callable[[Networks, Seen], None]
+"""What a phase does once its weights have changed."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,11 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
             "discriminator",
             ("discriminator",),
             discriminator,
-            after=None if game.clip is None else clip_weights(game.clip),
+            after=follow("discriminator", None if game.clip is None else clip_weights(game.clip)),
             uncoupled=uncoupled,
         ),
         *lazy_penalties(game.penalties, classes, game.labels),
-        Phase("generator", ("generator",), generator, every=game.critic_steps),
+        Phase("generator", ("generator",), generator, every=game.critic_steps, after=follow("generator")),
     ]
     needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
     return (Stage("all", tuple(phases), needs=needs),)
@@ -146,12 +150,27 @@ def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform"
             value = penalty(critic(networks, told, classes), batch.images, fake, batch)
             return Out(value, {name: value.detach()})
 
-        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, uncoupled=("discriminator",))
+        after, uncoupled = follow("discriminator"), ("discriminator",)
+        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, after=after, uncoupled=uncoupled)
 
     return [phase(penalty.name) for penalty in penalties.lazy]
 
 
-def clip_weights(limit: float, name: str = "discriminator") -> Callable[[Networks, Seen], None]:
+def follow(name: str, first: After | None = None) -> After:
+    """An `after` that does `first` and then moves the vectors of the spectral norms in network `name`, if any.
+
+    One iteration for each change of the weights: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
+    """
+
+    def after(networks: Networks, seen: Seen) -> None:
+        if first is not None:
+            first(networks, seen)
+        iterate(networks[name])
+
+    return after
+
+
+def clip_weights(limit: float, name: str = "discriminator") -> After:
     """An `after` that clips the weights of network `name` to [-limit, limit].
 
     Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
