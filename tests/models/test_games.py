@@ -122,7 +122,7 @@ def test_a_penalty_of_gradients_refuses_batch_normalisation(tiny):
 def test_clipping():
     network = nn.Linear(3, 3)
     with torch.no_grad():
-        clip_weights(0.1)({"discriminator": network}, Seen(1, {}, {}))
+        clip_weights(network, 0.1)
     assert all(p.abs().max() <= 0.1 for p in network.parameters())
     assert any(p.abs().max().item() == pytest.approx(0.1) for p in network.parameters())
 

@@ -149,6 +149,27 @@ ROWS = {
         (1, 28, 28),
         [15.312504, 0.455234, 15.327048, 0.429984],
         {"network": {"size": 8, "latent": 8, "width": 4, "code": 4}},
+    ),
+    "resnet/sagan": Row(
+        "sagan-celeba",
+        {"generator": 12_240_196, "discriminator": 9_583_810},
+        (3, 64, 64),
+        [3.865103, 1.366844, 3.485243, 1.325307],
+        {
+            "network": {"size": 16, "latent": 8, "width": 8, "critic_width": 8, "widest": 2}
+            | {"attention": 8, "classes": 3},
+        },
+        BATCH_NORM,
+    ),
+    "biggan": Row(
+        "biggan-128",
+        {"generator": 70_433_988, "discriminator": 87_982_370},
+        (3, 128, 128),
+        [2.422033, 2.388319, 2.154037, 1.57911],
+        {
+            "network": {"size": 16, "latent": 12, "embedding": 6, "width": 4, "attention": 8, "classes": 3},
+            "compute": {"accumulate": 1, "precision": "float32"},
+        },
         BATCH_NORM,
     ),
     "progan": Row(
@@ -415,7 +436,7 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
 @pytest.fixture(autouse=True)
 def few_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Averages measure the statistics of batch normalisation on one batch: enough here, and quick."""
-    monkeypatch.setattr("gantools.training.averaging.STATISTICS_BATCHES", 1)
+    monkeypatch.setattr("gantools.layers.statistics.STATISTICS_BATCHES", 1)
 
 
 @systems

@@ -14,6 +14,7 @@ from gantools.models.system import System
 
 # Name of a system -> its file here, imported when it is asked for.
 NAMES = {
+    "biggan": "biggan",
     "conv-mnist": "conv_mnist",
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.memory import History
+from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import PENALTIES, Penalties
@@ -80,6 +81,10 @@ class Bursts:
             return step == most - 1 if step < most else (step - most) % critic_steps == critic_steps - 1
 
         return when
+
+
+After = Callable[[Networks, Seen], None]
+"""What a phase does once its weights have changed."""
 
 
 @dataclass(frozen=True)
@@ -286,18 +291,16 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         shown = {name: term.detach() for name, term in terms.items()} if len(terms) > 1 else {}
         return Out(value, {"loss_g": value.detach(), **shown})
 
-    def after(name: str) -> Callable[[Networks, Seen], None] | None:
-        """What follows a step of network `name`: clipping, then its history."""
-        clip = clip_weights(game.clip) if game.clip is not None and name == "discriminator" else None
-        if game.historical == 0:
-            return clip
+    def after(name: str) -> After:
+        """What follows a step of network `name`: clipping, its history, its spectral norms."""
 
-        def both(networks: Networks, seen: Seen) -> None:
-            if clip is not None:
-                clip(networks, seen)
-            cast(History, networks[f"{name}_history"]).remember(networks[name])
+        def first(networks: Networks, seen: Seen) -> None:
+            if game.clip is not None and name == "discriminator":
+                clip_weights(networks[name], game.clip)
+            if game.historical > 0:
+                cast(History, networks[f"{name}_history"]).remember(networks[name])
 
-        return both
+        return follow(name, first)
 
     uncoupled = ("discriminator",) if game.penalties.gradient or game.together else ()
     when = None if game.bursts is None else game.bursts.ends(game.critic_steps)
@@ -339,19 +342,31 @@ def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform"
             value = penalty(critic(networks, of_these, told), batch.images, fake, batch)
             return Out(value, {name: value.detach()})
 
-        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, uncoupled=("discriminator",))
+        after, uncoupled = follow("discriminator"), ("discriminator",)
+        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, after=after, uncoupled=uncoupled)
 
     return [phase(penalty.name) for penalty in penalties.lazy]
 
 
-def clip_weights(limit: float, name: str = "discriminator") -> Callable[[Networks, Seen], None]:
-    """An `after` that clips the weights of network `name` to [-limit, limit].
+def follow(name: str, first: After | None = None) -> After:
+    """An `after` that does `first` and then moves the vectors of the spectral norms in network `name`, if any.
 
-    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    One iteration for each change of the weights: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
     """
 
     def after(networks: Networks, seen: Seen) -> None:
-        torch._foreach_clamp_min_(list(networks[name].parameters()), -limit)
-        torch._foreach_clamp_max_(list(networks[name].parameters()), limit)
+        if first is not None:
+            first(networks, seen)
+        iterate(networks[name])
 
     return after
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Clip the weights of a network to [-limit, limit], in place.
+
+    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    """
+    torch._foreach_clamp_min_(list(network.parameters()), -limit)
+    torch._foreach_clamp_max_(list(network.parameters()), limit)

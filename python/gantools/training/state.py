@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from gantools.errors import CheckpointError, ConfigError
 from gantools.models.system import Phase, Stage, build_networks
@@ -237,13 +238,19 @@ def freeze_first(networks: Mapping[str, nn.Module], layers: int, name: str = "di
     if name not in networks:
         raise ConfigError(f"freeze_d: the system has no {name}.", f"Its networks: {', '.join(networks)}.")
     found = 0
-    leaves = [m for m in networks[name].modules() if list(m.parameters(recurse=False))]
-    total = sum(any(p.dim() > 1 for p in m.parameters(recurse=False)) for m in leaves)
+
+    def own(module: nn.Module) -> list[nn.Parameter]:
+        # A weight under spectral norm lies a module deeper than its bias.
+        deeper = getattr(module, "parametrizations", None)
+        return [*module.parameters(recurse=False), *(deeper.parameters() if deeper is not None else ())]
+
+    leaves = [m for m in networks[name].modules() if own(m) and not isinstance(m, ParametrizationList)]
+    total = sum(any(p.dim() > 1 for p in own(m)) for m in leaves)
     if layers >= total:
         raise ConfigError(f"freeze_d: {layers} layers, and the {name} has {total}; one at least must be trained.")
     for module in leaves:
-        found += any(p.dim() > 1 for p in module.parameters(recurse=False))
+        found += any(p.dim() > 1 for p in own(module))
         if found > layers:
             break
-        for parameter in module.parameters(recurse=False):
+        for parameter in own(module):
             parameter.requires_grad_(False)
