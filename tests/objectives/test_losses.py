@@ -61,6 +61,12 @@ DEFINITIONS = [
         lambda r, f: -(sigmoid_log(r - f.mean()).mean() + sigmoid_log(-(f - r.mean())).mean()) / 2,
         lambda f, r: -(sigmoid_log(f - r.mean()).mean() + sigmoid_log(-(r - f.mean())).mean()) / 2,
     ),
+    (
+        "relativistic_average_hinge",
+        {},
+        lambda r, f: (1 - (r - f.mean())).clamp(min=0).mean() + (1 + (f - r.mean())).clamp(min=0).mean(),
+        lambda f, r: (1 + (r - f.mean())).clamp(min=0).mean() + (1 - (f - r.mean())).clamp(min=0).mean(),
+    ),
 ]
 
 
@@ -145,6 +151,7 @@ def test_the_least_value_is_that_of_the_best_discriminator(target):
         ("wasserstein", {}, None, None),
         ("relativistic", {}, None, 0.0),
         ("relativistic_average", {}, None, 0.0),
+        ("relativistic_average_hinge", {}, None, 0.0),
     ],
 )
 def test_the_outputs_above_which_an_image_counts_as_real(name, options, threshold, least):

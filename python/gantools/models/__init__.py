@@ -21,8 +21,11 @@ NAMES = {
     "dcgan-fashion": "dcgan_fashion",
     "dcgan-keras": "dcgan_keras",
     "mlp": "mlp",
+    "msggan": "msggan",
     "progan": "progan",
+    "r3gan": "r3gan",
     "resnet": "resnet",
+    "stylegan": "stylegan",
     "stylegan2": "stylegan2",
     "srgan": "srgan",
 }

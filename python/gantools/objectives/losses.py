@@ -128,6 +128,20 @@ def relativistic_average_generator(fake: Tensor, real: Tensor) -> Tensor:
     return relativistic_average_discriminator(fake, real)
 
 
+def relativistic_average_hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - (D(x) - E D(G(z))))] + E[max(0, 1 + (D(G(z)) - E D(x)))].
+
+    Source: Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.2 with the hinge; not halved, as in BMSG-GAN.
+    """
+    real, fake = wide(real), wide(fake)
+    return F.relu(1 - (real - fake.mean())).mean() + F.relu(1 + (fake - real.mean())).mean()
+
+
+def relativistic_average_hinge_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """The discriminator's half with real and fake exchanged. Source: as `relativistic_average_hinge_discriminator`."""
+    return relativistic_average_hinge_discriminator(fake, real)
+
+
 def _entropy(real_target: float = 1.0) -> float:
     """The entropy of a target t: the least cross-entropy against it, in nats."""
     t = real_target
@@ -151,6 +165,13 @@ LOSSES: dict[str, Loss] = {
     "relativistic": Loss(relativistic_discriminator, relativistic_generator, pairs=True, score=_raw, threshold=None),
     "relativistic_average": Loss(
         relativistic_average_discriminator, relativistic_average_generator, pairs=True, score=_raw, threshold=None
+    ),
+    "relativistic_average_hinge": Loss(
+        relativistic_average_hinge_discriminator,
+        relativistic_average_hinge_generator,
+        pairs=True,
+        score=_raw,
+        threshold=None,
     ),
 }
 
