@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from gantools.recipes.recipe import EmaConfig
+from gantools.schedules import Schedule
 from gantools.training.averaging import Average
 
 
@@ -14,6 +15,13 @@ def test_half_life_in_images():
         for _ in range(10_000 // batch):
             share *= average.beta(10**7, batch)
         assert share == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_half_life_that_grows():
+    """At the end of its schedule half of the old value is left after as many images; at its beginning nothing."""
+    average = Average(nn.Linear(1, 1), EmaConfig(Schedule(0, 10, over_kimg=20), ramp=1.0))
+    assert average.beta(0, 50) == 0 and average.beta(10_000, 50) == pytest.approx(0.5 ** (50 / 5000))
+    assert average.beta(20_000, 100) ** 100 == pytest.approx(0.5, abs=1e-6)
 
 
 def test_ramp_limits_the_half_life_at_the_start():

@@ -23,8 +23,11 @@ NAMES = {
     "dcgan-keras": "dcgan_keras",
     "ebgan": "ebgan",
     "mlp": "mlp",
+    "msggan": "msggan",
     "progan": "progan",
+    "r3gan": "r3gan",
     "resnet": "resnet",
+    "stylegan": "stylegan",
     "stylegan2": "stylegan2",
     "srgan": "srgan",
 }

@@ -17,10 +17,10 @@ from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
 from gantools.recipes import recipe_names, synonyms
 from gantools.recipes.files import Layer, merged, one_length, read_layers
-from gantools.recipes.schedules import Schedule, values_of
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 from gantools.runs.checkpoint import list_checkpoints, read_config
 from gantools.runs.folders import RECORD, find_checkpoint
+from gantools.schedules import Schedule, values_of
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class OptimConfig:
     Attributes:
         kind: adam, rmsprop or sgd.
         lr: a number, or a schedule of the real images shown.
-        betas: Adam's two; RMSprop's smoothing constant is the second.
+        betas: Adam's two, the second a number or a schedule; RMSprop's smoothing constant is the second.
         momentum: of RMSprop and SGD.
         networks: by name of a network, the keys that are another for it.
     """
 
     lr: float | Schedule
     kind: Literal["adam", "rmsprop", "sgd"] = "adam"
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float | Schedule] = (0.5, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     momentum: float = 0.0
@@ -48,7 +48,7 @@ class OptimConfig:
             raise ConfigError(f"optim.lr: must be above 0, not {min(values_of(self.lr))}.")
         if self.eps <= 0:
             raise ConfigError(f"optim.eps: must be above 0, not {self.eps}.")
-        for beta in (*self.betas, self.momentum):
+        for beta in (self.betas[0], *values_of(self.betas[1]), self.momentum):
             if not 0 <= beta < 1:
                 raise ConfigError(f"optim: betas and momentum must be in [0, 1), not {beta}.")
         if self.weight_decay < 0:
@@ -95,18 +95,20 @@ class EmaConfig:
     """The moving average of the sampler's weights; off when `half_life_kimg` is null.
 
     Attributes:
-        half_life_kimg: after so many thousand images a weight counts half.
+        half_life_kimg: after so many thousand images a weight counts half; a number, or a schedule.
         ramp: the half-life is at most this share of the images shown so far.
         start_kimg: until then the average is a copy of the weights.
     """
 
-    half_life_kimg: float | None = None
+    half_life_kimg: float | Schedule | None = None
     ramp: float = 0.05
     start_kimg: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.half_life_kimg is not None and self.half_life_kimg <= 0:
-            raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
+        if self.half_life_kimg is not None:
+            ends = values_of(self.half_life_kimg)
+            if min(ends) < 0 or max(ends) <= 0:
+                raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
         if self.ramp <= 0 or self.start_kimg < 0:
             raise ConfigError("ema: ramp must be above 0, start_kimg at least 0.")
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gantools.recipes.recipe import EmaConfig
+from gantools.schedules import value_at
 
 
 class Average:
@@ -21,7 +22,7 @@ class Average:
 
     def __init__(self, network: nn.Module, config: EmaConfig) -> None:
         assert config.half_life_kimg is not None
-        self.half_life_nimg, self.ramp = config.half_life_kimg * 1000.0, config.ramp
+        self.half_life_kimg, self.ramp = config.half_life_kimg, config.ramp
         self.start_nimg = config.start_kimg * 1000.0
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
@@ -29,7 +30,7 @@ class Average:
         """Share of the old average that is kept after a step of `batch` images that ends at `nimg` shown."""
         if nimg <= self.start_nimg:
             return 0.0
-        half_life = min(self.half_life_nimg, nimg * self.ramp)
+        half_life = min(value_at(self.half_life_kimg, nimg) * 1000.0, nimg * self.ramp)
         return float(0.5 ** (batch / max(half_life, 1e-8)))
 
     @torch.no_grad()
