@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
+    from gantools.sampling.export_onnx import export_onnx
     from gantools.sampling.generator import Generator
+    from gantools.sampling.hub import export_hub
+    from gantools.sampling.translations import translate
     from gantools.sampling.write import sample, walk
     from gantools.training.foreign import import_weights
     from gantools.training.run import train
@@ -49,6 +52,8 @@ _PLACES = {
     "Scores": "metrics.results.scores",
     "directions": "editing.directions",
     "export": "data.exports",
+    "export_hub": "sampling.hub",
+    "export_onnx": "sampling.export_onnx",
     "import_weights": "training.foreign",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
@@ -57,6 +62,7 @@ _PLACES = {
     "sample": "sampling.write",
     "score": "metrics.scorer",
     "train": "training.run",
+    "translate": "sampling.translations",
     "walk": "sampling.write",
 }
 
@@ -69,6 +75,8 @@ __all__ = [
     "__version__",
     "directions",
     "export",
+    "export_hub",
+    "export_onnx",
     "import_weights",
     "open",
     "prep",
@@ -77,6 +85,7 @@ __all__ = [
     "sample",
     "score",
     "train",
+    "translate",
     "walk",
 ]
 

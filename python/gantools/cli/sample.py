@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Generate images from a trained run into a folder with a manifest.
 
-    RUN is a run's folder or one of its checkpoints; without it, the newest run in ./runs is taken.
+    RUN is a run's folder, one of its checkpoints or an exported model; without it, the newest run in ./runs is taken.
     """
     # Here, so that --help does not wait for torch.
     from gantools.sampling.write import sample

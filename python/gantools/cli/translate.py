@@ -12,6 +12,9 @@ from gantools.cli.options import numbers, one_of
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--out", default="translations", show_default=True, metavar="DIR", help="Folder to make.")
 @click.option(
+    "--checkpoint", default="last", show_default=True, metavar="NAME", help="last, best or thousands of images."
+)
+@click.option(
     "--control", "controls", multiple=True, metavar="NAME=VALUE", help="Of the system, e.g. interpolation=0.8."
 )
 @click.option(
@@ -25,6 +28,7 @@ def command(
     run: str,
     inputs: tuple[str, ...],
     out: str,
+    checkpoint: str,
     controls: tuple[str, ...],
     tile: int | None,
     alpha: str,
@@ -34,8 +38,8 @@ def command(
 ) -> None:
     """Translate or enlarge images by a trained run; file names are kept, results are PNG.
 
-    RUN is a run's folder or one of its checkpoints. INPUTS are image files, folders or archives of them, or prepared
-    sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
+    RUN is a run's folder, one of its checkpoints or an exported model. INPUTS are image files, folders or archives of
+    them, or prepared sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
     """
     # Here, so that --help does not wait for torch.
     from gantools.sampling.translations import translate
@@ -44,6 +48,7 @@ def command(
         run,
         inputs,
         out=out,
+        checkpoint=checkpoint,
         controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         alpha=alpha,

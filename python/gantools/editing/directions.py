@@ -78,7 +78,8 @@ def directions(
     if n < 1:
         raise ConfigError(f"n: must be at least 1, not {n}.")
     generator = Generator.load(run, checkpoint, device=device)
-    place = generator.checkpoint.parent.parent / FILE
+    generator.check_samples()
+    place = generator.run / FILE
     if place.exists() and not overwrite:
         raise DataError(f"{place}: exists already.", "Replace it with --overwrite.")
     if layer is not None and generator.system.styles is not None:
@@ -131,9 +132,7 @@ def _labelled(generator: Generator, labels: Path, samples: Path) -> Directions:
     """A direction for each label of a table."""
     latents, manifest = samples_latents(samples), samples_manifest(samples)
     assert manifest is not None
-    if manifest.get("checkpoint") != generator.checkpoint.name or manifest.get("run") != str(
-        generator.checkpoint.absolute().parent.parent
-    ):
+    if manifest.get("checkpoint") != generator.checkpoint.name or manifest.get("run") != str(generator.run.absolute()):
         raise DataError(
             f"{samples}: made by {manifest.get('run')}, {manifest.get('checkpoint')}, not by {generator.checkpoint}.",
             "Make samples of this one: gantools sample --save-latents",

@@ -250,6 +250,7 @@ def project(
     target = Path(out)
     check_replaceable(target, MANIFEST, FORMAT, "projections", overwrite)
     generator = Generator.load(run, checkpoint, device=device)
+    generator.check_samples()
     where = _where(generator, space)
     chosen = generator.chosen(class_=class_, controls=controls)
     names, wanted = read_pictures(images, generator.image_shape, n=n, crop=crop, alpha=alpha)
@@ -284,7 +285,7 @@ def project(
         "version": FORMAT_VERSION,
         "count": len(found),
         "shape": list(generator.image_shape),
-        "run": str(place.parent.parent),
+        "run": str(generator.run.absolute()),
         "checkpoint": place.name,
         "recipe": generator.recipe.name,
         "space": where,

@@ -14,9 +14,15 @@ from gantools.models.system import System
 
 # Name of a system -> its file here, imported when it is asked for.
 NAMES = {
+    "biggan": "biggan",
+    "conv-mnist": "conv_mnist",
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",
+    "dcgan-faces": "dcgan_faces",
     "dcgan-fashion": "dcgan_fashion",
+    "dcgan-keras": "dcgan_keras",
+    "ebgan": "ebgan",
+    "mlp": "mlp",
     "progan": "progan",
     "resnet": "resnet",
     "stylegan2": "stylegan2",

@@ -86,14 +86,15 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, draws: Draws, *
 def dragan(
     critic: Critic, real: Tensor, fake: Tensor, draws: Draws, *, target: float = 1.0, spread: float = 0.5
 ) -> Tensor:
-    """E[(‖∇D(x + δ)‖₂ - target)²], δ = spread · std(x) · u, u ~ U(0, 1): around real images alone.
+    """E[(‖∇D(x + α δ)‖₂ - target)²], δ = spread · std(x) · u, u ~ U(0, 1) a pixel, α ~ U(0, 1) a sample.
 
-    `std` is that of a sample's pixels, so that no sample depends on another.
-    Source: Kodali et al. 2017 (arXiv:1705.07215), section 3.2; its reference code takes the batch's deviation.
+    Around real images alone. Source: Kodali et al. 2017 (arXiv:1705.07215), section 2.3, whose noise is N(0, c I); u
+    and α are those of its reference code (kodalinaveen3/DRAGAN). That takes the deviation of the whole batch, here it
+    is that of a sample's own pixels, so that no sample depends on another.
     """
     deviation = real.flatten(1).std(1)[:, None, None, None]
     noise = spread * deviation * draws.uniform(*real.shape[1:])
-    return (norms(gradients(critic, real + noise)) - target).square().mean()
+    return (norms(gradients(critic, real + draws.uniform(1, 1, 1) * noise)) - target).square().mean()
 
 
 def r1(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:

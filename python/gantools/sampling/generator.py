@@ -9,23 +9,25 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gantools.device import find_device, out_of_memory
-from gantools.errors import CheckpointError, ConfigError, nearest, unknown_name
+from gantools.device import out_of_memory
+from gantools.errors import ConfigError, nearest, unknown_name
 from gantools.levels import to_uint8
 from gantools.models.system import classes_of
 from gantools.recipes.recipe import recipe_from_dict
-from gantools.runs.checkpoint import check_files, read_config, read_weights
+from gantools.runs.checkpoint import CHECKPOINTS
 from gantools.runs.folders import find_checkpoint
 from gantools.sampling.directions import FILE, Directions, read_directions
 from gantools.sampling.images import BATCH, Move, generate, paint, repeatable
 from gantools.sampling.latents import latents, slerp, way
+from gantools.sampling.loading import load_networks
+from gantools.sampling.translate import Translator
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,8 @@ class Generator:
 
     Attributes:
         networks: the torch modules that make images, by name, in evaluation mode.
-        checkpoint: the folder they were loaded from.
+        checkpoint: the folder they were loaded from: a checkpoint of a run, or an exported model.
+        nimg: real images shown in the training until then.
         recipe: the recipe they were trained by.
         data: `path`, `name`, `fingerprint`, `count`, `shape` and `classes` of the prepared set they were trained on.
         image_shape: (h, w, c).
@@ -74,6 +77,7 @@ class Generator:
         self.recipe = recipe_from_dict(config["recipe"], str(checkpoint))
         self.system = self.recipe.system
         self.data: dict[str, Any] = config["data"]
+        self.nimg = int(config.get("nimg", 0))
         self.image_shape = self.recipe.image_shape
         count = classes_of(self.recipe.network)
         names = self.data.get("classes") or [str(i) for i in range(count)]
@@ -85,25 +89,88 @@ class Generator:
     ) -> Generator:
         """Load a generator: the averaged weights where the run has them, else the weights as trained.
 
-        Only the files that sampling needs are read, so a checkpoint whose `state.pt` is damaged can be sampled from.
+        One that makes images from images has `translate`, the others `sample` and what follows from it. Only the files
+        that sampling needs are read, so a checkpoint whose `state.pt` is damaged can be sampled from.
 
         Args:
-            path: a run, a checkpoint, a folder of runs (the newest); None: `./runs`.
+            path: a run, a checkpoint, a folder of runs (the newest), or an exported model; None: `./runs`.
             checkpoint: of the run: "last", "best", or the thousands of images shown.
             device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
 
         Raises:
             CheckpointError: there is none, or it is damaged.
-            ConfigError: the run makes images from images.
         """
         place = find_checkpoint(path, checkpoint)
         networks, config = load_networks(place, device)
-        if recipe_from_dict(config["recipe"], str(place)).system.takes == "images":
-            raise ConfigError(
-                f"{place.parent.parent}: makes images from images, not from latents.",
-                f"Give it some: gantools translate {place.parent.parent} IMAGES",
-            )
         return cls(networks, place, config)
+
+    @property
+    def run(self) -> Path:
+        """The run that it is of, or the exported model itself."""
+        return self.checkpoint.parent.parent if self.checkpoint.parent.name == CHECKPOINTS else self.checkpoint
+
+    def check_samples(self) -> None:
+        """Refuse where images are made from images.
+
+        Raises:
+            ConfigError: they are.
+        """
+        if self.system.takes == "images":
+            raise ConfigError(
+                f"{self.run}: makes images from images, not from latents.",
+                f"Give it some: gantools translate {self.run} IMAGES",
+            )
+
+    @property
+    def translator(self) -> Translator:
+        """What makes images from images of any size.
+
+        Raises:
+            ConfigError: its system starts from latents.
+        """
+        if self.system.takes != "images":
+            raise ConfigError(
+                f"{self.run}: {self.recipe.model} makes images from nothing but a seed.", "Use gantools sample."
+            )
+        return Translator(self.system, self.networks, self.recipe.network)
+
+    @overload
+    def translate(
+        self, images: NDArray[np.uint8], *, tile: int | None = None, controls: Mapping[str, float] | None = None
+    ) -> NDArray[np.uint8]: ...
+
+    @overload
+    def translate(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        tile: int | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> list[NDArray[np.uint8]]: ...
+
+    def translate(
+        self,
+        images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+        *,
+        tile: int | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Images made from images; the result of one does not depend on the others.
+
+        Args:
+            images: uint8 (n, h, w, c), or any number of uint8 (h, w, c) of any sizes.
+            tile: as in `Translator.translate`.
+            controls: what the system lets a user turn, by name: {"interpolation": 0.8}.
+
+        Returns:
+            uint8 (n, scale h, scale w, c) of an array, else a list of uint8 (scale h, scale w, c).
+
+        Raises:
+            ConfigError: the system starts from latents, or no such control, or a tile that is too small.
+            DataError: an image is no uint8 (h, w, c) with the channels that the network takes.
+        """
+        made = self.translator.translate(images, tile=tile, controls=self.controls(controls))
+        return np.stack(made) if isinstance(images, np.ndarray) and made else made
 
     @property
     def network(self) -> nn.Module:
@@ -159,7 +226,7 @@ class Generator:
         Raises:
             ConfigError: none were looked for yet. DataError: their file is damaged.
         """
-        run = self.checkpoint.parent.parent
+        run = self.run
         if not (run / FILE).is_file():
             raise ConfigError(f"{run}: has no directions yet.", f"Find some: gantools directions {run}")
         found = read_directions(run / FILE)
@@ -193,13 +260,14 @@ class Generator:
             wanted = self.latent if move.space == "z" else None if shape is None else shape[1]
             if len(move.by) != wanted:
                 raise ConfigError(
-                    f"directions: those of {self.checkpoint.parent.parent} are of other networks.",
-                    f"Find them again: gantools directions {self.checkpoint.parent.parent} --overwrite",
+                    f"directions: those of {self.run} are of other networks.",
+                    f"Find them again: gantools directions {self.run} --overwrite",
                 )
         return Chosen(batch, self.class_number(class_), self.controls(controls), move)
 
     def batches(self, n: int, seed: int = 0, **options: Unpack[Options]) -> Iterator[NDArray[np.uint8]]:
         """As `sample`, in pieces of at most `batch` images."""
+        self.check_samples()
         if n < 1:
             raise ConfigError(f"n: must be at least 1, not {n}.")
         yield from self._numbered(0, n, seed, self.chosen(**options))
@@ -223,6 +291,7 @@ class Generator:
 
     def numbered(self, first: int, n: int, seed: int = 0, **options: Unpack[Options]) -> NDArray[np.uint8]:
         """Images first..first+n-1 of those that `seed` gives, uint8 (n, h, w, c): those of `sample`, to the bit."""
+        self.check_samples()
         if first < 0:
             raise ConfigError(f"index: must be at least 0, not {first}.")
         chosen = self.chosen(**options)
@@ -252,6 +321,7 @@ class Generator:
 
     def latents_of(self, first: int, n: int, seed: int = 0) -> NDArray[np.float32]:
         """Latents of images first..first+n-1 of a seed, float32 (n, latent)."""
+        self.check_samples()
         return latents(_checked_seed(seed), first, n, self.latent)
 
     def from_latents(self, z: NDArray[np.float32], **options: Unpack[Options]) -> NDArray[np.uint8]:
@@ -273,6 +343,7 @@ class Generator:
     @torch.no_grad()
     def batches_of(self, z: NDArray[np.float32], **options: Unpack[Options]) -> Iterator[NDArray[np.uint8]]:
         """As `from_latents`, in pieces of at most `batch` images."""
+        self.check_samples()
         chosen = self.chosen(**options)
         self._check(z, chosen)
         classes, batch = classes_of(self.recipe.network), chosen.batch
@@ -320,6 +391,7 @@ class Generator:
         Returns:
             uint8 (steps, h, w, c); the first and the last are those of `sample`, to the bit.
         """
+        self.check_samples()
         if steps < 2:
             raise ConfigError(f"steps: must be at least 2, not {steps}.")
         options["class_"] = self._class_of(start, options.get("class_"))
@@ -381,7 +453,7 @@ class Generator:
         if class_ is None:
             return None
         if self.classes is None:
-            raise ConfigError(f"class: {self.checkpoint.parent.parent} was trained without classes.", "Leave it out.")
+            raise ConfigError(f"class: {self.run} was trained without classes.", "Leave it out.")
         if isinstance(class_, int) and 0 <= class_ < len(self.classes):
             return class_
         text = str(class_)
@@ -413,32 +485,6 @@ class Generator:
             if not (math.isfinite(value) and control.low <= value <= control.high):
                 raise ConfigError(f"control {name}: must be in [{control.low:g}, {control.high:g}], not {value:g}.")
         return {name: float((asked or {}).get(name, control.default)) for name, control in known.items()}
-
-
-def load_networks(checkpoint: Path, device: str | None) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-    """The networks that a checkpoint's system shows, in evaluation mode, averages where there are some; its config.
-
-    Raises:
-        CheckpointError: damaged, or of other networks.
-    """
-    config = read_config(checkpoint, check=False)
-    recipe = recipe_from_dict(config["recipe"], str(checkpoint))
-    with torch.random.fork_rng(devices=[]):  # the initialisation, which is overwritten, moves nobody's random numbers
-        built = recipe.system.build(recipe.network)
-    networks = {}
-    for name in recipe.system.shows:
-        averaged = f"{name}_ema.safetensors" in config["files"]
-        file = f"{name}_ema" if averaged else name
-        check_files(checkpoint, config, [f"{file}.safetensors"])
-        network = built[name].eval().requires_grad_(False)
-        read_weights(checkpoint, file, network)
-        network.to(find_device(device))
-        if recipe.compute.channels_last:
-            network.to(memory_format=torch.channels_last)
-        networks[name] = network
-    if not networks:
-        raise CheckpointError(f"{checkpoint}: its system shows no network.")
-    return networks, config
 
 
 def _checked_seed(seed: int) -> int:

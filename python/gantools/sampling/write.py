@@ -101,6 +101,7 @@ def sample(
         raise ConfigError("index, seeds and latents: one of them.")
     given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
     generator = Generator.load(run, checkpoint, device=device)
+    generator.check_samples()
     options: Options = {"class_": class_, "controls": controls, "directions": directions, "batch": batch}
     if given is not None:
         n, batches = len(given), generator.batches_of(given, **options)
@@ -189,6 +190,7 @@ def walk(
         raise ConfigError("seeds and latents: one of them.")
     given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
     generator = Generator.load(run, checkpoint, device=device)
+    generator.check_samples()
     if given is not None and (given.ndim != 2 or given.shape[1] != generator.latent):
         raise ConfigError(f"latents: a walk goes by (points, {generator.latent}), found {tuple(given.shape)}.")
     seeds = KEYS if seeds is None and given is None else seeds
@@ -208,7 +210,6 @@ def walk(
 
 
 def _manifest(generator: Generator, n: int, format: str, said: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    place = generator.checkpoint.absolute()
     label, directions = generator.class_number(options["class_"]), options["directions"]
     return {
         "format": FORMAT,
@@ -216,8 +217,8 @@ def _manifest(generator: Generator, n: int, format: str, said: Mapping[str, Any]
         "count": n,
         "shape": list(generator.image_shape),
         "format_images": format,
-        "run": str(place.parent.parent),
-        "checkpoint": place.name,
+        "run": str(generator.run.absolute()),
+        "checkpoint": generator.checkpoint.absolute().name,
         "recipe": generator.recipe.name,
         **said,
         **({} if label is None or generator.classes is None else {"class": generator.classes[label]}),

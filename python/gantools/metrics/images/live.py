@@ -311,6 +311,7 @@ class Run(LevelReader):
     parallel = False
 
     def __init__(self, generator: Generator, n: int, seed: int = 0) -> None:
+        generator.check_samples()
         self.label = str(generator.checkpoint)
         self.shape = generator.image_shape
         self.generator, self.seed = generator, seed
