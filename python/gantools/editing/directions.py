@@ -267,11 +267,13 @@ def _features(generator: Generator, z: NDArray[np.float32], layer: str) -> Itera
     kept: list[Tensor] = []
 
     def keep(name: str, given: Tensor, made: Tensor) -> None:
-        kept.append(made.flatten(1).float().cpu())
+        # Rows before them are the network's own: the reference of a virtual batch normalisation.
+        kept.append(made[-n:].flatten(1).float().cpu())
         raise _Enough
 
     for start in range(0, len(z), ROWS_AT_ONCE):
         kept.clear()
+        n = len(z[start : start + ROWS_AT_ONCE])
         rows = torch.from_numpy(z[start : start + ROWS_AT_ONCE]).to(generator.device)
         with _hooked({layer: layers[layer]}, keep):
             try:
@@ -295,7 +297,7 @@ def latent_weights(generator: Generator) -> tuple[str, Tensor]:
     called: list[str] = []
 
     def note(name: str, given: Tensor, made: Tensor) -> None:
-        if len(made) == 2 and not torch.equal(made[0], made[1]):
+        if len(made) >= 2 and not torch.equal(made[-2], made[-1]):
             called.append(name)
 
     with _hooked(_weighted(generator), note):
