@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 
 from gantools.editing.directions import directions, find, latent_weights, picture, style_weights
 from gantools.errors import ConfigError, DataError
-from gantools.sampling.directions import read_directions
+from gantools.sampling.directions import read_directions, write_directions
 from gantools.sampling.generator import Generator
 from gantools.sampling.write import sample
 
@@ -156,6 +157,17 @@ def test_the_file_the_picture_and_a_second_time(own):
     assert np.array_equal(grid[2:10, 3 * 10 + 2 : 4 * 10], generator.sample(1)[0])
 
 
+def test_directions_of_other_networks_are_refused(own):
+    file = directions(own, n=1, device="cpu")
+    found = read_directions(file)
+    write_directions(file, dataclasses.replace(found, vectors=found.vectors[:, :5]))
+    with pytest.raises(ConfigError, match="are of other networks"):
+        Generator.load(own, device="cpu").sample(1, directions={"pca0": 1})
+    write_directions(file, dataclasses.replace(found, space="w"))
+    with pytest.raises(ConfigError, match="are of other networks"):
+        Generator.load(own, device="cpu").sample(1, directions={"pca0": 1})
+
+
 def test_directions_of_another_checkpoint_are_warned_of(own, caplog):
     directions(own, n=1, device="cpu")
     last = next((own / "checkpoints").glob("kimg-*"))
@@ -208,6 +220,10 @@ def test_samples_that_do_not_fit(own, run, tmp_path):
     with pytest.raises(DataError, match=r"made by .*, not by"):
         directions(own, labels=table, samples=out, device="cpu")
     assert not (own / "directions.npz").exists()
+    directions(own, n=1, device="cpu")
+    out = sample(own, n=2, save_latents=True, directions={"pca0": 1}, out=tmp_path / "moved", device="cpu")
+    with pytest.raises(DataError, match="were moved along directions"):
+        directions(own, labels=table, samples=out, overwrite=True, device="cpu")
 
 
 def test_mistakes(own, own_styled):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+import gantools.editing.project as project_module
 from gantools.editing.distances import Distance, pixel_distance
 from gantools.editing.project import project, ramp, search
 from gantools.errors import ConfigError, DataError
@@ -45,6 +46,17 @@ def test_it_is_the_same_each_time_and_moves_nobodys_random_numbers(run):
     assert not np.array_equal(search(generator, target, PIXELS, steps=20, starts=2, seed=1).latents, first.latents)
     # Starts do not look at each other: the best of more is no worse.
     assert search(generator, target, PIXELS, steps=20, starts=6).distance <= first.distance + 1e-6
+
+
+def test_pixels_beyond_white_and_black_have_a_gradient(linear, monkeypatch):
+    # Two thirds of these images are beyond what pixels hold. Clamped plainly, the search does not see them.
+    generator = linear(8 * torch.randn(192, 12, generator=torch.Generator().manual_seed(0)))
+    target = generator.sample(3, seed=77)[2]
+    found = search(generator, target, PIXELS, steps=200)
+    assert found.distance < 1e-4 * found.random
+    plain = project_module.paint
+    monkeypatch.setattr(project_module, "paint", lambda *given: plain(*given).clamp(-1, 1))
+    assert search(generator, target, PIXELS, steps=200).distance > 1e-3 * found.random
 
 
 def test_the_class_is_found_too(told):

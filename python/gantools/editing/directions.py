@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Latents that variances are measured with: of styles, and of a layer's features, which are many.
 STYLES, FEATURES = 10_000, 2048
+# Of features at most about so many numbers, or what fits in memory would depend on the layer.
+MOST = 1 << 25
 # Columns of the picture, in standard deviations.
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 ROWS_AT_ONCE = 256
@@ -97,9 +99,14 @@ def find(generator: Generator, n: int, layer: str | None = None, seed: int = 0) 
     z = generator.latents_of(0, FEATURES if generator.system.styles is None else STYLES, seed)
     if generator.system.styles is None:
         first, weights = latent_weights(generator)
-        features = torch.cat(list(_features(generator, z, layer or first)))
+        parts: list[Tensor] = []
+        for part in _features(generator, z, layer or first):
+            parts.append(part)
+            if len(parts) * part.numel() >= MOST:
+                break
+        features = torch.cat(parts)
         _, shares, coordinates = principal(features, n)
-        vectors = regressed(torch.from_numpy(z), coordinates)
+        vectors = regressed(torch.from_numpy(z[: len(features)]), coordinates)
         scales: Callable[[Tensor], Tensor] = lambda rows: torch.ones(len(rows), dtype=torch.float64)  # noqa: E731
     else:
         weights = style_weights(generator)
@@ -129,6 +136,11 @@ def _labelled(generator: Generator, labels: Path, samples: Path) -> Directions:
         raise DataError(
             f"{samples}: made by {manifest.get('run')}, {manifest.get('checkpoint')}, not by {generator.checkpoint}.",
             "Make samples of this one: gantools sample --save-latents",
+        )
+    if manifest.get("directions"):
+        raise DataError(
+            f"{samples}: its images were moved along directions, its latents were not.",
+            "Make samples without: gantools sample --save-latents",
         )
     asked = read_labels(labels, len(latents))
     if generator.system.styles is not None:
@@ -255,11 +267,13 @@ def _features(generator: Generator, z: NDArray[np.float32], layer: str) -> Itera
     kept: list[Tensor] = []
 
     def keep(name: str, given: Tensor, made: Tensor) -> None:
-        kept.append(made.flatten(1).float().cpu())
+        # Rows before them are the network's own: the reference of a virtual batch normalisation.
+        kept.append(made[-n:].flatten(1).float().cpu())
         raise _Enough
 
     for start in range(0, len(z), ROWS_AT_ONCE):
         kept.clear()
+        n = len(z[start : start + ROWS_AT_ONCE])
         rows = torch.from_numpy(z[start : start + ROWS_AT_ONCE]).to(generator.device)
         with _hooked({layer: layers[layer]}, keep):
             try:
@@ -283,7 +297,7 @@ def latent_weights(generator: Generator) -> tuple[str, Tensor]:
     called: list[str] = []
 
     def note(name: str, given: Tensor, made: Tensor) -> None:
-        if len(made) == 2 and not torch.equal(made[0], made[1]):
+        if len(made) >= 2 and not torch.equal(made[-2], made[-1]):
             called.append(name)
 
     with _hooked(_weighted(generator), note):

@@ -212,7 +212,7 @@ def project(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Find the latents whose images are nearest to given ones, into a folder; the same call writes the same bytes.
+    """Find the latents whose images are nearest to given ones, into a folder; on a CPU the same each time.
 
     Args:
         run: as in `Generator.load`.

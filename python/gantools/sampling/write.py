@@ -118,7 +118,7 @@ def sample(
     else:
         used = generator.latents_of(index or 0, n, seed) if seeds is None else generator.keys(seeds=seeds)
     said = {
-        "seed": seed,
+        **({"seed": seed} if given is None else {}),
         **({} if index is None else {"index": index}),
         **({} if seeds is None else {"seeds": list(seeds)}),
         **({} if given is None else {"latents": str(latents) if isinstance(latents, str | Path) else "an array"}),
