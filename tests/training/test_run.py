@@ -371,6 +371,7 @@ def test_frozen_layers_stay_as_they_are(go):
 
 def test_scores_while_it_trains(go, monkeypatch, tmp_path):
     values = iter([5.0, 3.0, 4.0, 4.5, 1.0])
+    monkeypatch.setattr(Evaluator, "ready", lambda self: None)
     monkeypatch.setattr(Evaluator, "measure", lambda self, nimg: self._take(v := next(values), nimg) or {"fd": v})
     run = go(metrics=["fd"], stop_when_worse=2, tick_kimg=0.016, overrides=["keep=1"])
     lines = read_lines(run / "stats.jsonl")
@@ -378,6 +379,21 @@ def test_scores_while_it_trains(go, monkeypatch, tmp_path):
     best = best_checkpoint(run)
     assert best is not None and (best.nimg, best.metric, best.value) == (32, "fd", 3.0)
     assert [p.name for p in list_checkpoints(run)] == ["kimg-000000.032", "kimg-000000.064"]
+
+
+def test_weights_that_a_score_needs_are_missed_before_the_first_step(go, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANTOOLS_INCEPTION_WEIGHTS", str(tmp_path / "nowhere.pth"))
+    monkeypatch.setattr(Work, "step", None)
+    with pytest.raises(GantoolsError, match=r"nowhere\.pth"):
+        go(metrics=["fid"])
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_ticks_of_whole_epochs_however_short(go):
+    """Without the key a tick takes a minute at least, so such a training has one."""
+    lines = read_lines(go(overrides=["tick_epochs=1"]) / "stats.jsonl")
+    assert [line["nimg"] for line in lines] == [48, 96]
+    assert [line["nimg"] for line in read_lines(go(overrides=["tick_kimg=null"]) / "stats.jsonl")] == [96]
 
 
 def test_the_scores_are_those_of_score_and_touch_nothing(go, make_set):

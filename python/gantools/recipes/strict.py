@@ -10,7 +10,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -21,22 +21,27 @@ T = TypeVar("T")
 
 
 class Places:
-    """Says where a key was given: in the file, or by an override.
+    """Says where a key was given: in the file, in one that it extends, or by an override.
 
     Args:
         origin: the file.
-        overridden: dotted keys that were given by an override.
+        overridden: dotted keys of the overrides.
+        given: dotted key -> the file that gave it, where several did.
         meant: a name that is no key -> the dotted key that goes by it elsewhere, or None.
     """
 
     def __init__(
-        self, origin: str, overridden: set[str], meant: Callable[[str], str | None] = lambda name: None
+        self,
+        origin: str,
+        overridden: set[str],
+        given: Mapping[str, str] | None = None,
+        meant: Callable[[str], str | None] = lambda name: None,
     ) -> None:
-        self.origin, self.overridden, self.meant = origin, overridden, meant
+        self.origin, self.overridden, self.given, self.meant = origin, overridden, given or {}, meant
 
     def of(self, key: str) -> str:
         """Where the dotted `key` was given, as an error message begins."""
-        return f"--set {key}" if key in self.overridden else f"{self.origin}: {key}"
+        return f"--set {key}" if key in self.overridden else f"{self.given.get(key, self.origin)}: {key}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -110,6 +115,18 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: to_plain(inner) for key, inner in value.items()}
     return [to_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], absent: Any = None, prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, value before, value after) of all plain values that are not equal; `absent` where there is none."""
+    for key in {**before, **after}:
+        old, new = before.get(key, absent), after.get(key, absent)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, absent, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new
 
 
 def _build(cls: type[Any], values: Any, places: Places, prefix: str, types_of: Mapping[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from gantools.grid import make_grid
 from gantools.runs.checkpoint import checkpoint_name
 from gantools.runs.events import EventFile
 from gantools.runs.folders import RECORD
-from gantools.runs.stats import append_line, read_lines
+from gantools.runs.stats import STATS, append_line, read_lines
 from gantools.runs.trackers import Trackers
 from gantools.training import health
 from gantools.training.evaluate import Evaluator
@@ -26,7 +26,6 @@ from gantools.training.job import Job
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
 
-STATS = "stats.jsonl"
 # Without a length of its own a tick is an epoch, but no shorter and no longer than this.
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 
@@ -69,6 +68,7 @@ class Reporter:
             health.duplicates(real, self.real_diversity),
         )
         self.evaluator = Evaluator(job, run, gallery)
+        self.evaluator.ready()
         lines = read_lines(run / STATS)
         self.monitor.replay(lines)
         self.evaluator.replay(lines)
@@ -96,7 +96,8 @@ class Reporter:
             return over
         seconds = time.perf_counter() - self.tick_start
         self._epoch_over = self._epoch_over or over
-        return (self._epoch_over and seconds >= SHORTEST_S) or seconds >= LONGEST_S
+        shortest = SHORTEST_S if self.job.recipe.tick_epochs is None else 0.0
+        return (self._epoch_over and seconds >= shortest) or seconds >= LONGEST_S
 
     def speed(self) -> float:
         """Images a second since the last tick."""

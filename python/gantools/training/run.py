@@ -15,7 +15,7 @@ from gantools.errors import CheckpointError
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import list_checkpoints
 from gantools.runs.folders import create_run, newest_whole_checkpoint
-from gantools.runs.stats import cut_after
+from gantools.runs.stats import STATS, cut_after
 from gantools.runs.trackers import check as check_trackers
 from gantools.training import health
 from gantools.training.distributed import Processes, local_device, processes
@@ -159,7 +159,7 @@ def _trained(job: Job, group: Processes, progress: bool) -> Path:
     try:
         if group.first:
             if job.run is not None:
-                cut_after(run / "stats.jsonl", state.nimg)
+                cut_after(run / STATS, state.nimg)
             else:
                 write_record(run, job, state)
         with screen, StopSignal(progress and group.first) as stop:
@@ -208,7 +208,7 @@ def _with_returns(
                 take_weights(state, job.start)
             state.retries = retries
             if group.first:
-                cut_after(run / "stats.jsonl", state.nimg)
+                cut_after(run / STATS, state.nimg)
             group.wait()
 
 

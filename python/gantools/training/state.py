@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from gantools.errors import CheckpointError, ConfigError
-from gantools.models.system import Phase, Stage
+from gantools.models.system import Phase, Stage, build_networks
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import read_config, read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
@@ -51,7 +52,7 @@ class TrainingState:
         self.recipe, self.device = recipe, device
         system = recipe.system
         torch.manual_seed(recipe.seed)
-        own = system.build(recipe.network)
+        own = build_networks(system, recipe.network, recipe.game)
         frozen = system.frozen(recipe.network, recipe.game, pretrained)
         self.stages: tuple[Stage, ...] = recipe.stages()
         self.networks: dict[str, nn.Module] = {**own, **frozen}
@@ -214,11 +215,15 @@ def check(stages: Sequence[Stage], networks: Mapping[str, nn.Module], own: Mappi
                     raise ConfigError(f"phase {phase.name}: updates {name!r}, which is no network of the system.")
             for name in phase.uncoupled:
                 for place, module in networks[name].named_modules():
-                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    normalises = isinstance(module, nn.modules.batchnorm._BatchNorm)
+                    if normalises or getattr(module, "couples", False):
+                        what = "batch normalisation" if normalises else "minibatch discrimination"
                         raise ConfigError(
-                            f"phase {phase.name}: a penalty takes the gradient of each sample, and batch normalisation "
-                            f"couples the samples: {name} has {type(module).__name__} at {place!r}.",
-                            "Use a network without it, or take the penalty out: --set game.penalties.NAME=null",
+                            f"phase {phase.name}: each sample is to be judged alone, and {what} couples "
+                            f"the samples: {name} has {type(module).__name__} at {place!r}.",
+                            "Use a network without it, or take out what asks for it: a penalty of gradients, "
+                            "--set game.penalties.NAME=null, or a common batch of real and generated images, "
+                            "--set game.together=false.",
                         )
 
 
@@ -233,13 +238,19 @@ def freeze_first(networks: Mapping[str, nn.Module], layers: int, name: str = "di
     if name not in networks:
         raise ConfigError(f"freeze_d: the system has no {name}.", f"Its networks: {', '.join(networks)}.")
     found = 0
-    leaves = [m for m in networks[name].modules() if list(m.parameters(recurse=False))]
-    total = sum(any(p.dim() > 1 for p in m.parameters(recurse=False)) for m in leaves)
+
+    def own(module: nn.Module) -> list[nn.Parameter]:
+        # A weight under spectral norm lies a module deeper than its bias.
+        deeper = getattr(module, "parametrizations", None)
+        return [*module.parameters(recurse=False), *(deeper.parameters() if deeper is not None else ())]
+
+    leaves = [m for m in networks[name].modules() if own(m) and not isinstance(m, ParametrizationList)]
+    total = sum(any(p.dim() > 1 for p in own(m)) for m in leaves)
     if layers >= total:
         raise ConfigError(f"freeze_d: {layers} layers, and the {name} has {total}; one at least must be trained.")
     for module in leaves:
-        found += any(p.dim() > 1 for p in module.parameters(recurse=False))
+        found += any(p.dim() > 1 for p in own(module))
         if found > layers:
             break
-        for parameter in module.parameters(recurse=False):
+        for parameter in own(module):
             parameter.requires_grad_(False)
