@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO, cast
 
 from gantools.errors import ConfigError, cause, unknown_name
 
@@ -47,6 +49,20 @@ def cluster_exists() -> bool:
     return bool(ray_module().is_initialized() or os.environ.get("RAY_ADDRESS"))
 
 
+class _WithoutRay:
+    """A stream without what threads of Ray print to it: of a worker that died, gantools says it in its own words."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write `text`, unless a thread of Ray does."""
+        return len(text) if threading.current_thread().name.startswith("ray_") else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def connected(cpus: int) -> Iterator[Any]:
     """The package `ray`, connected while the block runs: to the cluster there is, or to one on this machine.
@@ -71,8 +87,12 @@ def connected(cpus: int) -> Iterator[Any]:
                 f"RAY_ADDRESS={address}: no Ray cluster answers there ({cause(e)}).",
                 "Without RAY_ADDRESS the workers are started on this machine.",
             ) from e
-    try:
+    if not ours:
         yield ray
+        return
+    try:
+        # The standard output is for results, and may be piped.
+        with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))):
+            yield ray
     finally:
-        if ours:
-            ray.shutdown()
+        ray.shutdown()

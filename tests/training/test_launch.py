@@ -14,7 +14,7 @@ import pytest
 import torch
 from tests.training.test_distributed import alone, apart, newest, together
 
-from gantools import cli, cluster
+from gantools import cli
 from gantools.errors import ConfigError, GantoolsError, Interrupted
 from gantools.runs.checkpoint import list_checkpoints, read_state
 from gantools.runs.stats import read_lines
@@ -167,25 +167,6 @@ def test_mistakes_are_said_before_anything_is_started(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="starts the processes itself"):
         train(points["recipe"], **options)
-
-
-def test_a_cluster_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone:
-        @staticmethod
-        def is_initialized() -> bool:
-            return False
-
-        @staticmethod
-        def init(**options: Any) -> None:
-            raise ConnectionError("Failed to connect")
-
-    monkeypatch.setattr(cluster, "ray_module", lambda: Gone)
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    with (
-        pytest.raises(ConfigError, match=r"RAY_ADDRESS=10.0.0.1:6379: no Ray cluster answers there"),
-        cluster.connected(1),
-    ):
-        pass
 
 
 def test_environments_are_those_of_torchrun() -> None:

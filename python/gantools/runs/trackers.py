@@ -24,6 +24,8 @@ from gantools.files import write_json
 #: Where a run is known to trackers: the names it has there, so that a training that goes on finds it.
 RECORD = "trackers.json"
 PROJECT = "gantools"
+# Names that a tracker has a meaning of its own for.
+RENAMED = {"step": "steps"}
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,18 @@ class Trackers:
 
     def log(self, nimg: int, values: Mapping[str, float], grid: Path | None = None) -> None:
         """Send numbers and a grid, at `nimg` real images shown; a grid alone belongs to numbers that follow."""
+        sent = {RENAMED.get(key, key): value for key, value in values.items()}
         for name, (module, run) in list(self._runs.items()):
             with self._guarded(name):
                 image = {} if grid is None else {"grid": module.Image(str(grid))}
                 options = {"commit": bool(values)} if TRACKERS[name].commits else {}
-                run.log({**values, **image}, step=nimg, **options)
+                run.log({**sent, **image}, step=nimg, **options)
 
     def close(self) -> None:
         """Send what is left."""
-        for name, (_, run) in list(self._runs.items()):
+        for name, (module, _) in list(self._runs.items()):
             with self._guarded(name):
-                run.finish()
+                module.finish()  # and not the run's own, after which Trackio does it again when Python ends
         self._runs = {}
 
     def _known(self, name: str) -> Known:
