@@ -226,10 +226,11 @@ def test_settings_that_make_no_network(values, message):
         ResNetConfig(**values)
 
 
-def test_the_critics_phase_compiles_to_one_graph():
+@pytest.mark.parametrize("kind", ["none", "both"])
+def test_the_critics_phase_compiles_to_one_graph(kind):
     if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
         pytest.skip("this torch cannot trace autograd.grad")
-    config = ResNetConfig(size=8, channels=1, latent=4, width=4, classes=2)
+    config = ResNetConfig(size=8, channels=1, latent=4, width=4, classes=2, spectral=kind)
     networks = build(config)
     batch = Batch(torch.rand(4, 1, 8, 8), torch.randint(2, (4,)))
     phase = SYSTEM.stages(config, small_game())[0].phases[0]

@@ -80,7 +80,7 @@ class ResNetConfig:
         shared = min(self.doublings - 1, self.halvings)
         wrong = check_side("network.attention", self.attention, self.size, shared)
         if wrong:
-            raise ConfigError(wrong)
+            raise ConfigError(wrong, "--set network.attention=0 is none.")
 
     @property
     def doublings(self) -> int:

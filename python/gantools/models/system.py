@@ -7,7 +7,7 @@ trainings in a row are all said in these words; the loop has no others.
 
 Four rules make every system resumable to the bit, compilable and the same on any number of processes:
 
-- a loss is a function of (networks, batch, scalars) that writes nothing; batch and spectral norm's buffers excepted;
+- a loss is a function of (networks, batch, scalars) that writes nothing; batch normalisation's buffers excepted;
 - what a system remembers is a buffer of a module, and `Phase.after` alone writes it, told of the whole batch;
 - every random number of a loss is drawn from its batch, also those that a module needs (it is handed them);
 - nothing in a loss or in `after` waits for the device: no `int(tensor)`, no `if tensor`, no index of the host's.

@@ -143,7 +143,7 @@ def compiled_function(function: Function) -> Function:
 
 
 class untouched:
-    """Within it buffers may change (batch and spectral norm's do); afterwards they are as before."""
+    """Within it buffers may change (batch normalisation's do); afterwards they are as before."""
 
     def __init__(self, networks: Networks) -> None:
         self.buffers = [b for network in networks.values() for b in network.buffers()]
