@@ -79,7 +79,9 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
-def check_replaceable(target: Path, manifest: str, format: str, what: str, overwrite: bool) -> None:
+def check_replaceable(
+    target: Path, manifest: str, format: str, what: str, overwrite: bool, option: str = "with --out"
+) -> None:
     """Refuse a folder to write into that holds something, unless it is of the same kind and may be replaced.
 
     Args:
@@ -88,6 +90,7 @@ def check_replaceable(target: Path, manifest: str, format: str, what: str, overw
         format: what that file says of the kind.
         what: the kind, for messages, such as `samples`.
         overwrite: whether one of the same kind may be replaced.
+        option: how another place is chosen, for the hint.
 
     Raises:
         DataError: it may not be written.
@@ -95,9 +98,7 @@ def check_replaceable(target: Path, manifest: str, format: str, what: str, overw
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not overwrite:
-        raise DataError(
-            f"{target}: exists already.", "Replace it with --overwrite, or choose another place with --out."
-        )
+        raise DataError(f"{target}: exists already.", f"Replace it with --overwrite, or choose another place {option}.")
     try:
         ours = json.loads((target / manifest).read_bytes())["format"] == format
     except (OSError, ValueError, KeyError, TypeError):
@@ -105,5 +106,5 @@ def check_replaceable(target: Path, manifest: str, format: str, what: str, overw
     if not ours:
         raise DataError(
             f"{target}: holds other things than {what} of gantools; not replacing it.",
-            "Choose another place with --out.",
+            f"Choose another place {option}.",
         )

@@ -27,7 +27,7 @@ FUNCTIONS: dict[str, str | None] = {
     "ref show": "show_statistics",
     "ref convert": "convert_statistics",
     # Their options are no arguments of one function.
-    **dict.fromkeys(("cache list", "cache prune", "cache clear")),
+    **dict.fromkeys(("cache list", "cache prune", "cache clear", "recipes list", "recipes show", "recipes diff")),
 }
 #: Options whose argument in Python has another name.
 ARGUMENTS = {"crop_border": "crop", "lpips_net": "lpips"}

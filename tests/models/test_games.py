@@ -1,16 +1,20 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
 from gantools.errors import ConfigError
 from gantools.models import NAMES, find_system
-from gantools.models.games import FEATURED, Auxiliary, TwoPlayer, clip_weights, scores, two_player
+from gantools.models.games import FEATURED, Auxiliary, Bursts, TwoPlayer, clip_weights, scores, two_player
 from gantools.models.system import Batch, Seen
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Penalties, gradient_penalty
 from gantools.objectives.terms import classification, feature_matching, historical, pulling_away
 from gantools.recipes.recipe import load_recipe
+from gantools.training.compiled import plain
 from gantools.training.state import TrainingState
+from gantools.training.step import run_phase
 
 
 class Recorder(nn.Module):
@@ -118,7 +122,7 @@ def test_a_penalty_of_gradients_refuses_batch_normalisation(tiny):
 def test_clipping():
     network = nn.Linear(3, 3)
     with torch.no_grad():
-        clip_weights(0.1)({"discriminator": network}, Seen(1, {}, {}))
+        clip_weights(network, 0.1)
     assert all(p.abs().max() <= 0.1 for p in network.parameters())
     assert any(p.abs().max().item() == pytest.approx(0.1) for p in network.parameters())
 
@@ -144,6 +148,83 @@ def test_classes_of_generated_images(labels):
     rows = Batch(torch.zeros(64, 3, 8, 8), torch.full((64,), 2))
     stage.phases[0].loss({"generator": Told(), "discriminator": Judge()}, rows, {})
     assert sorted(set(seen[0].tolist())) == ([2] if labels == "data" else [0, 1, 2, 3])
+
+
+def test_real_and_generated_images_as_one_batch(networks):
+    recorder = Recorder(networks["discriminator"])
+    rows = batch()
+    values = []
+    for together in (False, True):
+        phase = phases_of(together=together)["discriminator"]
+        assert phase.uncoupled == (("discriminator",) if together else ())
+        torch.manual_seed(1)
+        values.append(phase.loss({**networks, "discriminator": recorder}, rows, {}))
+    assert recorder.sizes == [8, 8, 16]
+    # Without anything that couples the rows it is the same number.
+    torch.testing.assert_close(values[0].value, values[1].value)
+    for key in ("real_score", "fake_score"):
+        torch.testing.assert_close(values[0].means[key], values[1].means[key])
+
+
+def test_one_batch_tells_each_half_its_own_classes():
+    class Told(nn.Module):
+        latent = 2
+
+        def forward(self, z, y):
+            return torch.zeros(len(z), 1, 4, 4)
+
+    class Judge(nn.Module):
+        def forward(self, x, y):
+            seen.append(y.tolist())
+            return x.sum((1, 2, 3))
+
+    seen = []
+    phase = phases_of(find_system("mlp").config(size=4, classes=9), together=True)["discriminator"]
+    rows = Batch(torch.ones(64, 1, 4, 4), torch.full((64,), 7))
+    phase.loss({"generator": Told(), "discriminator": Judge()}, rows, {})
+    assert seen[0][:64] == [7] * 64 and len(set(seen[0][64:])) == 9
+
+
+def test_one_batch_refuses_batch_normalisation(tiny):
+    with pytest.raises(ConfigError, match=r"discriminator has BatchNorm2d at 'layers\.3'") as e:
+        TrainingState(load_recipe(tiny, ["network.size=16", "together=true"]), torch.device("cpu"))
+    assert "game.together=false" in e.value.hint
+
+
+def by_the_code(generator_steps, steps=100, first=25, every=500, critic_steps=5):
+    """Arjovsky's main.py: the critic steps that are done before each generator step."""
+    return [steps if g < first or g % every == 0 else critic_steps for g in range(generator_steps)]
+
+
+@pytest.mark.parametrize(
+    ("bursts", "critic_steps"),
+    [((100, 25, 500), 5), ((7, 0, 3), 2), ((4, 3, 3), 1), ((6, 10, 4), 2), ((3, 2, 1), 5), ((5, 8, 4), 1)],
+)
+def test_bursts_are_those_of_the_papers_code(bursts, critic_steps):
+    phases = phases_of(bursts=Bursts(*bursts), critic_steps=critic_steps)
+    many = 1600 if bursts[0] == 100 else 60
+    expected = by_the_code(many, *bursts, critic_steps)
+    due = [step for step in range(sum(expected)) if phases["generator"].due(step)]
+    assert [after - before for before, after in pairwise([-1, *due])] == expected
+    assert all(phases["discriminator"].due(step) for step in range(50))
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"every": 0}, {"first": -1}])
+def test_bursts_that_are_none(wrong):
+    with pytest.raises(ConfigError, match=r"game\.bursts"):
+        Bursts(**wrong)
+
+
+@pytest.mark.parametrize("clip", [0.01, None])
+def test_the_critic_of_wgan_stays_within_its_box(clip):
+    """Weights of its batch normalisation too; with clipping off they are outside, which the test would see."""
+    overrides = {"network": {"size": 8, "width": 4, "latent": 4}, "batch": 8, "clip": clip, "optim.lr": 1e-3}
+    state = TrainingState(load_recipe("wgan-celeba", overrides), torch.device("cpu"))
+    state.enter()
+    phase = state.stage_now.phases[0]
+    run_phase(state, phase, plain(phase, state.device, False), batch(), {}, at=(0, 0, 0))
+    largest = max(float(p.detach().abs().max()) for p in state.networks["discriminator"].parameters())
+    assert (largest <= 0.01 + 1e-9) == (clip is not None)
 
 
 def player(name, **config):

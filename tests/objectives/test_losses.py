@@ -67,6 +67,12 @@ DEFINITIONS = [
         lambda r, f: sum(-x for x in r.tolist()) / len(r) + sum(max(0.0, 3 + x) for x in f.tolist()) / len(f),
         lambda f, r: -f.mean(),
     ),
+    (
+        "relativistic_average_hinge",
+        {},
+        lambda r, f: (1 - (r - f.mean())).clamp(min=0).mean() + (1 + (f - r.mean())).clamp(min=0).mean(),
+        lambda f, r: (1 + (r - f.mean())).clamp(min=0).mean() + (1 - (f - r.mean())).clamp(min=0).mean(),
+    ),
 ]
 
 
@@ -166,6 +172,7 @@ def test_the_least_value_is_that_of_the_best_discriminator(target):
         ("relativistic_average", {}, None, 0.0),
         ("energy", {}, -5.0, 0.0),
         ("energy", {"margin": 4.0}, -2.0, 0.0),
+        ("relativistic_average_hinge", {}, None, 0.0),
     ],
 )
 def test_the_outputs_above_which_an_image_counts_as_real(name, options, threshold, least):

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import blobs, write_prepared
 
 from gantools.training.run import train
 
@@ -14,6 +15,24 @@ OVERRIDES: dict[str, Any] = {
     "grid": 9,
     "ema.half_life_kimg": 0.02,
 }
+
+CYCLEGAN = {
+    "network": {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 1},
+    "batch": 2,
+    "kimg": 0.004,
+    "optim.lr": 0.001,
+    "grid": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def images_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a tiny CycleGAN, hardly trained: it starts from images."""
+    place = tmp_path_factory.mktemp("cyclegan")
+    a, b = (write_prepared(place / name, blobs(8, 16, 3, seed)) for seed, name in enumerate("ab"))
+    found = train("cyclegan-64", data=a, inputs=b, out=place / "runs", overrides=CYCLEGAN, progress=False, device="cpu")
+    assert found is not None
+    return found
 
 
 @pytest.fixture

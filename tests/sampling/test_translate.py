@@ -8,90 +8,94 @@ from PIL import Image
 from tests.conftest import blobs, write_prepared
 
 from gantools.errors import ConfigError, DataError
-from gantools.sampling.translate import OVERLAP, Translator, settings
+from gantools.metrics.scorer import score
+from gantools.models.srgan import SYSTEM as SRGAN
+from gantools.models.srgan import SRGANConfig, build
+from gantools.sampling.generator import Generator
+from gantools.sampling.translate import OVERLAP, Translator
 from gantools.sampling.translations import translate
-from gantools.training.run import train
-
-CYCLEGAN = {
-    "network": {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 1},
-    "batch": 2,
-    "kimg": 0.004,
-    "optim.lr": 0.001,
-    "grid": 2,
-}
+from gantools.sampling.write import sample
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """A run of a tiny CycleGAN, hardly trained."""
-    place = tmp_path_factory.mktemp("cyclegan")
-    a, b = (write_prepared(place / name, blobs(8, 16, 3, seed)) for seed, name in enumerate("ab"))
-    found = train("cyclegan-64", data=a, inputs=b, out=place / "runs", overrides=CYCLEGAN, progress=False, device="cpu")
-    assert found is not None
-    return found
+def run(images_run: Path) -> Path:
+    return images_run
 
 
 def picture(h: int, w: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
 
 
-def test_any_size_is_taken_and_kept(run):
-    translator = Translator.load(run, device="cpu")
+@pytest.fixture(scope="module")
+def generator(run: Path) -> Generator:
+    return Generator.load(run, device="cpu")
+
+
+def test_any_size_is_taken_and_kept(generator):
     images = [picture(*shape) for shape in ((16, 16), (17, 30), (5, 9), (2, 3), (40, 21))]
-    made = translator.translate(images)
+    made = generator.translate(images)
     assert [m.shape for m in made] == [i.shape for i in images]
     # A side that is a multiple of 4 already is not continued.
     x = torch.from_numpy(images[0]).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
-        y = translator.generator.networks["generator"](x)[0].permute(1, 2, 0)
+        y = generator.networks["generator"](x)[0].permute(1, 2, 0)
     assert np.abs(made[0] - (127.5 * y.numpy() + 127.5)).max() <= 1
 
 
-def test_an_image_does_not_depend_on_the_others(run):
-    translator = Translator.load(run, device="cpu")
+def test_an_image_does_not_depend_on_the_others(generator):
     images = [picture(16, 16, i) for i in range(3)]
-    together = translator.translate(np.stack(images))
+    together = generator.translate(np.stack(images))
+    assert isinstance(together, np.ndarray) and together.shape == (3, 16, 16, 3) and together.dtype == np.uint8
     for i in (2, 0, 1):
-        assert np.array_equal(translator.translate([images[i]])[0], together[i])
+        (alone,) = generator.translate([images[i]])
+        assert np.array_equal(alone, together[i])
+    assert generator.translate([]) == []
 
 
-def test_the_other_way_and_wrong_controls(run):
-    translator = Translator.load(run, device="cpu")
-    there, back = (translator.translate([picture(16, 16)], controls={"back": b})[0] for b in (0.0, 1.0))
+def test_the_other_way_and_wrong_controls(generator):
+    there, back = (generator.translate([picture(16, 16)], controls={"back": b})[0] for b in (0.0, 1.0))
     assert not np.array_equal(there, back)
-    with pytest.raises(ConfigError, match=r"'bakc'\. Did you mean 'back'"):
-        translator.translate([picture(16, 16)], controls={"bakc": 1.0})
+    with pytest.raises(ConfigError, match=r"'bakc'[^?]*Did you mean 'back'"):
+        generator.translate([picture(16, 16)], controls={"bakc": 1.0})
     with pytest.raises(ConfigError, match=r"back: must be in \[0, 1\]"):
-        translator.translate([picture(16, 16)], controls={"back": 2.0})
-    with pytest.raises(DataError, match="takes uint8"):
-        translator.translate([picture(16, 16)[..., :1]])
+        generator.translate([picture(16, 16)], controls={"back": 2.0})
+    for wrong in (picture(16, 16)[..., :1], picture(16, 16)[0], picture(16, 16).astype(np.float32), "a.png"):
+        with pytest.raises(DataError, match="this network takes"):
+            generator.translate([wrong])
 
 
-class Local:
-    """A generator whose network sees no farther than `OVERLAP` and enlarges twice."""
-
-    def __init__(self) -> None:
-        from gantools.models.srgan import SRGANConfig, build
-
-        torch.manual_seed(0)
-        config = SRGANConfig(size=32, scale=2, kind="msrresnet", width=4, blocks=2, judge_width=4)
-        self.networks = {name: n.eval() for name, n in build(config).items()}
-        from gantools.models.srgan import SYSTEM
-
-        self.checkpoint = Path("none")
-        self.recipe = type("R", (), {"system": SYSTEM, "network": config, "model": "srgan"})
+def test_what_starts_from_images_makes_none_from_latents(generator, run):
+    calls = [
+        lambda: generator.sample(4),
+        lambda: next(generator.batches(4)),
+        lambda: generator.numbered(0, 1),
+        lambda: generator.of_seeds([1]),
+        lambda: generator.from_latents(np.zeros((1, 4), np.float32)),
+        lambda: generator.interpolate(0, 1, 3),
+        lambda: generator.walk(4),
+        lambda: sample(run, n=2, device="cpu"),
+        lambda: score(run, metrics=["fid"], n=4, device="cpu"),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match="makes images from images, not from latents") as error:
+            call()
+        assert error.value.hint == f"Give it some: gantools translate {run} IMAGES"
 
 
 @pytest.mark.parametrize(("h", "w"), [(70, 90), (33, 140), (20, 20)])
 def test_tiles_with_overlap_are_the_whole(h, w):
-    translator = Translator(Local())  # type: ignore[arg-type]
+    # A generator whose network sees no farther than `OVERLAP`, and enlarges twice.
+    torch.manual_seed(0)
+    config = SRGANConfig(size=32, scale=2, kind="msrresnet", width=4, blocks=2, judge_width=4)
+    translator = Translator(SRGAN, {name: n.eval() for name, n in build(config).items()}, config)
+    controls = {"interpolation": 1.0}
     image = picture(h, w)
-    (whole,) = translator.translate([image])
+    (whole,) = translator.translate([image], controls=controls)
     assert whole.shape == (2 * h, 2 * w, 3)
-    (tiled,) = translator.translate([image], tile=2 * OVERLAP + 20)
+    (tiled,) = translator.translate([image], tile=2 * OVERLAP + 20, controls=controls)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     with pytest.raises(ConfigError, match="tile"):
-        translator.translate([image], tile=2 * OVERLAP)
+        translator.translate([image], tile=2 * OVERLAP, controls=controls)
 
 
 def test_a_folder_keeps_its_names_and_says_what_was_left_out(run, tmp_path):
@@ -139,11 +143,3 @@ def test_two_of_one_name_and_nothing_readable(run, tmp_path):
     with pytest.raises(DataError, match="none of the 1 images"):
         translate(run, [tmp_path / "x"], out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_control_of_a_system_without_any():
-    from gantools.models.dcgan import SYSTEM
-
-    with pytest.raises(ConfigError, match="has none"):
-        settings(SYSTEM, {"truncation": 0.5})
-    assert settings(SYSTEM, {}) == {}

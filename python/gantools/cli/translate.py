@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
-from gantools.cli.options import one_of
-from gantools.errors import ConfigError
+from gantools.cli.options import numbers, one_of
 
 
 @click.command()
 @click.argument("run")
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--out", default="translations", show_default=True, metavar="DIR", help="Folder to make.")
+@click.option(
+    "--checkpoint", default="last", show_default=True, metavar="NAME", help="last, best or thousands of images."
+)
 @click.option(
     "--control", "controls", multiple=True, metavar="NAME=VALUE", help="Of the system, e.g. interpolation=0.8."
 )
@@ -26,6 +28,7 @@ def command(
     run: str,
     inputs: tuple[str, ...],
     out: str,
+    checkpoint: str,
     controls: tuple[str, ...],
     tile: int | None,
     alpha: str,
@@ -35,8 +38,8 @@ def command(
 ) -> None:
     """Translate or enlarge images by a trained run; file names are kept, results are PNG.
 
-    RUN is a run's folder or one of its checkpoints. INPUTS are image files, folders or archives of them, or prepared
-    sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
+    RUN is a run's folder, one of its checkpoints or an exported model. INPUTS are image files, folders or archives of
+    them, or prepared sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
     """
     # Here, so that --help does not wait for torch.
     from gantools.sampling.translations import translate
@@ -45,7 +48,8 @@ def command(
         run,
         inputs,
         out=out,
-        controls=_numbers(controls),
+        checkpoint=checkpoint,
+        controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         alpha=alpha,
         sixteen_bit=sixteen_bit,
@@ -55,16 +59,3 @@ def command(
     for name, reason in rejects:
         click.echo(f"warning: left out: {name}: {reason}", err=True)
     click.echo(folder)
-
-
-def _numbers(given: tuple[str, ...]) -> dict[str, float]:
-    found = {}
-    for text in given:
-        name, _, value = text.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ConfigError(
-                f"--control {text}: expected a name and a number.", "For example --control interpolation=0.8"
-            ) from None
-    return found

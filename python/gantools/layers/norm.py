@@ -66,6 +66,26 @@ class VirtualBatchNorm2d(nn.Module):
         return (y * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
+class EmbeddedBatchNorm2d(nn.Module):
+    """Batch normalisation told a vector: features float (n, c, h, w), vectors float (n, length).
+
+    The scale is 1 + A e and the shift B e of a vector e, A and B without biases.
+    Source: Brock et al. 2019 (arXiv:1809.11096), appendix B, and its reference code.
+    """
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale = nn.Linear(length, channels, bias=False)
+        self.shift = nn.Linear(length, channels, bias=False)
+
+    def forward(self, x: Tensor, vectors: Tensor) -> Tensor:
+        """`x` normalised, scaled and shifted as its vectors have it."""
+        scale: Tensor = 1 + self.scale(vectors)
+        shift: Tensor = self.shift(vectors)
+        return cast(Tensor, self.norm(x)) * scale[:, :, None, None] + shift[:, :, None, None]
+
+
 def make_norm(kind: Norm, channels: int, classes: int = 0) -> nn.Module:
     """The normalisation `kind` of `channels` channels; of a class, where there are `classes` and it is that of a batch.
 
@@ -84,7 +104,7 @@ def make_norm(kind: Norm, channels: int, classes: int = 0) -> nn.Module:
     return nn.GroupNorm(max(1, channels // 16), channels)
 
 
-def normalised(norm: nn.Module, x: Tensor, labels: Tensor | None) -> Tensor:
-    """`norm` of `x`; it is told the classes where it has a scale for each."""
-    out: Tensor = norm(x, labels) if isinstance(norm, ConditionalBatchNorm2d) else norm(x)
+def normalised(norm: nn.Module, x: Tensor, told: Tensor | None) -> Tensor:
+    """`norm` of `x`; it is told the classes, or the vectors, where its scale is one of them."""
+    out: Tensor = norm(x, told) if isinstance(norm, ConditionalBatchNorm2d | EmbeddedBatchNorm2d) else norm(x)
     return out

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.memory import History
+from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import PENALTIES, Penalties
@@ -42,6 +43,51 @@ class Auxiliary:
 
 
 @dataclass(frozen=True)
+class Bursts:
+    """Before some of the generator's steps the discriminator takes more steps than before others.
+
+    Source: the code of Arjovsky et al. 2017 (arXiv:1701.07875), main.py: 100 before each of the first 25 generator
+    steps and before every 500th.
+
+    Attributes:
+        steps: the discriminator's, before each of those.
+        first: that many of the generator's first steps.
+        every: and each step of it whose number, counted from 0, is a multiple of this.
+    """
+
+    steps: int = 100
+    first: int = 25
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.every) < 1 or self.first < 0:
+            raise ConfigError("game.bursts: steps and every must be at least 1, first at least 0.")
+
+    def ends(self, critic_steps: int) -> Callable[[int], bool]:
+        """Whether a step, counted from 0, is the last before the generator moves: a phase's `when`."""
+        first, every, most = self.first, self.every, self.steps
+        begin = first * most
+        # Before the first multiple of `every` that is not among the first ones there may be a piece of a round.
+        piece = (-first % every) * critic_steps
+        usual = (every - 1) * critic_steps
+
+        def when(step: int) -> bool:
+            if step < begin:
+                return step % most == most - 1
+            step -= begin
+            if step < piece:
+                return step % critic_steps == critic_steps - 1
+            step = (step - piece) % (most + usual)
+            return step == most - 1 if step < most else (step - most) % critic_steps == critic_steps - 1
+
+        return when
+
+
+After = Callable[[Networks, Seen], None]
+"""What a phase does once its weights have changed."""
+
+
+@dataclass(frozen=True)
 class TwoPlayer:
     """A generator against a discriminator: a recipe's section `game` for most systems.
 
@@ -54,6 +100,9 @@ class TwoPlayer:
         critic_steps: discriminator steps to one generator step, each on a fresh batch of real images.
         clip: the discriminator's weights are clipped to [-clip, clip] after each of its steps; null: not.
         labels: classes of generated images: each as often as any other, or those of the batch's real images.
+        bursts: more critic steps before some of the generator's; null: as many before each.
+        together: the discriminator sees real and generated images as one batch, not as two; refused with batch
+            normalisation in it.
         adversarial: weight of the adversarial loss in the generator's.
         feature_matching: of the distance of real and generated images' mean features, in the generator's loss.
         pulling_away: of the likeness of generated images' features, in the generator's loss.
@@ -66,6 +115,8 @@ class TwoPlayer:
     critic_steps: int = 1
     clip: float | None = None
     labels: Literal["uniform", "data"] = "uniform"
+    bursts: Bursts | None = None
+    together: bool = False
     adversarial: float = 1.0
     feature_matching: float = 0.0
     pulling_away: float = 0.0
@@ -119,7 +170,7 @@ class TwoPlayer:
         return {f"{name}_history": History(networks[name]) for name in kept}
 
 
-FEATURED = "dcgan, dcgan-fashion, resnet, ebgan"
+FEATURED = "conv-mnist, dcgan, dcgan-faces, dcgan-fashion, dcgan-keras, ebgan, resnet"
 
 
 def draw_latents(networks: Networks, batch: Batch, name: str = "generator") -> Tensor:
@@ -175,6 +226,18 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         found: tuple[Tensor, Tensor] = network.examine(images, labels)  # type: ignore[operator]
         return found
 
+    def judge_both(
+        networks: Networks, batch: Batch, fake: Tensor, labels: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Outputs and features for real images, and for generated ones."""
+        if not game.together:
+            # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
+            return judge(networks, batch.images, batch.labels), judge(networks, fake, labels)
+        both = None if batch.labels is None or labels is None else torch.cat((batch.labels, labels))
+        outputs, features = judge(networks, torch.cat((batch.images, fake)), both)
+        n = len(batch)
+        return (outputs[:n], features[:n]), (outputs[n:], features[n:])
+
     def logits(networks: Networks, features: Tensor) -> Tensor:
         found: Tensor = networks["discriminator"].recognise(features)  # type: ignore[operator]
         return found
@@ -189,9 +252,7 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         labels = draw_labels(classes, batch, game.labels)
         with torch.no_grad():
             fake = call(networks["generator"], draw_latents(networks, batch), labels)
-        # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
-        real_outputs, real_features = judge(networks, batch.images, batch.labels)
-        fake_outputs, fake_features = judge(networks, fake, labels)
+        (real_outputs, real_features), (fake_outputs, fake_features) = judge_both(networks, batch, fake, labels)
         value = game.loss.discriminator(real_outputs, fake_outputs)
         means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
         for penalty in game.penalties.always:
@@ -230,20 +291,19 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         shown = {name: term.detach() for name, term in terms.items()} if len(terms) > 1 else {}
         return Out(value, {"loss_g": value.detach(), **shown})
 
-    def after(name: str) -> Callable[[Networks, Seen], None] | None:
-        """What follows a step of network `name`: clipping, then its history."""
-        clip = clip_weights(game.clip) if game.clip is not None and name == "discriminator" else None
-        if game.historical == 0:
-            return clip
+    def after(name: str) -> After:
+        """What follows a step of network `name`: clipping, its history, its spectral norms."""
 
-        def both(networks: Networks, seen: Seen) -> None:
-            if clip is not None:
-                clip(networks, seen)
-            cast(History, networks[f"{name}_history"]).remember(networks[name])
+        def first(networks: Networks, seen: Seen) -> None:
+            if game.clip is not None and name == "discriminator":
+                clip_weights(networks[name], game.clip)
+            if game.historical > 0:
+                cast(History, networks[f"{name}_history"]).remember(networks[name])
 
-        return both
+        return follow(name, first)
 
-    uncoupled = ("discriminator",) if game.penalties.gradient else ()
+    uncoupled = ("discriminator",) if game.penalties.gradient or game.together else ()
+    when = None if game.bursts is None else game.bursts.ends(game.critic_steps)
     phases = [
         Phase(
             "discriminator",
@@ -253,7 +313,7 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
             uncoupled=uncoupled,
         ),
         *lazy_penalties(game.penalties, classes, game.labels, told),
-        Phase("generator", ("generator",), generator, every=game.critic_steps, after=after("generator")),
+        Phase("generator", ("generator",), generator, every=game.critic_steps, after=after("generator"), when=when),
     ]
     needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
     return (Stage("all", tuple(phases), needs=needs),)
@@ -282,19 +342,31 @@ def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform"
             value = penalty(critic(networks, of_these, told), batch.images, fake, batch)
             return Out(value, {name: value.detach()})
 
-        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, uncoupled=("discriminator",))
+        after, uncoupled = follow("discriminator"), ("discriminator",)
+        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, after=after, uncoupled=uncoupled)
 
     return [phase(penalty.name) for penalty in penalties.lazy]
 
 
-def clip_weights(limit: float, name: str = "discriminator") -> Callable[[Networks, Seen], None]:
-    """An `after` that clips the weights of network `name` to [-limit, limit].
+def follow(name: str, first: After | None = None) -> After:
+    """An `after` that does `first` and then moves the vectors of the spectral norms in network `name`, if any.
 
-    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    One iteration for each change of the weights: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
     """
 
     def after(networks: Networks, seen: Seen) -> None:
-        torch._foreach_clamp_min_(list(networks[name].parameters()), -limit)
-        torch._foreach_clamp_max_(list(networks[name].parameters()), limit)
+        if first is not None:
+            first(networks, seen)
+        iterate(networks[name])
 
     return after
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Clip the weights of a network to [-limit, limit], in place.
+
+    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    """
+    torch._foreach_clamp_min_(list(network.parameters()), -limit)
+    torch._foreach_clamp_max_(list(network.parameters()), limit)

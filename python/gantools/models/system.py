@@ -120,6 +120,8 @@ class Phase:
         loss: a function of (networks, batch, scalars).
         every: runs at one step of this many, counted within the stage: the last of them, so that a critic of
             `every=5` steps before its generator does; a lazy phase at the first.
+        when: whether it runs at a step of its stage, counted from 0, where its steps are not evenly spaced; `every` is
+            then about how often.
         repeat: times in a row that it runs within a step, each with random numbers of its own.
         lazy: a regulariser that is computed seldom: its loss is multiplied by `every`, and Adam's rate and betas are
             corrected for the further steps (StyleGAN2, appendix B).
@@ -137,9 +139,12 @@ class Phase:
     lazy: bool = False
     after: Callable[[Networks, Seen], None] | None = None
     uncoupled: tuple[str, ...] = ()
+    when: Callable[[int], bool] | None = None
 
     def due(self, step: int) -> bool:
         """Whether it runs at this step of its stage, counted from 0."""
+        if self.when is not None:
+            return self.when(step)
         return step % self.every == (0 if self.lazy else self.every - 1)
 
 
@@ -195,6 +200,22 @@ class Control:
     words: str
 
 
+@dataclass(frozen=True)
+class Styles:
+    """The inner latents of a system whose mapping network turns latents into styles; `System.render` is both in a row.
+
+    Attributes:
+        of: (networks, latents float (n, latent), labels or None, controls) -> styles float (n, count, style), one for
+            each layer that takes one.
+        render: (networks, styles, controls) -> images float (n, c, h, w) in [-1, 1].
+        controls: names of the controls that `of` alone reads: they say nothing of given styles.
+    """
+
+    of: Callable[[Networks, Tensor, Tensor | None, Mapping[str, float]], Tensor]
+    render: Callable[[Networks, Tensor, Mapping[str, float]], Tensor]
+    controls: tuple[str, ...] = ()
+
+
 def render_generator(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
     """Images of the network `generator` from latents (or images) `start`, and from classes where there are some."""
     generator = networks["generator"]
@@ -229,6 +250,7 @@ class System:
         frozen: (config, game, pretrained) -> networks by name that were trained elsewhere, neither trained nor saved;
             `pretrained=False` asks for the same shapes without reading a file, for a dry run.
         controls: what a user may turn when sampling.
+        styles: its way by inner latents, where it has a mapping network.
         reference: where it comes from.
     """
 
@@ -243,6 +265,7 @@ class System:
     averaged: tuple[str, ...] = ("generator",)
     frozen: Callable[[Any, Any, bool], dict[str, nn.Module]] = no_frozen
     controls: tuple[Control, ...] = ()
+    styles: Styles | None = None
     reference: str = ""
 
 

@@ -143,6 +143,20 @@ def energy_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
     return -wide(fake).mean()
 
 
+def relativistic_average_hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - (D(x) - E D(G(z))))] + E[max(0, 1 + (D(G(z)) - E D(x)))].
+
+    Source: Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.2 with the hinge; not halved, as in BMSG-GAN.
+    """
+    real, fake = wide(real), wide(fake)
+    return F.relu(1 - (real - fake.mean())).mean() + F.relu(1 + (fake - real.mean())).mean()
+
+
+def relativistic_average_hinge_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """The discriminator's half with real and fake exchanged. Source: as `relativistic_average_hinge_discriminator`."""
+    return relativistic_average_hinge_discriminator(fake, real)
+
+
 def _entropy(real_target: float = 1.0) -> float:
     """The entropy of a target t: the least cross-entropy against it, in nats."""
     t = real_target
@@ -170,6 +184,13 @@ LOSSES: dict[str, Loss] = {
     # At the best generator's equilibrium real images have energy 0 and generated ones at most the margin.
     "energy": Loss(
         energy_discriminator, energy_generator, score=_raw, threshold=lambda margin=10.0: -margin / 2, energies=True
+    ),
+    "relativistic_average_hinge": Loss(
+        relativistic_average_hinge_discriminator,
+        relativistic_average_hinge_generator,
+        pairs=True,
+        score=_raw,
+        threshold=None,
     ),
 }
 

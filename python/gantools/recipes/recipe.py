@@ -9,19 +9,18 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from gantools.errors import ConfigError, unknown_name
 from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
-from gantools.recipes import recipe_names
-from gantools.recipes.schedules import Schedule, values_of
+from gantools.recipes import recipe_names, synonyms
+from gantools.recipes.files import Layer, merged, one_length, read_layers
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
-
-# A recipe is a page of text; anything larger is some other file.
-MAX_RECIPE_BYTES = 1 << 20
+from gantools.runs.checkpoint import list_checkpoints, read_config
+from gantools.runs.folders import RECORD, find_checkpoint
+from gantools.schedules import Schedule, values_of
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,14 @@ class OptimConfig:
     Attributes:
         kind: adam, rmsprop or sgd.
         lr: a number, or a schedule of the real images shown.
-        betas: Adam's two; RMSprop's smoothing constant is the second.
+        betas: Adam's two, the second a number or a schedule; RMSprop's smoothing constant is the second.
         momentum: of RMSprop and SGD.
         networks: by name of a network, the keys that are another for it.
     """
 
     lr: float | Schedule
     kind: Literal["adam", "rmsprop", "sgd"] = "adam"
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float | Schedule] = (0.5, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     momentum: float = 0.0
@@ -49,7 +48,7 @@ class OptimConfig:
             raise ConfigError(f"optim.lr: must be above 0, not {min(values_of(self.lr))}.")
         if self.eps <= 0:
             raise ConfigError(f"optim.eps: must be above 0, not {self.eps}.")
-        for beta in (*self.betas, self.momentum):
+        for beta in (self.betas[0], *values_of(self.betas[1]), self.momentum):
             if not 0 <= beta < 1:
                 raise ConfigError(f"optim: betas and momentum must be in [0, 1), not {beta}.")
         if self.weight_decay < 0:
@@ -96,18 +95,20 @@ class EmaConfig:
     """The moving average of the sampler's weights; off when `half_life_kimg` is null.
 
     Attributes:
-        half_life_kimg: after so many thousand images a weight counts half.
+        half_life_kimg: after so many thousand images a weight counts half; a number, or a schedule.
         ramp: the half-life is at most this share of the images shown so far.
         start_kimg: until then the average is a copy of the weights.
     """
 
-    half_life_kimg: float | None = None
+    half_life_kimg: float | Schedule | None = None
     ramp: float = 0.05
     start_kimg: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.half_life_kimg is not None and self.half_life_kimg <= 0:
-            raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
+        if self.half_life_kimg is not None:
+            ends = values_of(self.half_life_kimg)
+            if min(ends) < 0 or max(ends) <= 0:
+                raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
         if self.ramp <= 0 or self.start_kimg < 0:
             raise ConfigError("ema: ramp must be above 0, start_kimg at least 0.")
 
@@ -184,6 +185,35 @@ class ComputeConfig:
             raise ConfigError(f"compute.threads: must be at least 1, or null, not {self.threads}.")
 
 
+@dataclass(frozen=True)
+class Reported:
+    """What a report says of its own training, to stand beside a run's: columns of equal length, `epoch` among them."""
+
+    columns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Reported:
+        """From a recipe's section.
+
+        Raises:
+            ConfigError: it is no table of numbers.
+        """
+        columns: dict[str, tuple[float, ...]] = {}
+        for key, column in values.items():
+            if not isinstance(column, list | tuple) or not all(
+                isinstance(x, int | float) and not isinstance(x, bool) for x in column
+            ):
+                raise ConfigError(f"reported.{key}: expected a list of numbers, found {describe(column)}.")
+            columns[key] = tuple(column)
+        if columns and ("epoch" not in columns or len({len(column) for column in columns.values()}) > 1):
+            raise ConfigError("reported: needs a column epoch, and all columns of the same length.")
+        return cls(columns)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The inverse of `from_plain`."""
+        return {key: list(column) for key, column in self.columns.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides a training run but the data. Exactly one of `epochs` and `kimg` is its length."""
@@ -193,6 +223,7 @@ class Recipe:
     source: str = ""  # where the architecture and the numbers come from, and what was chosen where that is silent
     target: str = ""  # the published or measured result to hold it against
     prep: str = ""  # the command that prepares fitting data
+    reported: Reported = field(default_factory=Reported)  # figures by epoch, shown beside those of a run
     model: str  # a name of gantools.models.NAMES, or the dotted name of a module with SYSTEM
     network: Any  # the system's config
     game: Any  # the system's weights and switches of its objective
@@ -201,6 +232,7 @@ class Recipe:
     epochs: float | None = None
     kimg: float | None = None  # thousands of real images shown
     tick_kimg: float | None = None  # between stats lines, grids and checkpoints; null: an epoch, of 1 to 10 minutes
+    tick_epochs: float | None = None  # the same in epochs, however short; after 10 minutes there is one between them
     data: DataConfig = field(default_factory=DataConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -210,6 +242,7 @@ class Recipe:
     seed: int = 0
     grid: int = 64  # images in the sample grids
     keep: int = 3  # newest checkpoints kept, beside the best and a thinning series
+    track: tuple[Literal["trackio", "wandb"], ...] = ()  # trackers that the numbers and grids go to as well
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
@@ -217,12 +250,14 @@ class Recipe:
         for key in ("batch", "grid", "keep"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key}: must be at least 1, not {getattr(self, key)}.")
-        for key in ("epochs", "kimg", "tick_kimg"):
+        for key in ("epochs", "kimg", "tick_kimg", "tick_epochs"):
             value = getattr(self, key)
             if value is not None and value <= 0:
                 raise ConfigError(f"{key}: must be above 0, not {value}.")
         if (self.epochs is None) == (self.kimg is None):
             raise ConfigError("epochs, kimg: give exactly one of them; it is the length of the training.")
+        if self.tick_kimg is not None and self.tick_epochs is not None:
+            raise ConfigError("tick_kimg, tick_epochs: give one of them at most; it is the distance of two ticks.")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed: must be in [0, 2**63), not {self.seed}.")
         if self.freeze_d < 0:
@@ -253,7 +288,8 @@ class Recipe:
 
     def tick_nimg(self, count: int) -> int:
         """Real images between two ticks on a set of `count` images."""
-        return max(1, round(self.tick_kimg * 1000)) if self.tick_kimg is not None else count
+        images = self.tick_kimg * 1000 if self.tick_kimg is not None else (self.tick_epochs or 1) * count
+        return max(1, round(images))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in a YAML file; `recipe_from_dict` is the inverse."""
@@ -262,7 +298,7 @@ class Recipe:
 
 
 def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
-    """The recipe of that name, or in that YAML file, with overrides applied.
+    """The recipe of that name, or in that YAML file, with what it extends and with overrides applied.
 
     Args:
         recipe: a name from `recipe_names()`, or the path of a YAML file (one that ends in .yaml or .yml). The
@@ -272,22 +308,24 @@ def load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | Sequence[str]
     Raises:
         ConfigError: no such recipe, or a key or value in it or in the overrides is wrong.
     """
-    text = str(recipe)
-    if text.endswith((".yaml", ".yml")):
-        path = Path(text)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such recipe file.", f"Recipes of gantools: {', '.join(recipe_names())}.")
-        if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise ConfigError(f"{path}: too large for a recipe.")
-        values, origin, name = read_yaml(path.read_bytes(), str(path)), str(path), path.stem
-    elif text in recipe_names():
-        data = (resources.files("gantools.recipes") / f"{text}.yaml").read_bytes()
-        values, origin, name = read_yaml(data, text), f"recipe {text}", text
-    else:
-        raise unknown_name("recipe", text, recipe_names())
-    if isinstance(values, dict) and isinstance(values.get("recipe"), dict):
-        values = values["recipe"]  # the config.yaml of a run
-    return recipe_from_dict(values, origin, name=name, overrides=overrides)
+    name, layers = read_layers(recipe)
+    return _resolved(layers, name, overrides)
+
+
+def recipe_of(place: str | Path, overrides: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
+    """The recipe that `place` means: as `load_recipe` has it, or that of a run, a checkpoint or an exported model.
+
+    Raises:
+        ConfigError, CheckpointError: there is none, or it is damaged.
+    """
+    path = Path(place)
+    if str(place) in recipe_names() or not path.is_dir():
+        return load_recipe(place, overrides)
+    if (path / RECORD).is_file() and not list_checkpoints(path):
+        return load_recipe(path / RECORD, overrides)
+    checkpoint = find_checkpoint(path)
+    config = read_config(checkpoint, check=False, exported=True)
+    return recipe_from_dict(config["recipe"], str(checkpoint), overrides=overrides)
 
 
 def recipe_from_dict(
@@ -303,39 +341,56 @@ def recipe_from_dict(
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: expected keys and values, found {describe(values)}.")
-    merged = _copy(values)
-    if name is not None:
-        merged.setdefault("name", name)
+    return _resolved([Layer(values, origin)], name, overrides)
+
+
+def _resolved(layers: Sequence[Layer], name: str | None, overrides: Mapping[str, Any] | Sequence[str]) -> Recipe:
+    """The recipe that layers give together, later ones over earlier ones, and the overrides over all."""
     changes = parse_overrides(overrides)
-    # Asking for one length means: instead of the other.
-    for key, other in (("kimg", "epochs"), ("epochs", "kimg")):
-        if changes.get(key) is not None and other not in changes:
-            merged.pop(other, None)
-    for key, value in changes.items():
-        if key == "model":
-            merged["model"] = value
-    places = Places(origin, set(changes))
-    model = merged.get("model")
+    origin = layers[-1].origin
+    model = changes["model"] if "model" in changes else merged(layers)[0].get("model")
     if not isinstance(model, str):
         raise ConfigError(f"{origin}: the key 'model' is missing.", f"Known models: {', '.join(sorted(NAMES))}.")
-    system = find_system(model, f"model (in {places.of('model')})")
+    place = Places(merged(layers)[1].get("model", origin), set(changes)).of("model")
+    system = find_system(model, f"model (in {place})")
+    # A key of the game may be given without the section's name: --set loss.name=hinge.
     of_game = {f.name for f in dataclasses.fields(system.game)} - {f.name for f in dataclasses.fields(Recipe)}
+    values, given = merged(layers, of_game)
+    if name is not None:
+        values.setdefault("name", name)
+    one_length(values, changes)
     for key, value in changes.items():
-        # A key of the game may be given without the section's name: --set loss.name=hinge.
-        _set(merged, f"game.{key}" if key.split(".")[0] in of_game else key, value)
-    places.overridden |= {f"game.{key}" for key in changes}
-    for key in of_game & set(merged):
-        _set(merged, f"game.{key}", merged.pop(key))
-    merged.setdefault("network", {})
-    merged.setdefault("game", {})
-    if isinstance(merged.get("optim"), Mapping):
-        merged["optim"] = _optim(merged["optim"], places)
-    recipe = read_strict(Recipe, merged, places, {"network": system.config, "game": system.game})
+        _set(values, f"game.{key}" if key.split(".")[0] in of_game else key, value)
+    overridden = set(changes) | {f"game.{key}" for key in changes}
+    places = Places(origin, overridden, given, lambda name: _meant(name, system))
+    values.setdefault("network", {})
+    values.setdefault("game", {})
+    if isinstance(values.get("optim"), Mapping):
+        values["optim"] = _optim(values["optim"], places)
+    recipe = read_strict(Recipe, values, places, {"network": system.config, "game": system.game})
     trained = {name for stage in recipe.stages() for phase in stage.phases for name in phase.updates}
     for network in recipe.optim.networks:
         if network not in trained:
             raise unknown_name(f"key or network (in {places.of(f'optim.{network}')})", network, trained)
     return recipe
+
+
+def _meant(name: str, system: System) -> str | None:
+    """The key that other programs call `name`, where recipes of `system` have it."""
+    key = synonyms.meant(name)
+    if key is None:
+        return None
+    section, *rest = key.split(".")
+    known = {"network": system.config, "game": system.game, "optim": OptimConfig}.get(section)
+    if known is None or rest[0] in {f.name for f in dataclasses.fields(known)}:
+        return key
+    if section != "optim":
+        return None
+    try:
+        stages = system.stages(system.config(), system.game())
+    except (TypeError, ConfigError):  # without defaults nobody knows its networks
+        return None
+    return key if rest[0] in {name for stage in stages for phase in stage.phases for name in phase.updates} else None
 
 
 def _optim(values: Mapping[str, Any], places: Places) -> OptimConfig:

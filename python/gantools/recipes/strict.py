@@ -10,7 +10,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -21,14 +21,27 @@ T = TypeVar("T")
 
 
 class Places:
-    """Says where a key was given: in the file, or by an override."""
+    """Says where a key was given: in the file, in one that it extends, or by an override.
 
-    def __init__(self, origin: str, overridden: set[str]) -> None:
-        self.origin, self.overridden = origin, overridden
+    Args:
+        origin: the file.
+        overridden: dotted keys of the overrides.
+        given: dotted key -> the file that gave it, where several did.
+        meant: a name that is no key -> the dotted key that goes by it elsewhere, or None.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        overridden: set[str],
+        given: Mapping[str, str] | None = None,
+        meant: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        self.origin, self.overridden, self.given, self.meant = origin, overridden, given or {}, meant
 
     def of(self, key: str) -> str:
         """Where the dotted `key` was given, as an error message begins."""
-        return f"--set {key}" if key in self.overridden else f"{self.origin}: {key}"
+        return f"--set {key}" if key in self.overridden else f"{self.given.get(key, self.origin)}: {key}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,6 +117,18 @@ def to_plain(value: Any) -> Any:
     return [to_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], absent: Any = None, prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, value before, value after) of all plain values that are not equal; `absent` where there is none."""
+    for key in {**before, **after}:
+        old, new = before.get(key, absent), after.get(key, absent)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, absent, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", old, new
+
+
 def _build(cls: type[Any], values: Any, places: Places, prefix: str, types_of: Mapping[str, Any]) -> Any:
     """The dataclass `cls` from a mapping, each value checked against its field's type."""
     if not isinstance(values, Mapping):
@@ -130,8 +155,15 @@ def _unknown_key(key: Any, cls: type[Any], places: Places, prefix: str, types_of
     fields = [f.name for f in dataclasses.fields(cls)]
     # At the top it may be a key of a section, given without the section's name.
     deeper = [dotted for dotted in _dotted_keys(cls, types_of) if dotted.endswith(f".{key}")] if not prefix else []
-    close = deeper[0] if deeper else nearest(str(key), fields)
-    close = close if deeper or close is None else prefix + close
+    close: str | None
+    if deeper:
+        close = deeper[0]
+    elif (other := places.meant(str(key))) is not None:
+        leaf = other.rpartition(".")[2]
+        close = prefix + leaf if leaf in fields and not other.startswith(prefix) else other
+    else:
+        close = nearest(str(key), fields)
+        close = None if close is None else prefix + close
     meant = f" Did you mean {close!r}?" if close else ""
     section = f" in {prefix[:-1]}" if prefix else ""
     return ConfigError(f"{places.of(f'{prefix}{key}')}: unknown key.{meant}", f"Keys{section}: {', '.join(fields)}.")

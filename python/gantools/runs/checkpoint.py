@@ -19,7 +19,7 @@ import platform
 import re
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +34,15 @@ from gantools.files import whole_folder, write_json, write_whole
 
 FORMAT = "gantools-checkpoint"
 FORMAT_VERSION = 2
+# A folder with what makes images alone: the same `config.json`, and the networks in one file (see `write_model`).
+EXPORTED = "gantools-model"
+EXPORTED_VERSION = 1
+MODEL = "model"
 CONFIG = "config.json"
 STATE = "state.pt"
 BEST = "best"
+# The folder of a run that has them.
+CHECKPOINTS = "checkpoints"
 # Recipe and file list; a larger file is something else.
 MAX_CONFIG_BYTES = 4 << 20
 
@@ -75,7 +81,7 @@ def checkpoint_nimg(path: Path) -> int:
 
 def list_checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    folder = run / "checkpoints"
+    folder = run / CHECKPOINTS
     found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name)] if folder.is_dir() else []
     return sorted(found, key=checkpoint_nimg)
 
@@ -93,7 +99,7 @@ def write_checkpoint(
         state: tensors and plain values, kept in `state.pt`.
         keep: at least 1.
     """
-    path = run / "checkpoints" / checkpoint_name(nimg)
+    path = run / CHECKPOINTS / checkpoint_name(nimg)
     with whole_folder(path, overwrite=True) as folder:
         for name, network in networks.items():
             # safetensors wants plain contiguous tensors; channels_last is a matter of the running model.
@@ -126,7 +132,7 @@ def prune(run: Path, keep: int) -> None:
             aside = path.with_name(f".{path.name}.{os.getpid()}.old")
             path.rename(aside)
             shutil.rmtree(aside)
-    for path in (run / "checkpoints").iterdir():
+    for path in (run / CHECKPOINTS).iterdir():
         left = _LEFT.fullmatch(path.name)
         if left is not None and not _alive(int(left[1])):
             shutil.rmtree(path, ignore_errors=True)
@@ -157,26 +163,43 @@ def _alive(pid: int) -> bool:
 def mark_best(run: Path, nimg: int, metric: str, value: float) -> None:
     """Record that the checkpoint of `run` at `nimg` images is the best so far, by `value` of `metric`."""
     record = {"checkpoint": checkpoint_name(nimg), "metric": metric, "value": value}
-    write_json(run / "checkpoints" / BEST, record)
+    write_json(run / CHECKPOINTS / BEST, record)
 
 
 def best_checkpoint(run: Path) -> Best | None:
     """The checkpoint that `mark_best` recorded last; None where there is no record, or the checkpoint is gone."""
     try:
-        record = json.loads((run / "checkpoints" / BEST).read_bytes())
+        record = json.loads((run / CHECKPOINTS / BEST).read_bytes())
         name, metric, value = str(record["checkpoint"]), str(record["metric"]), float(record["value"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    path = run / "checkpoints" / name
+    path = run / CHECKPOINTS / name
     return Best(path, checkpoint_nimg(path), metric, value) if _NAME.fullmatch(name) and path.is_dir() else None
 
 
-def read_config(path: Path, *, check: bool = True) -> dict[str, Any]:
+def write_model(folder: Path, networks: Mapping[str, nn.Module], config: Mapping[str, Any]) -> None:
+    """Write networks and `config.json` into `folder` as an exported model, which `read_config` and `read_shown` read.
+
+    Args:
+        folder: that exists.
+        networks: saved in one file, `model.safetensors`, each tensor as `NETWORK.NAME`.
+        config: plain values.
+    """
+    tensors = {f"{name}.{k}": v for name, network in networks.items() for k, v in network.state_dict().items()}
+    file = folder / f"{MODEL}.safetensors"
+    write_whole(file, save_safetensors({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
+    files = {file.name: {"bytes": file.stat().st_size, "crc32": _crc32(file)}}
+    head = {"format": EXPORTED, "version": EXPORTED_VERSION}
+    write_json(folder / CONFIG, {**head, **config, "files": files, "versions": versions()})
+
+
+def read_config(path: Path, *, check: bool = True, exported: bool = False) -> dict[str, Any]:
     """`config.json` of the checkpoint in folder `path`.
 
     Args:
         path: of the checkpoint.
         check: also compare every file it lists with its size and checksum; else see `check_files`.
+        exported: take an exported model as well, which is enough to make images and not to train.
 
     Raises:
         Damaged: `config.json` is damaged, or a file that it lists is missing or damaged.
@@ -189,7 +212,7 @@ def read_config(path: Path, *, check: bool = True) -> dict[str, Any]:
         if file.stat().st_size > MAX_CONFIG_BYTES:
             raise ValueError("too large")
         config = json.loads(file.read_bytes())
-        if config["format"] != FORMAT:
+        if config["format"] not in (FORMAT, EXPORTED):
             raise ValueError("of another kind")
         version, files = int(config["version"]), config["files"]
         assert isinstance(config, dict)
@@ -197,14 +220,20 @@ def read_config(path: Path, *, check: bool = True) -> dict[str, Any]:
             raise ValueError("its list of files is none")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise Damaged(f"{file}: damaged ({e}).", _remedy(path)) from None
-    if version < FORMAT_VERSION:
+    if config["format"] == EXPORTED and not exported:
         raise CheckpointError(
-            f"{path}: written by an older gantools (format {version}, this one reads {FORMAT_VERSION}).",
+            f"{path}: an exported model: it makes images, and has nothing to train on from.",
+            "Give the run that it was exported from.",
+        )
+    known = EXPORTED_VERSION if config["format"] == EXPORTED else FORMAT_VERSION
+    if version < known:
+        raise CheckpointError(
+            f"{path}: written by an older gantools (format {version}, this one reads {known}).",
             "Train again, or use the gantools that wrote it.",
         )
-    if version > FORMAT_VERSION:
+    if version > known:
         raise CheckpointError(
-            f"{path}: written by a newer gantools (format {version}, this one reads {FORMAT_VERSION}).",
+            f"{path}: written by a newer gantools (format {version}, this one reads {known}).",
             "Use the gantools that wrote it.",
         )
     if check:
@@ -244,12 +273,36 @@ def read_tensors(path: Path, name: str) -> dict[str, Tensor]:
     return tensors
 
 
-def read_weights(path: Path, name: str, network: nn.Module) -> None:
-    """Load the weights saved as `name` into `network`, which must have exactly their names and shapes."""
+def read_shown(path: Path, config: dict[str, Any], name: str, network: nn.Module) -> None:
+    """Load the weights that network `name` makes images with: its average where there is one.
+
+    Args:
+        path: a checkpoint, or an exported model.
+        config: of `read_config`.
+        name: of the network.
+        network: must have exactly the names and shapes of the weights there.
+    """
+    if config["format"] == EXPORTED:
+        file, prefix = MODEL, f"{name}."
+    else:
+        file, prefix = f"{name}_ema" if f"{name}_ema.safetensors" in config["files"] else name, ""
+    check_files(path, config, [f"{file}.safetensors"])
+    read_weights(path, file, network, prefix)
+
+
+def read_weights(path: Path, name: str, network: nn.Module, prefix: str = "") -> None:
+    """Load the weights saved as `name` into `network`, which must have exactly their names and shapes.
+
+    Args:
+        path: of the checkpoint.
+        name: of the file, without suffix.
+        network: that takes them.
+        prefix: of the names there that are meant; the others are left.
+    """
     file = path / f"{name}.safetensors"
     try:
         tensors: dict[str, Tensor] = load_safetensors(file.read_bytes())
-        network.load_state_dict(tensors)
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     except FileNotFoundError:
         raise Damaged(f"{file}: missing.", _remedy(path)) from None
     except Exception as e:  # safetensors raises its own untyped error, torch a RuntimeError
@@ -268,6 +321,8 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def _remedy(path: Path) -> str:
+    if path.parent.name != CHECKPOINTS:
+        return "Take another copy of it, or make it again."
     return f"Remove {path} to use the checkpoint before it."
 
 

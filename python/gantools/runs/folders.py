@@ -14,7 +14,9 @@ import yaml
 from gantools.errors import CheckpointError, ConfigError, nearest
 from gantools.runs.checkpoint import (
     BEST,
+    CHECKPOINTS,
     CONFIG,
+    EXPORTED,
     FORMAT,
     Damaged,
     best_checkpoint,
@@ -114,7 +116,7 @@ def find_checkpoint(path: str | Path | None = None, which: str | float = "last")
         if which != "last":
             raise ConfigError(f"{place}: is a checkpoint already, so {which} chooses nothing.", "Give the run instead.")
         return place
-    run = place if (place / "checkpoints").is_dir() or (place / RECORD).is_file() else newest_run(place)
+    run = place if (place / CHECKPOINTS).is_dir() or (place / RECORD).is_file() else newest_run(place)
     if which == "last":
         return newest_checkpoint(run)
     return _best(run) if which == BEST else _at_kimg(run, which)
@@ -136,7 +138,7 @@ def _at_kimg(run: Path, which: str | float) -> Path:
     text = str(which).removeprefix("kimg-")
     try:
         nimg = round(float(text) * 1000)
-        path = run / "checkpoints" / checkpoint_name(nimg)
+        path = run / CHECKPOINTS / checkpoint_name(nimg)
     except (ValueError, OverflowError):
         meant = nearest(text, ("last", BEST))
         raise ConfigError(
@@ -182,13 +184,13 @@ def newest_whole_checkpoint(run: Path) -> Path:
 
 
 def is_run(path: Path) -> bool:
-    """Whether folder `path` is a run of `gantools train`, a folder of runs, or a checkpoint of one."""
+    """Whether folder `path` is a run of `gantools train`, a folder of runs, a checkpoint, or an exported model."""
     if (path / CONFIG).is_file():
         try:
             config = json.loads((path / CONFIG).read_bytes())
         except (OSError, ValueError):
             return False
-        return isinstance(config, dict) and config.get("format") == FORMAT
+        return isinstance(config, dict) and config.get("format") in (FORMAT, EXPORTED)
     return bool(list_checkpoints(path)) or any(list_checkpoints(run) for run in list_runs(path))
 
 

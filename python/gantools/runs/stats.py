@@ -9,6 +9,9 @@ from typing import Any
 
 from gantools.files import write_whole
 
+#: Of a run.
+STATS = "stats.jsonl"
+
 
 def append_line(path: Path, values: dict[str, Any]) -> None:
     """Append one JSON object as a line; it is on disk when this returns."""

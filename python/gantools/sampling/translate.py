@@ -3,64 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from gantools.device import full_precision
-from gantools.errors import ConfigError, DataError, unknown_name
+from gantools.errors import ConfigError, DataError
 from gantools.levels import to_uint8
 from gantools.models.system import System
-from gantools.runs.folders import find_checkpoint
-from gantools.sampling.generator import Generator, load_networks
 
 #: Pixels around a tile that are computed and cut off, so that its border is not seen.
 OVERLAP = 16
 
 
 class Translator:
-    """A trained network from images to images. Make one with `Translator.load`.
+    """What a system's networks make of images of any size.
 
     Attributes:
-        generator: its networks, recipe and checkpoint.
+        system: says how they do.
+        networks: those it shows, by name.
         scale: how many times as large as an image the result is.
         multiple: the sides of what the network takes are multiples of it; images are mirrored beyond their edge until
             they are, and what came of that is cut off again.
         channels: 1 or 3.
     """
 
-    def __init__(self, generator: Generator) -> None:
-        network = generator.recipe.network
-        if generator.recipe.system.takes != "images":
-            raise ConfigError(
-                f"{generator.checkpoint}: {generator.recipe.model} makes images from nothing but a seed.",
-                "Use gantools sample.",
-            )
-        self.generator = generator
-        self.scale = int(network.image_shape[0]) // int(network.input_shape[0])
-        self.multiple = int(getattr(network, "multiple", 1))
-        self.channels = int(network.input_shape[2])
-
-    @classmethod
-    def load(cls, path: str | Path | None = None, *, device: str | None = None) -> Translator:
-        """Load a translator; the arguments are as `Generator.load` has them.
-
-        Raises:
-            CheckpointError: there is none, or it is damaged.
-            ConfigError: the run's system starts from latents.
-        """
-        checkpoint = find_checkpoint(path)
-        networks, config = load_networks(checkpoint, device)
-        return cls(Generator(networks, checkpoint, config))
+    def __init__(self, system: System, networks: Mapping[str, nn.Module], config: Any) -> None:
+        self.system, self.networks = system, networks
+        self.scale = int(config.image_shape[0]) // int(config.input_shape[0])
+        self.multiple = int(getattr(config, "multiple", 1))
+        self.channels = int(config.input_shape[2])
 
     def translate(
         self,
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
         *,
         tile: int | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, float],
     ) -> list[NDArray[np.uint8]]:
         """What the network makes of each image; an image's result does not depend on the others.
 
@@ -68,13 +50,13 @@ class Translator:
             images: uint8 (h, w, c) each, of any sizes, or uint8 (n, h, w, c).
             tile: side of the parts that an image is computed in, in its own pixels, for images that do not fit in
                 memory; None: whole. Networks that normalise each image by itself give tiles slightly different tones.
-            controls: the system's controls by name; their defaults where not given.
+            controls: a value for each of the system's controls, by name.
 
         Returns:
             uint8 (scale h, scale w, c) each.
 
         Raises:
-            ConfigError: an unknown control or one out of its range, or a tile that is too small.
+            ConfigError: a tile that is too small.
             DataError: an image has another number of channels.
         """
         return list(self.each(images, tile=tile, controls=controls))
@@ -84,18 +66,19 @@ class Translator:
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
         *,
         tile: int | None = None,
-        controls: Mapping[str, float] | None = None,
+        controls: Mapping[str, float],
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
         if tile is not None and tile <= 2 * OVERLAP:
             raise ConfigError(f"tile: must be above {2 * OVERLAP}, not {tile}.", "For example 256.")
-        chosen = settings(self.generator.recipe.system, controls or {})
         for image in images:
+            if not isinstance(image, np.ndarray):
+                raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
             if image.ndim != 3 or image.shape[2] != self.channels or image.dtype != np.uint8 or 0 in image.shape:
                 raise DataError(
                     f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {self.channels})."
                 )
-            yield self._whole(image, chosen) if tile is None else self._tiled(image, tile, chosen)
+            yield self._whole(image, controls) if tile is None else self._tiled(image, tile, controls)
 
     @torch.no_grad()
     def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
@@ -105,11 +88,10 @@ class Translator:
         more = [(0, max(least, side + -side % self.multiple) - side) for side in (h, w)]
         # Symmetric, since by reflection a side of one pixel has nothing to be continued by.
         x = np.pad(image, (*more, (0, 0)), "symmetric") if any(m for _, m in more) else image
-        networks = self.generator.networks
-        device = next(networks[self.generator.recipe.system.sampler].parameters()).device
+        device = next(self.networks[self.system.sampler].parameters()).device
         start = torch.from_numpy(np.ascontiguousarray(x)).to(device).permute(2, 0, 1)[None].float().div(127.5).sub(1)
         with full_precision(device):
-            made = self.generator.recipe.system.render(networks, start, None, controls)
+            made = self.system.render(self.networks, start, None, controls)
         levels: NDArray[np.uint8] = to_uint8(made)[0].permute(1, 2, 0).contiguous().cpu().numpy()
         return levels[: h * self.scale, : w * self.scale]
 
@@ -126,22 +108,3 @@ class Translator:
                 y0, x0 = (y - top) * s, (x - left) * s
                 core[:] = made[y0 : y0 + core.shape[0], x0 : x0 + core.shape[1]]
         return out
-
-
-def settings(system: System, given: Mapping[str, float]) -> dict[str, float]:
-    """A value for each control of a system: the given one, else its default.
-
-    Raises:
-        ConfigError: there is no such control, or the value is out of its range.
-    """
-    known = {control.name: control for control in system.controls}
-    for name, value in given.items():
-        if name not in known:
-            raise (
-                unknown_name("control", name, known)
-                if known
-                else ConfigError(f"control {name!r}: this system has none.", "Leave it out.")
-            )
-        if not known[name].low <= value <= known[name].high:
-            raise ConfigError(f"{name}: must be in [{known[name].low:g}, {known[name].high:g}], not {value:g}.")
-    return {name: float(given.get(name, control.default)) for name, control in known.items()}

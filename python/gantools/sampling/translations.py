@@ -20,7 +20,7 @@ from gantools.data.sources import open_source
 from gantools.errors import ConfigError, DataError
 from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.runs.checkpoint import versions
-from gantools.sampling.translate import Translator
+from gantools.sampling.generator import Generator
 
 FORMAT = "gantools-translations"
 FORMAT_VERSION = 1
@@ -32,6 +32,7 @@ def translate(
     inputs: Sequence[str | Path],
     *,
     out: str | Path = "translations",
+    checkpoint: str | float = "last",
     controls: Mapping[str, float] | None = None,
     tile: int | None = None,
     alpha: str = "error",
@@ -45,8 +46,9 @@ def translate(
         run: as in `Generator.load`.
         inputs: image files, folders or archives of them, or prepared sets.
         out: the folder to make.
+        checkpoint: of the run: "last", "best", or the thousands of images shown.
         controls: the system's controls by name.
-        tile: as in `Translator.translate`.
+        tile: as in `Generator.translate`.
         alpha: `error` leaves transparent images out with that reason; `drop`, `white`, `black`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`, as `gantools prep` has it.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
@@ -65,9 +67,11 @@ def translate(
         raise ConfigError(f"alpha: expected one of {', '.join(_native.ALPHA_POLICIES)}, found {alpha!r}.")
     target = Path(out)
     check_replaceable(target, MANIFEST, FORMAT, "translations", overwrite)
-    translator = Translator.load(run, device=device)
+    generator = Generator.load(run, checkpoint, device=device)
+    translator = generator.translator
     found = [item for path in inputs for item in _items(Path(path), translator.channels, alpha, sixteen_bit)]
     names = _output_names([name for name, _ in found])
+    chosen = generator.controls(controls)
     rejects: list[tuple[str, str]] = []
     files: dict[str, str] = {}
     with whole_folder(target, overwrite=target.exists()) as folder:
@@ -79,7 +83,7 @@ def translate(
                 continue
             place = folder / file
             place.parent.mkdir(parents=True, exist_ok=True)
-            (made,) = translator.translate([image], tile=tile, controls=controls)
+            (made,) = translator.translate([image], tile=tile, controls=chosen)
             place.write_bytes(_native.encode_png(np.ascontiguousarray(made)))
             files[file] = name
         if not files:
@@ -88,16 +92,15 @@ def translate(
                 f"none of the {len(rejects):,} images could be read; the first: {name}: {reason}",
                 "Transparent images need --alpha drop, white or black." if "alpha" in reason else None,
             )
-        checkpoint = translator.generator.checkpoint.absolute()
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "count": len(files),
             "scale": translator.scale,
-            "run": str(checkpoint.parent.parent),
-            "checkpoint": checkpoint.name,
-            "recipe": translator.generator.recipe.name,
-            "controls": dict(controls or {}),
+            "run": str(generator.run.absolute()),
+            "checkpoint": generator.checkpoint.absolute().name,
+            "recipe": generator.recipe.name,
+            "controls": chosen,
             "tile": tile,
             "files": files,
             "rejects": [{"name": name, "reason": reason} for name, reason in rejects],

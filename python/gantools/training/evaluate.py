@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gantools.metrics.registry import METRICS
+from gantools.metrics.request import Request
 from gantools.metrics.scorer import score
 from gantools.runs.checkpoint import mark_best
 from gantools.training.gallery import Gallery
@@ -36,6 +37,16 @@ class Evaluator:
         self.best, self.best_nimg, self.worse = math.inf, 0, 0
         self.last_nimg = -1
 
+    def ready(self) -> None:
+        """Load the networks that the scores need once, so that what is missing is said before the first step.
+
+        Raises:
+            ConfigError: the metrics take no such extractor.
+            WeightsError, DownloadError: no weights.
+        """
+        if self.main:
+            Request(self.config.metrics, self.config.extractor, device=self.gallery.state.device).plan()
+
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Learn from the ticks of a training that goes on."""
         for line in lines:
@@ -50,8 +61,8 @@ class Evaluator:
             return True
         return nimg - self.last_nimg >= round(self.config.every_kimg * 1000)
 
-    def measure(self, nimg: int) -> dict[str, float]:
-        """The scores by key."""
+    def measure(self, nimg: int) -> dict[str, Any]:
+        """The scores by key, and as `protocols` how each was measured, in words."""
         device = self.gallery.state.device
         count = self.config.n if not self.gallery.translates else min(self.config.n, len(self.job.data))
         scores = score(
@@ -65,15 +76,22 @@ class Evaluator:
             device=device,
             distributed=False,
         )
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
+        protocols: dict[str, str] = {}
         for s in scores:
             # `fd` of another extractor is called `fd-dinov2`; here there is one of each.
             asked = next((m for m in self.config.metrics if s.key.startswith(f"{m}-") and m not in found), s.key)
             if s.value is not None:
                 found[asked] = float(s.value)
+                how = (
+                    f"{s.protocol.extractor} {s.protocol.layer}, {s.protocol.name}; " if s.protocol is not None else ""
+                )
+                counts = f"{scores.n_samples:,} images, seed {SEED}"
+                against = f", against {scores.reference_id}" if scores.reference_id is not None else ""
+                protocols[asked] = f"{how}{counts}{against}"
         if self.main in found:
             self._take(found[self.main], nimg)
-        return found
+        return {**found, "protocols": protocols}
 
     def mark(self, nimg: int) -> None:
         """Name the checkpoint of `nimg`, which is written, as the best when it is."""

@@ -17,9 +17,9 @@ from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsErr
 from gantools.models.system import classes_of
 from gantools.recipes import recipe_names
 from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
-from gantools.recipes.strict import to_plain
-from gantools.runs.checkpoint import CONFIG, read_config, versions
-from gantools.runs.folders import RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
+from gantools.recipes.strict import differences, to_plain
+from gantools.runs.checkpoint import CHECKPOINTS, CONFIG, read_config, versions
+from gantools.runs.folders import RECORD, RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
 
 DATA = Path("data")
 
@@ -30,8 +30,11 @@ HARMLESS = (
     "epochs",
     "kimg",
     "tick_kimg",
+    "tick_epochs",
+    "reported",
     "grid",
     "keep",
+    "track",
     "eval",
     "health",
     "description",
@@ -54,6 +57,7 @@ class Job:
         checkpoint: where it goes on; None at the beginning.
         run: the run that it goes on with; None: a new one is made.
         start: the checkpoint whose weights a new run begins with.
+        parent: the checkpoint that the run began with, of a training that goes on.
         changes: what is another than before, of a training that goes on: (key, before, now).
         notes: lines about what was chosen for the user.
     """
@@ -66,6 +70,7 @@ class Job:
     checkpoint: Path | None = None
     run: Path | None = None
     start: Path | None = None
+    parent: str | None = None
     changes: tuple[tuple[str, Any, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -87,9 +92,10 @@ class Job:
         config: dict[str, Any] = {"recipe": self.recipe.to_dict(), "data": _record(self.data)}
         if self.inputs is not None:
             config["inputs"] = _record(self.inputs)
-        parent = self.start or (self.checkpoint if self.run is None else None)
+        begun = self.start or (self.checkpoint if self.run is None else None)
+        parent = self.parent if begun is None else str(begun.absolute())
         if parent is not None:
-            config["parent"] = str(parent.absolute())
+            config["parent"] = parent
         if self.history:
             config["history"] = list(self.history)
         return config
@@ -182,18 +188,23 @@ def _resumed(
     run, checkpoint = _place(resume, runs, None if recipe is None else str(recipe))
     place = checkpoint.parent.parent
     config = read_config(checkpoint)
+    if "imported" in config:
+        raise CheckpointError(
+            f"{place}: holds weights of another program, no training to go on with.",
+            f"Begin one with them: gantools train {place / RECORD} --init-from {place}",
+        )
     before = recipe_from_dict(config["recipe"], str(checkpoint))
     after = recipe_from_dict(config["recipe"], str(checkpoint), overrides=asked)
     if recipe is not None and str(recipe) != before.name:
         raise ConfigError(f"{place}: trained by recipe {before.name!r}, not {str(recipe)!r}.")
-    differences = list(_differences(before.to_dict(), after.to_dict()))
-    for key, old, _ in differences:
+    changed = list(differences(before.to_dict(), after.to_dict()))
+    for key, old, _ in changed:
         if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
             raise ConfigError(
                 f"--resume goes on with the run's own networks and order of images; {key} cannot be changed ({old!r}).",
                 "To train with another one, start a new run; --init-from RUN begins it with this run's weights.",
             )
-    told = [d for d in differences if not any(d[0] == key or d[0].startswith(f"{key}.") for key in HARMLESS)]
+    told = [d for d in changed if not any(d[0] == key or d[0].startswith(f"{key}.") for key in HARMLESS)]
     dataset = _same_set(data, config["data"], "--data")
     second = None
     if "inputs" in config:
@@ -205,7 +216,16 @@ def _resumed(
     history = [*config.get("history", [])]
     history += [{"nimg": config["nimg"], "changed": {key: [old, new] for key, old, new in told}}] if told else []
     return Job(
-        after, dataset, device, place.parent, second, checkpoint, run, changes=tuple(told), history=tuple(history)
+        after,
+        dataset,
+        device,
+        place.parent,
+        second,
+        checkpoint,
+        run,
+        parent=config.get("parent"),
+        changes=tuple(told),
+        history=tuple(history),
     )
 
 
@@ -222,19 +242,9 @@ def _place(resume: str | Path | bool, runs: Path, recipe: str | None) -> tuple[P
         raise CheckpointError(f"{path}: no such run.", hint)
     if (path / CONFIG).is_file():
         return None, path
-    if not (path / "checkpoints").is_dir() and list_runs(path):
+    if not (path / CHECKPOINTS).is_dir() and list_runs(path):
         path = newest_run(path, recipe)
     return path, newest_whole_checkpoint(path)
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Any:
-    """(dotted key, value before, value after) of all that is not equal."""
-    for key in {**before, **after}:
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            yield f"{prefix}{key}", old, new
 
 
 def _same_set(given: str | Path | None, record: Mapping[str, Any], option: str) -> PreparedSet:
@@ -351,7 +361,7 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
     if recipe.data.balance and data.labels is None:
         raise DataError(f"{data.path}: has no labels to balance.", "Leave it out: --set data.balance=false")
     before, after = to_plain(recipe.network), to_plain(changed.network)
-    notes = [f"network.{key} {old} -> {new}, as {data.name} has it" for key, old, new in _differences(before, after)]
+    notes = [f"network.{key} {old} -> {new}, as {data.name} has it" for key, old, new in differences(before, after)]
     return changed, notes
 
 
