@@ -150,6 +150,7 @@ ROWS = {
         (1, 28, 28),
         [15.312504, 0.455234, 15.327048, 0.429984],
         {"network": {"size": 8, "latent": 8, "width": 4, "code": 4}},
+        BATCH_NORM,
     ),
     "resnet/sagan": Row(
         "sagan-celeba",
