@@ -317,6 +317,11 @@ def test_history_is_in_both_losses_and_written_after_each_step():
             for p in networks[name].parameters():
                 p.add_(0.1)
         plain = value_of(config, networks, rows, name)
+        history = networks[f"{name}_history"]
+        torch.manual_seed(1)
+        # Before the first step there is nothing to be pulled to.
+        torch.testing.assert_close(phase.loss(networks, rows, {}).value, plain.value)
+        history.count.fill_(1)
         term = 0.1 * historical(networks[name].parameters(), networks[f"{name}_history"].means())
         torch.manual_seed(1)
         found = phase.loss(networks, rows, {})

@@ -75,7 +75,9 @@ class Pool(nn.Module):
 
 
 class History(nn.Module):
-    """The mean of a network's weights over all steps: (1/t) Σ_i θ[i], of those it began with and those after each step.
+    """The mean of a network's weights over all steps: (1/t) Σ_i θ[i], those after each step; with t = 0 there is none.
+
+    What it began with does not count: weights may be taken from elsewhere before the first step.
 
     Args:
         network: whose.
@@ -85,12 +87,12 @@ class History(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.register_buffer("count", torch.ones(()))
+        self.register_buffer("count", torch.zeros(()))
         for i, parameter in enumerate(network.parameters()):
             self.register_buffer(f"mean{i}", parameter.detach().clone())
 
     def means(self) -> list[Tensor]:
-        """The means, in the order of the network's parameters."""
+        """The means, in the order of the network's parameters; without a meaning while `count` is 0."""
         return list(self.buffers())[1:]
 
     def remember(self, network: nn.Module) -> None:

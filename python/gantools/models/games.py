@@ -91,8 +91,8 @@ After = Callable[[Networks, Seen], None]
 class TwoPlayer:
     """A generator against a discriminator: a recipe's section `game` for most systems.
 
-    Three of its switches need a discriminator with a method `examine(images, labels) -> (outputs, features)`, whose
-    features are those before its last layer; `auxiliary` one with `recognise(features) -> logits of classes` besides.
+    Three switches need a discriminator with a method `examine(images, labels) -> (outputs, features before the last
+    layer)`; `auxiliary` one with `recognise(features) -> logits of classes` besides.
 
     Attributes:
         loss: which adversarial loss, and its options.
@@ -149,7 +149,7 @@ class TwoPlayer:
         Raises:
             ConfigError: the discriminator lacks what a switch needs.
         """
-        judge = networks["discriminator"]
+        judge = networks.get("discriminator")
         if self.features and not hasattr(judge, "examine"):
             raise ConfigError(
                 f"game.{self.features[0]}: the discriminator of this model shows no features (no method `examine`).",
@@ -166,9 +166,8 @@ class TwoPlayer:
                 "outputs are energies, as in model ebgan, and they for it.",
                 f"Set game.loss.name={'non_saturating' if self.loss.loss.energies else 'energy'}, or another model.",
             )
-        if self.historical == 0:
-            return {}
-        return {f"{name}_history": History(networks[name]) for name in ("generator", "discriminator")}
+        kept = ("generator", "discriminator") if self.historical > 0 else ()
+        return {f"{name}_history": History(networks[name]) for name in kept}
 
 
 FEATURED = "conv-mnist, dcgan, dcgan-faces, dcgan-fashion, dcgan-keras, ebgan, resnet"
@@ -244,9 +243,10 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         return found
 
     def remembered(networks: Networks, name: str) -> Tensor:
-        """The term of a network's history, with its weight."""
-        means = cast(History, networks[f"{name}_history"]).means()
-        return game.historical * historical(networks[name].parameters(), means)
+        """The term of a network's history, with its weight; 0 before its first step."""
+        history = cast(History, networks[f"{name}_history"])
+        distance = historical(networks[name].parameters(), history.means())
+        return game.historical * history.count.clamp(max=1) * distance
 
     def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         labels = draw_labels(classes, batch, game.labels)
