@@ -6,15 +6,21 @@ near as this is what it takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from tests.conftest import blobs
 from torch import Tensor, nn
 
 from gantools.models.system import Batch
 from gantools.recipes.recipe import load_recipe
+from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.stats import STATS, read_lines
+from gantools.training import precision
 from gantools.training.compiled import plain
 from gantools.training.seeds import reseed
 from gantools.training.state import TrainingState
@@ -86,3 +92,21 @@ def test_a_step_in_bfloat16_is_near_that_in_float32() -> None:
 def test_fewer_bits_would_be_seen() -> None:
     assert apart(bits=8) == apart()  # that many are bfloat16's own
     assert all(gradient > 1.5 * GRADIENT[name] for name, (_, gradient) in apart(bits=4).items())
+
+
+@pytest.mark.parametrize("first", ["float32", "bfloat16"])
+def test_a_resumed_training_keeps_what_auto_was_found_to_be(
+    go: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whatever would be faster now: the bits are those of a training that was never stopped."""
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[first]
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "_measured", lambda *args: first)
+    options = {"precision": "auto", "overrides": {"tick_kimg": 0.048}}
+    straight = go(kimg=0.096, **options)
+    run: Path = go(kimg=0.048, **options)
+    monkeypatch.setattr(precision, "_measured", lambda *args: other)
+    go(None, resume=run, kimg=0.096)
+    assert [line["precision"] for line in read_lines(run / STATS)] == [first, first]
+    ours, theirs = (list_checkpoints(path)[-1] / "generator.safetensors" for path in (run, straight))
+    assert ours.read_bytes() == theirs.read_bytes()

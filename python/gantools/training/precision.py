@@ -35,8 +35,13 @@ def decide(
     compiled = config.compile == "on" or (config.compile == "auto" and cuda)
     precision: str = config.precision
     if precision == "auto":
-        precision = _measured(state, feeds, say) if _has_bfloat16(device) else "float32"
+        if not _has_bfloat16(device):
+            precision = "float32"
+        else:
+            # Once in a training: measured again when it is resumed, it might come out otherwise.
+            precision = state.precision.get(device.type) or _measured(state, feeds, say)
         precision = processes.told(precision) or precision
+        state.precision[device.type] = precision
     compute = Compute(bfloat16=precision == "bfloat16", compiled=compiled, graphs=compiled and cuda)
     name = torch.cuda.get_device_name(device) if cuda else "cpu"
     return compute, {"device": name, "precision": precision, "compiled": compiled}

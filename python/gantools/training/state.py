@@ -46,6 +46,7 @@ class TrainingState:
         total_steps: steps done in all stages.
         retries: returns to a checkpoint, after numbers that were not finite.
         seconds: spent training.
+        precision: what `auto` was found to be, by type of device: a resumed training keeps to it, for its bits' sake.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device, *, pretrained: bool = True) -> None:
@@ -80,6 +81,7 @@ class TrainingState:
         self.nimg, self.stage, self.steps = 0, -1, 0
         self.total_steps, self.retries = 0, 0
         self.seconds = 0.0
+        self.precision: dict[str, str] = {}
 
     @property
     def seed(self) -> int:
@@ -158,6 +160,7 @@ class TrainingState:
             "total_steps": self.total_steps,
             "retries": self.retries,
             "seconds": self.seconds,
+            "precision": self.precision,
             "optimizers": {name: optimizer.inner.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
         }
@@ -193,7 +196,7 @@ class TrainingState:
             self.meter.load_state_dict(state["meter"], self.device)
             self.nimg, self.stage, self.steps = state["nimg"], state["stage"], state["steps"]
             self.total_steps, self.retries = state["total_steps"], state["retries"]
-            self.seconds = state["seconds"]
+            self.seconds, self.precision = state["seconds"], dict(state["precision"])
         except (KeyError, ValueError, TypeError) as e:
             raise CheckpointError(
                 f"{checkpoint}: its optimizers are not those of this recipe ({e}).",
