@@ -41,6 +41,10 @@ GAMES: dict[str, dict[str, Any]] = {
         "loss": {"name": "relativistic"},
         "penalties": {"r1": {"weight": 0.1}, "r2": {"weight": 0.1}},
     },
+    "relativistic": {"loss": {"name": "relativistic"}, "penalties": {}},
+    "relativistic_average": {"loss": {"name": "relativistic_average"}, "penalties": {}},
+    "non_saturating + dragan": {"loss": {"name": "non_saturating"}, "penalties": {"dragan": {"weight": 1}}},
+    "wasserstein + clip": {"loss": {"name": "wasserstein"}, "penalties": {}, "critic_steps": 5, "clip": 0.05},
     "no penalty": {"loss": {"name": "wasserstein"}, "penalties": {}, "critic_steps": 2},
 }
 

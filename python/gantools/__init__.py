@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gantools.data.prepare import prep
     from gantools.data.prepared import PreparedSet
     from gantools.data.prepared import open_set as open
+    from gantools.editing.directions import directions
+    from gantools.editing.project import project
     from gantools.errors import GantoolsError
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from gantools.sampling.generator import Generator
     from gantools.sampling.hub import export_hub
     from gantools.sampling.translations import translate
-    from gantools.sampling.write import sample
+    from gantools.sampling.write import sample, walk
     from gantools.training.foreign import import_weights
     from gantools.training.run import train
 
@@ -48,17 +50,20 @@ _PLACES = {
     "PreparedSet": "data.prepared",
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
+    "directions": "editing.directions",
     "export": "data.exports",
     "export_hub": "sampling.hub",
     "export_onnx": "sampling.export_onnx",
     "import_weights": "training.foreign",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
+    "project": "editing.project",
     "quickstart": "quickstart",
     "sample": "sampling.write",
     "score": "metrics.scorer",
     "train": "training.run",
     "translate": "sampling.translations",
+    "walk": "sampling.write",
 }
 
 __all__ = [
@@ -68,17 +73,20 @@ __all__ = [
     "Score",
     "Scores",
     "__version__",
+    "directions",
     "export",
     "export_hub",
     "export_onnx",
     "import_weights",
     "open",
     "prep",
+    "project",
     "quickstart",
     "sample",
     "score",
     "train",
     "translate",
+    "walk",
 ]
 
 __getattr__ = on_first_use(__name__, _PLACES)

@@ -22,6 +22,20 @@ def test_train_resume_sample(call, make_set, tmp_path):
     assert call("sample", "-n", "3", "--overwrite", "--format", "npy")[0] == 0
 
 
+def test_info_of_a_run(call, make_set, tmp_path):
+    make_set(n=48, size=8)
+    assert call("train", "dcgan", *TINY, "--epochs", "2")[0] == 0
+    code, out, err = call("info", "runs")
+    assert (code, err) == (0, "") and "recipe:  dcgan (dcgan)" in out and "0.096 kimg, 2.00 epochs" in out
+    assert "4.347" in out  # what report A has for the first epoch
+    code, out, err = call("info", "runs/00000-dcgan-blobs", "--csv")
+    assert (code, err) == (0, "") and out.startswith("epoch,kimg,seconds,loss_g,loss_d,real_score,fake_score,")
+    assert [line.split(",")[0] for line in out.splitlines()[1:4]] == ["1", "2", "3"]
+    assert json.loads(call("info", "runs", "--json")[1])["epochs"][0]["epoch"] == 1
+    code, out, err = call("info", "data/blobs", "--csv")
+    assert code == 2 and out == "" and "--csv is for runs" in err
+
+
 def test_dry_run_is_printed(call, make_set, tmp_path):
     make_set(n=48, size=8)
     code, out, err = call("train", "dcgan", *TINY, "--dry-run")

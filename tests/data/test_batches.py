@@ -4,10 +4,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantools.data.batches import Batches, Order, fits
+from gantools.data.batches import Order, Reader, Selection, fits
 from gantools.data.prepared import PreparedSet
 
 CPU = torch.device("cpu")
+
+
+class Batches:
+    """Batches of one size in order, as feeds ask a reader for them."""
+
+    def __init__(self, data, batch, seed, device, *, flip=False, **options):
+        self.order, self.batch = Order(len(data), seed, flip=flip), batch
+        self.reader = Reader(data, device, batch, **options)
+
+    def select(self, nimg):
+        indices, flips = self.order.take(nimg, self.batch)
+        return Selection(indices, flips if self.order.flip else None)
+
+    def at(self, nimg):
+        return self.reader.read(nimg, self.select, nimg + self.batch)
+
+    def close(self):
+        self.reader.close()
 
 
 @given(count=st.integers(1, 40), seed=st.integers(0, 2**63 - 1), start=st.integers(0, 500), n=st.integers(1, 90))

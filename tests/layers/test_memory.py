@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gantools.layers.memory import Pool
+from gantools.layers.memory import History, Pool
 from gantools.models.system import Batch
 
 
@@ -89,3 +89,21 @@ def test_two_puts_draw_alike_after_the_same_seed_and_differently_after_another()
 
     assert run(5) == run(5)
     assert run(5) != run(6)
+
+
+def test_a_history_is_the_mean_of_all_weights_so_far():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).double()
+    history, seen = History(network), [[p.detach().clone() for p in network.parameters()]]
+    for _ in range(9):
+        with torch.no_grad():
+            for p in network.parameters():
+                p.add_(torch.randn_like(p))
+            history.remember(network)
+        seen.append([p.detach().clone() for p in network.parameters()])
+    for mean, *weights in zip(history.means(), *seen, strict=True):
+        torch.testing.assert_close(mean, torch.stack(weights).mean(0), rtol=0, atol=1e-6)
+    assert int(history.count) == 10
+    # A checkpoint holds it, and no optimizer finds anything to train in it.
+    assert set(history.state_dict()) == {"count", "mean0", "mean1", "mean2", "mean3"}
+    assert not list(history.parameters())

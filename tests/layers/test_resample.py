@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gantools.layers.resample import Resample, ResidualDown, filter2d
+from gantools.layers.resample import Blur, Resample, ResidualDown, filter2d
 
 TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8
 
@@ -78,3 +78,11 @@ def test_the_block_is_two_convolutions_beside_one_with_the_variance_of_one():
         expected = (F.leaky_relu(second, 0.2) * np.sqrt(2) + short) * np.sqrt(0.5)
     torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
     assert sum(p.numel() for p in block.parameters()) == (32 * 32 * 9 + 32) + (32 * 48 * 9 + 48) + 32 * 48
+
+
+def test_the_binomial_filter_of_a_point():
+    x = torch.zeros(1, 2, 5, 5)
+    x[0, 1, 2, 2] = 16
+    line = torch.tensor([0.0, 1, 2, 1, 0])
+    torch.testing.assert_close(Blur()(x)[0], torch.stack([torch.zeros(5, 5), torch.outer(line, line)]))
+    assert Blur().state_dict() == {}

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantools.layers.norm import ConditionalBatchNorm2d, make_norm
+from gantools.layers.norm import ConditionalBatchNorm2d, EmbeddedBatchNorm2d, make_norm, normalised
 from gantools.layers.residual import (
     Convolution,
     ResidualBlock,
@@ -131,3 +131,25 @@ def test_derivatives_of_derivatives():
         block = ResidualBlock(2, 2, resample, "layer").to(WIDE)
         x = rows(2, 2, 4, 4).requires_grad_()
         assert torch.autograd.gradgradcheck(block, (x,))
+
+
+def test_batch_normalisation_told_vectors_has_a_scale_and_a_shift_of_each():
+    torch.manual_seed(0)
+    norm = EmbeddedBatchNorm2d(3, 5).to(WIDE)
+    x, vectors = rows(4, 3, 2, 2), rows(4, 5, seed=1)
+    plain = nn.BatchNorm2d(3, affine=False).to(WIDE)(x)
+    found = normalised(norm, x, vectors)
+    for i in range(4):
+        for c in range(3):
+            scale, shift = 1 + norm.scale.weight[c] @ vectors[i], norm.shift.weight[c] @ vectors[i]
+            torch.testing.assert_close(found[i, c], plain[i, c] * scale + shift, rtol=0, atol=1e-12)
+    assert norm.scale.bias is None and norm.shift.bias is None
+
+
+def test_a_block_may_have_other_channels_between_and_a_bias_before_a_normalisation():
+    block = ResidualBlock(4, 8, "down", hidden=6)
+    assert (block.conv1.out_channels, block.conv2.in_channels) == (6, 6)
+    assert ResidualBlock(4, 8, "up", "batch", bias=True).conv1.bias is not None
+    block = ResidualBlock(4, 8, "up", lambda channels: EmbeddedBatchNorm2d(channels, 2))
+    assert isinstance(block.norm2, EmbeddedBatchNorm2d) and block.conv1.bias is None
+    assert block(torch.randn(3, 4, 2, 2), torch.randn(3, 2)).shape == (3, 8, 4, 4)

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from tests.models.by_hand import count
 
 from gantools.errors import ConfigError
-from gantools.models.progan import SYSTEM, ProGANConfig, ProGANGame, build, shrunk
+from gantools.layers.growing import shrunk
+from gantools.models.progan import SYSTEM, ProGANConfig, ProGANGame, build
 from gantools.models.system import Batch, Seen
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Penalties
@@ -177,7 +178,7 @@ def test_a_start_that_is_no_level():
 
 def test_other_losses_may_be_played():
     networks = small_networks()
-    game = ProGANGame(LossConfig("relativistic"), Penalties.from_plain({"r1": 1, "r2": 1}))
+    game = ProGANGame(loss=LossConfig("relativistic"), penalties=Penalties.from_plain({"r1": 1, "r2": 1}))
     for phase in SYSTEM.stages(SMALL, game)[1].phases:
         value = phase.loss(networks, Batch(torch.rand(4, 3, 16, 16)), {"alpha": torch.tensor(0.5)}).value
         assert value.isfinite()

@@ -1,13 +1,17 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
 from gantools.errors import ConfigError
+from gantools.layers.attention import SelfAttention
 from gantools.models.games import TwoPlayer
 from gantools.models.resnet import SYSTEM, ResNetConfig, build
-from gantools.models.system import Batch
+from gantools.models.system import Batch, Seen
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Penalties
+from gantools.recipes.recipe import load_recipe
 
 
 def conv(before, after, kernel=3, bias=True):
@@ -45,6 +49,89 @@ def test_parameters_of_a_critic_of_one_width_that_begins_with_a_block():
     critic = build(config)["discriminator"]
     first = conv(3, 128) + conv(128, 128) + conv(3, 128, 1)
     assert count(critic) == first + 2 * down(128, 128) + 2 * 2 * conv(128, 128) + 129
+
+
+def test_parameters_of_sngan_at_32x32():
+    """mimicry's counts, but for its biases before the three second normalisations."""
+    networks = build(load_recipe("sngan-cifar").network)
+    generator, critic = networks["generator"], networks["discriminator"]
+    assert [count(block) for block in generator.blocks] == [up(256, 256)] * 3
+    assert count(generator) == 129 * 4096 + 3 * up(256, 256) + 2 * 256 + conv(256, 3)
+    first, flat = conv(3, 128) + conv(128, 128) + conv(3, 128, 1), 2 * conv(128, 128)
+    assert [count(block) for block in critic.blocks] == [first, down(128, 128), flat, flat]
+    assert count(critic) == first + down(128, 128) + 2 * flat + 129
+    assert critic.pool == "sum" and critic.blocks(torch.zeros(1, 3, 32, 32)).shape == (1, 128, 8, 8)
+
+
+def test_parameters_of_sngan_at_64x64():
+    with torch.device("meta"):
+        networks = build(load_recipe("sngan-celeba").network)
+    widths = [1024, 512, 256, 128, 64]
+    blocks = [up(a, b) for a, b in pairwise(widths)]
+    assert [count(block) for block in networks["generator"].blocks] == blocks
+    blocks = [conv(3, 64) + conv(64, 64) + conv(3, 64, 1), *(down(b, a) for a, b in pairwise(widths))]
+    assert [count(block) for block in networks["discriminator"].blocks] == [blocks[0], *blocks[:0:-1]]
+    assert count(networks["discriminator"]) == sum(blocks) + 1025
+
+
+def test_parameters_of_sagan_at_64x64():
+    with torch.device("meta"):
+        networks = build(load_recipe("sagan-celeba").network)
+
+    def attention(channels):
+        return 2 * channels * (channels // 8) + 2 * channels * (channels // 2) + 1
+
+    def wide(before, after):
+        return conv(before, after) + conv(after, after) + conv(before, after, 1)
+
+    generator, critic = networks["generator"], networks["discriminator"]
+    assert [count(block) for block in generator.blocks] == [up(a, b) for a, b in pairwise([1024, 512, 256, 128, 64])]
+    assert generator.attentive == 2 and count(generator.attention) == attention(128)
+    assert [count(block) for block in critic.blocks] == [
+        wide(3, 64), attention(64), wide(64, 128), wide(128, 256), wide(256, 512), 2 * conv(512, 512),
+    ]  # fmt: skip
+
+
+def test_settings_of_sngan_and_sagan():
+    for name in ("sngan-cifar", "sngan-celeba"):
+        recipe = load_recipe(name)
+        game, optim = recipe.game, recipe.optim
+        assert (game.loss.name, game.critic_steps, recipe.batch, optim.betas) == ("hinge", 5, 64, (0.0, 0.9))
+        assert (optim.lr.start, optim.lr.to, optim.lr.over_kimg) == (2e-4, 0.0, 100_000 * 5 * 64 / 1000)
+        assert recipe.network.spectral == "critic" and not game.penalties.of and recipe.network.critic_norm == "none"
+    recipe = load_recipe("sagan-celeba")
+    rates = [recipe.optim.of(name).lr for name in ("generator", "discriminator")]
+    assert (rates, recipe.optim.betas, recipe.game.critic_steps) == ([1e-4, 4e-4], (0.0, 0.9), 1)
+    assert (recipe.network.spectral, recipe.network.attention, recipe.game.loss.name) == ("both", 32, "hinge")
+    assert 0.5 ** (recipe.batch / (1000 * recipe.ema.half_life_kimg)) == pytest.approx(0.999, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["none", "critic", "both"])
+def test_spectral_norms_are_where_they_are_asked_for(kind):
+    networks = build(ResNetConfig(size=16, width=4, latent=3, classes=2, spectral=kind, attention=8))
+    for name, network in networks.items():
+        asked = kind == "both" or (kind == "critic" and name == "discriminator")
+        layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert layers and all(hasattr(m, "parametrizations") == asked for m in layers)
+        assert sum(isinstance(m, SelfAttention) for m in network.modules()) == 1
+
+
+def test_after_a_step_the_norms_of_its_network_have_moved_and_no_others():
+    torch.manual_seed(0)
+    config = ResNetConfig(size=8, width=4, latent=3, spectral="both", pool="sum")
+    networks = build(config)
+    game = TwoPlayer(LossConfig("hinge"), Penalties.from_plain({"r1": {"every": 2}}), clip=0.5)
+    phases = SYSTEM.stages(config, game)[0].phases
+    assert [phase.name for phase in phases] == ["discriminator", "r1", "generator"]
+    for phase in phases:
+        before = {key: [b.clone() for n, b in m.named_buffers() if n.endswith(".u")] for key, m in networks.items()}
+        with torch.no_grad():
+            phase.after(networks, Seen(4, {}, {}))
+        for key, network in networks.items():
+            now = [b for n, b in network.named_buffers() if n.endswith(".u")]
+            assert now and any(not torch.equal(a, b) for a, b in zip(now, before[key], strict=True)) == (
+                key in phase.updates
+            )
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 48, 64])
@@ -125,7 +212,14 @@ def test_no_batch_normalisation_in_the_critic_unless_asked_for():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"size": 30}, "network.size: 30"), ({"width": 0}, "width"), ({"flat": -1}, "flat"), ({"classes": -1}, "classes")],
+    [
+        ({"size": 30}, "network.size: 30"),
+        ({"width": 0}, "width"),
+        ({"flat": -1}, "flat"),
+        ({"classes": -1}, "classes"),
+        ({"critic_halvings": 7}, "network.critic_halvings: 64"),
+        ({"attention": 4}, "there are 32, 16, 8"),
+    ],
 )
 def test_settings_that_make_no_network(values, message):
     with pytest.raises(ConfigError, match=message):

@@ -60,6 +60,14 @@ def test_stages_and_what_they_begin_with():
     assert (only.name, only.nimg) == ("gan", None)
 
 
+def test_the_discriminator_may_begin_alone():
+    game = SRGANGame(pretrain_kimg=0.1, judge_kimg=0.05, pixel=1.0, perceptual=PerceptualConfig(weight=0.0))
+    first, judge, last = stages(SMALL, game)
+    assert (first.nimg, judge.nimg, last.nimg) == (100, 50, None)
+    assert [phase.updates for phase in judge.phases] == [("discriminator",)]
+    assert last.copies == {"content": "generator"} and last.fresh == ("generator",)
+
+
 def test_the_generators_loss_by_hand(test_data):
     game = SRGANGame(
         pixel=0.5,

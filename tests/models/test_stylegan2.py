@@ -8,11 +8,11 @@ from gantools.models.stylegan2 import (
     StyleGAN2Config,
     StyleGAN2Game,
     build,
-    mixed,
     path_lengths,
     render,
     stages,
 )
+from gantools.models.styling import mixed
 from gantools.models.system import Batch, Seen
 from gantools.training.compiled import plain
 

@@ -61,6 +61,18 @@ DEFINITIONS = [
         lambda r, f: -(sigmoid_log(r - f.mean()).mean() + sigmoid_log(-(f - r.mean())).mean()) / 2,
         lambda f, r: -(sigmoid_log(f - r.mean()).mean() + sigmoid_log(-(r - f.mean())).mean()) / 2,
     ),
+    (
+        "energy",
+        {"margin": 3},
+        lambda r, f: sum(-x for x in r.tolist()) / len(r) + sum(max(0.0, 3 + x) for x in f.tolist()) / len(f),
+        lambda f, r: -f.mean(),
+    ),
+    (
+        "relativistic_average_hinge",
+        {},
+        lambda r, f: (1 - (r - f.mean())).clamp(min=0).mean() + (1 + (f - r.mean())).clamp(min=0).mean(),
+        lambda f, r: (1 + (r - f.mean())).clamp(min=0).mean() + (1 - (f - r.mean())).clamp(min=0).mean(),
+    ),
 ]
 
 
@@ -107,6 +119,19 @@ def test_the_hinge_is_each_samples_own(bug):
     assert (float(value) == 1.0) != bug
 
 
+def margin_of_the_mean(real, fake, margin):
+    """The bug of PyTorch-GAN's ebgan.py: one margin for the batch."""
+    return -real.mean() + F.relu(margin + fake.mean())
+
+
+@pytest.mark.parametrize("bug", [False, True])
+def test_the_margin_is_each_samples_own(bug):
+    # Energies 1 and 9 about a margin of 4: the mean is beyond it, one of the samples is not.
+    real, fake = torch.tensor([0.0, 0.0]), torch.tensor([-1.0, -9.0])
+    value = (margin_of_the_mean if bug else LOSSES["energy"].discriminator)(real, fake, margin=4.0)
+    assert (float(value) == 1.5) != bug
+
+
 def square_of_the_mean(real, fake):
     """The bug: (E[D(x)] - 1)² instead of E[(D(x) - 1)²]."""
     return 0.5 * (real.mean() - 1) ** 2 + 0.5 * fake.mean() ** 2
@@ -145,6 +170,9 @@ def test_the_least_value_is_that_of_the_best_discriminator(target):
         ("wasserstein", {}, None, None),
         ("relativistic", {}, None, 0.0),
         ("relativistic_average", {}, None, 0.0),
+        ("energy", {}, -5.0, 0.0),
+        ("energy", {"margin": 4.0}, -2.0, 0.0),
+        ("relativistic_average_hinge", {}, None, 0.0),
     ],
 )
 def test_the_outputs_above_which_an_image_counts_as_real(name, options, threshold, least):
@@ -202,6 +230,7 @@ def test_a_recipes_section_there_and_back():
         ({"real_target": True}, "expected a number, found True", ""),
         ({"real_target": math.nan}, "expected a number, found nan", ""),
         ({"real_target": "high"}, "expected a number, found 'high'", ""),
+        ({"name": "energy", "margin": 0}, "game.loss.margin: must be above 0, not 0", ""),
         ({"name": "least_squares", "a": 1}, "b, the target of real images, must be above a", ""),
         ("wasserstien", "game.loss: expected keys and values", "{name: wasserstein}"),
     ],

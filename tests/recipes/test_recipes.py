@@ -70,6 +70,10 @@ def test_a_users_file_is_a_recipe(user_recipe):
         ("network: {width: null}", "network.width: expected a whole number, found nothing"),
         ("epochs: 3", "exactly one"),
         ("tick_kimg: .inf", "not a finite number"),
+        ("tick_epochs: 0", "tick_epochs: must be above 0"),
+        ("reported: {loss_g: [1]}", "reported: needs a column epoch"),
+        ("reported: {epoch: [1], loss_g: [1, 2]}", "all columns of the same length"),
+        ("reported: {epoch: [x]}", "reported.epoch: expected a list of numbers, found a list"),
         ("batch: 9", "given twice"),
         ("grid: [1", "not valid YAML"),
         ("name: ../../etc", "name"),
@@ -127,6 +131,16 @@ def test_asking_for_one_length_replaces_the_other():
 def test_mistakes_in_overrides_are_named(override, message):
     with pytest.raises(ConfigError, match=message):
         load_recipe("dcgan", [override])
+
+
+def test_ticks_in_epochs_or_in_images_but_not_in_both():
+    recipe = load_recipe("dcgan")
+    assert (recipe.tick_epochs, recipe.tick_nimg(300)) == (1, 300)
+    assert load_recipe("dcgan", ["tick_epochs=0.5"]).tick_nimg(300) == 150
+    changed = load_recipe("dcgan", ["tick_kimg=2"])
+    assert changed.tick_epochs is None and changed.tick_nimg(300) == 2000
+    with pytest.raises(ConfigError, match="tick_kimg, tick_epochs: give one"):
+        load_recipe("dcgan", ["tick_kimg=2", "tick_epochs=1"])
 
 
 def test_unknown_recipes_name_the_nearest():

@@ -11,7 +11,8 @@ from gantools.grid import make_grid
 from gantools.models.dcgan import SYSTEM, DCGANConfig, build
 from gantools.models.system import Control
 from gantools.runs.checkpoint import list_checkpoints, mark_best
-from gantools.sampling.generator import Generator, generate
+from gantools.sampling.generator import Generator
+from gantools.sampling.images import generate
 from gantools.sampling.latents import latents
 
 
@@ -194,6 +195,18 @@ def test_controls_that_are_not_there(run):
     with pytest.raises(ConfigError, match="the system dcgan has brightness") as e:
         generator.sample(1, controls={"brihtness": 1})
     assert "'brightness'" in e.value.hint
+
+
+def test_a_number_is_a_class_before_it_is_a_name(told):
+    told.classes = ["2", "0", "1"]
+    assert (told.class_number(0), told.class_number("0"), told.class_number(2), told.class_number("2")) == (0, 1, 2, 0)
+    with pytest.raises(ConfigError, match="unknown class '3'"):
+        told.class_number(3)
+
+
+def test_an_option_that_is_none(run):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'clas'"):
+        Generator.load(run, device="cpu").sample(1, clas=1)
 
 
 def test_out_of_memory_says_what_to_type(run, monkeypatch):

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from gantools.recipes.recipe import EmaConfig
-from gantools.training.averaging import Average, has_statistics, measure_statistics
+from gantools.schedules import Schedule
+from gantools.training.averaging import Average
 
 
 def test_half_life_in_images():
@@ -14,6 +15,13 @@ def test_half_life_in_images():
         for _ in range(10_000 // batch):
             share *= average.beta(10**7, batch)
         assert share == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_half_life_that_grows():
+    """At the end of its schedule half of the old value is left after as many images; at its beginning nothing."""
+    average = Average(nn.Linear(1, 1), EmaConfig(Schedule(0, 10, over_kimg=20), ramp=1.0))
+    assert average.beta(0, 50) == 0 and average.beta(10_000, 50) == pytest.approx(0.5 ** (50 / 5000))
+    assert average.beta(20_000, 100) ** 100 == pytest.approx(0.5, abs=1e-6)
 
 
 def test_ramp_limits_the_half_life_at_the_start():
@@ -44,17 +52,3 @@ def test_update_is_the_formula_and_copies_buffers():
 def test_until_it_starts_the_average_is_a_copy():
     average = Average(nn.Linear(1, 1), EmaConfig(10, start_kimg=2))
     assert average.beta(2000, 50) == 0 and average.beta(2050, 50) > 0
-
-
-def test_measured_statistics_are_those_of_the_batches():
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5, momentum=0.1), nn.Dropout(0.5)).eval()
-    assert has_statistics(network) and not has_statistics(nn.Sequential(nn.Linear(3, 5), nn.InstanceNorm1d(5)))
-    batches = torch.randn(16, 64, 3) * 2 + 1
-    before = network[1].running_mean.clone()
-    measure_statistics(network, lambda number: network(batches[number]))
-    features = network[0](batches)
-    torch.testing.assert_close(network[1].running_mean, features.mean((0, 1)))
-    torch.testing.assert_close(network[1].running_var, features.var(1).mean(0))
-    assert not torch.equal(before, network[1].running_mean)
-    assert not network[1].training and network[1].momentum == 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,45 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
-from tests.conftest import assert_same, write_prepared
+from tests.conftest import assert_same
 
 from gantools.errors import ConfigError
 from gantools.runs.checkpoint import list_checkpoints, read_state
 from gantools.runs.stats import read_lines
 from gantools.training.distributed import Processes
 from gantools.training.run import train
-
-EXAMPLES = Path(__file__).parents[2] / "docs/examples"
-# A penalty on gradients, more critic than generator steps and an average: nothing that couples the rows of a batch.
-CHANGES = {
-    "batch": 16,
-    "kimg": 0.32,
-    "tick_kimg": 0.08,
-    "grid": 4,
-    "game": {"loss": {"name": "wasserstein"}, "penalties": {"gradient": 10}, "critic_steps": 3},
-    "ema": {"half_life_kimg": 0.1},
-}
-
-
-@pytest.fixture
-def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Options of a training on points, also for processes that are started: data, recipe, where."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    rng = np.random.default_rng(0)
-    images = rng.integers(64, 192, (200, 2, 2, 1), np.uint8)
-    recipe = yaml.safe_load((EXAMPLES / "points.yaml").read_text())
-    for key in ("epochs", "kimg"):
-        recipe.pop(key, None)
-    recipe.update(CHANGES)
-    (tmp_path / "points.yaml").write_text(yaml.safe_dump(recipe))
-    return {"data": write_prepared(tmp_path / "data" / "points", images), "recipe": tmp_path / "points.yaml"}
 
 
 def alone(points: dict[str, Any], out: Path, **options: Any) -> Path:

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import nn
 
 from gantools import cli
-from gantools.errors import ConfigError, DataError, WeightsError
+from gantools.errors import CheckpointError, ConfigError, DataError, WeightsError
 from gantools.levels import to_uint8
 from gantools.models.dcgan import DCGANConfig, build
 from gantools.runs.checkpoint import read_config, read_tensors
@@ -126,6 +127,28 @@ def test_training_starts_from_it(theirs, tmp_path, make_set):
     )
     taken = Generator.load(started, device="cpu").network.state_dict()["layers.0.weight"]
     assert torch.allclose(taken, theirs.state_dict()["main.0.weight"], atol=1e-6)
+
+
+def test_a_training_begins_with_it_and_goes_on(theirs, tmp_path, make_set):
+    torch.save(theirs.state_dict(), tmp_path / "w.pt")
+    run, _ = import_weights(tmp_path / "w.pt", recipe="dcgan", out=tmp_path / "imported", overrides=SMALL)
+    options = {"data": make_set(n=16, size=16), "progress": False, "device": "cpu"}
+    for resume in (run, find_checkpoint(run)):
+        with pytest.raises(CheckpointError, match="imported: holds weights of another program") as e:
+            train(resume=resume, **options)
+    recipe = run / "config.yaml"
+    assert e.value.hint == f"Begin one with them: gantools train {recipe} --init-from {run}"
+    changes = {"init_from": run, "overrides": {"batch": 8, "grid": 4, "tick_kimg": 0.016}, "out": tmp_path / "runs"}
+    straight = train(recipe, kimg=0.032, **changes, **options)
+    stopped = train(recipe, kimg=0.016, **changes, **options)
+    parent = yaml.safe_load((stopped / "config.yaml").read_text())["parent"]
+    assert parent == str(find_checkpoint(run))
+    assert train(resume=stopped, kimg=0.032, progress=False, device="cpu") == stopped
+    ours, theirs = find_checkpoint(stopped), find_checkpoint(straight)
+    for file in ("generator.safetensors", "discriminator.safetensors"):
+        assert (ours / file).read_bytes() == (theirs / file).read_bytes()
+    # Where it comes from is not forgotten.
+    assert yaml.safe_load((stopped / "config.yaml").read_text())["parent"] == parent == read_config(ours)["parent"]
 
 
 def test_a_part_of_a_file_and_a_network(theirs, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gantools.objectives.losses import LossConfig
-from gantools.training.health import Diverged, Monitor, check_finite, diversity
+from gantools.training.health import Diverged, Monitor, check_finite, diversity, duplicates
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -104,3 +104,39 @@ def test_advice_names_only_what_the_game_has():
     sure = {"discriminator_accuracy": 1.0, "loss_d": 0.001}
     assert "penalties.r1" in Monitor(LossConfig()).look(sure)[0].text
     assert "penalties" not in Monitor(LossConfig(), penalties=False).look(sure)[0].text
+
+
+def test_duplicates_are_a_rise_and_not_a_beginning():
+    same = {"step": 1000, "sample_diversity": 0.6, "sample_duplicates": 0.5}
+    assert ticks(Monitor(None), same, same, same) == set()  # so from the start
+    apart = {**same, "sample_duplicates": 0.05}
+    assert ticks(Monitor(None), apart, same) == set()
+    assert ticks(Monitor(None), apart, same, same) == {"duplicates"}
+    assert ticks(Monitor(None, real_duplicates=0.4), apart, same, same) == set()  # so are real images
+    early = {**same, "step": 100}
+    assert ticks(Monitor(None), apart, early, early) == set()
+    one = {**same, "sample_diversity": 0.02, "sample_duplicates": 1.0}
+    assert ticks(Monitor(None), apart, one, one) == {"collapse"}  # which is the word for it
+
+
+def test_a_loss_that_runs_away():
+    calm, far = {"loss_d": -3.0, "loss_g": 4.0}, {"loss_d": -2.0, "loss_g": -5e3}
+    assert ticks(Monitor(None), calm, far, {**far, "loss_d": -2.1}) == {"divergence"}
+    assert ticks(Monitor(None), calm, far) == set()
+    assert ticks(Monitor(None), far, {**far, "loss_d": -2.1}) == set()  # large from the start
+    monitor = Monitor(None)
+    ticks(monitor, calm, far)
+    assert "loss_g is -5e+03, after 4 at most" in monitor.look({**far, "loss_d": -2.1})[0].text
+    small = {"loss_d": 1e-6}
+    assert ticks(Monitor(None), small, {"loss_d": 0.5}, {"loss_d": 0.6}) == set()
+
+
+def test_duplicates_are_the_share_with_a_twin():
+    images = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), np.uint8)
+    scale = diversity(torch.from_numpy(images))
+    assert duplicates(torch.from_numpy(images), scale) == 0
+    images[3] = images[5]
+    images[6] = np.clip(images[1].astype(int) + 3, 0, 255)  # nearly
+    assert duplicates(torch.from_numpy(images), scale) == 4 / 8
+    assert duplicates(torch.from_numpy(images[:1]), scale) == 0
+    assert duplicates(torch.from_numpy(images[[0, 0, 0]]), scale) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gantools.cli.options import named_numbers
+from gantools.cli import options
 from gantools.data.exports import EXPORTS
 from gantools.errors import ConfigError
 
@@ -106,7 +106,13 @@ def _run(
     if onnx is not None:
         from gantools.sampling.export_onnx import export_onnx
 
-        return export_onnx(path, onnx, checkpoint=which, controls=named_numbers(controls), overwrite=overwrite)
+        return export_onnx(
+            path,
+            onnx,
+            checkpoint=which,
+            controls=options.numbers("--control", controls, "truncation=0.7"),
+            overwrite=overwrite,
+        )
     from gantools.sampling.hub import export_hub
 
     assert hub is not None

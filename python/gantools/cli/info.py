@@ -13,22 +13,68 @@ SIZES_SHOWN = 8
 
 
 @click.command("info")
-@click.argument("path", metavar="SET", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.argument("path", metavar="SET|RUN", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--csv", "as_csv", is_flag=True, help="Of a run: print its figures by epoch as comma-separated values.")
 @click.option("--no-duplicates", is_flag=True, help="Do not look for equal images, which reads the whole set.")
-def command(path: Path, as_json: bool, no_duplicates: bool) -> None:
-    """Show what the prepared set SET holds.
+def command(path: Path, as_json: bool, as_csv: bool, no_duplicates: bool) -> None:
+    """Show what the prepared set SET holds, or how the training RUN went.
 
-    Count, shape and size, where it came from and how its pixels were made, images a class and an attribute, rejects by
-    reason, and how many images have exactly the pixels of another one.
+    Of a set: count, shape and size, where it came from and how its pixels were made, images a class and an attribute,
+    rejects by reason, and how many images have exactly the pixels of another one. Of a run: its losses and scores by
+    epoch, beside those that a report gives where the recipe has them.
     """
     from gantools.data.inspect import info
+    from gantools.errors import ConfigError
+    from gantools.runs.folders import is_run
 
+    if path.is_dir() and is_run(path):
+        _print_run(path, as_json, as_csv)
+        return
+    if as_csv:
+        raise ConfigError(f"--csv is for runs, and {path} is none.", "A set can be had with --json.")
     found = info(path, duplicates=not no_duplicates, progress=True)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
         _print(found)
+
+
+def _print_run(path: Path, as_json: bool, as_csv: bool) -> None:
+    from gantools.runs.table import table_of
+
+    table = table_of(path)
+    if as_csv:
+        click.echo(table.csv(), nl=False)
+        return
+    if as_json:
+        click.echo(json.dumps({"run": str(table.run), **table.facts, "epochs": table.rows}, indent=1))
+        return
+    click.echo(f"{table.run}")
+    for key, value in table.facts.items():
+        click.echo(f"{key + ':':8} {value}")
+    click.echo()
+    click.echo("\n".join(_columns(table.rows)))
+
+
+def _columns(rows: list[dict[str, float | None]]) -> list[str]:
+    """Lines of a table whose header has a word a line, so that it is not wider than its figures."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    heads = [name.split("_") for name in names]
+    high = max(map(len, heads), default=0)
+    cells = [
+        [""] * (high - len(head)) + head + [_figure(row[name]) for row in rows]
+        for name, head in zip(names, heads, strict=True)
+    ]
+    widths = [max(map(len, column)) for column in cells]
+    lines = zip(*cells, strict=True)
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if value == int(value) else f"{value:.4g}"
 
 
 def _print(found: dict[str, Any]) -> None:

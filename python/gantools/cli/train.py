@@ -33,6 +33,7 @@ from gantools.recipes import recipe_names
     "--stop-when-worse", type=int, metavar="N", help="Stop once the first metric was not better N times in a row."
 )
 @click.option("--freeze-d", type=int, metavar="N", help="Keep the discriminator's first N layers as they are.")
+@click.option("--track", metavar="LIST", help="Send numbers and grids to wandb or trackio as well.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, e.g. optim.lr=0.001.")
 @click.option(
     "--resume",
@@ -43,6 +44,19 @@ from gantools.recipes import recipe_names
 )
 @click.option("--init-from", metavar="RUN", help="Begin a new run with the weights of a run or checkpoint.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Ray: one training in workers of a cluster ($RAY_ADDRESS), or of this machine.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With ray: processes that train together.  [default: one a GPU, else one a machine]",
+)
 @click.option("--dry-run", is_flag=True, help="Print recipe, sizes, memory and expected time; write nothing.")
 @click.option("--quiet", is_flag=True, help="Show warnings only.")
 def command(
@@ -59,10 +73,13 @@ def command(
     metrics: str | None,
     stop_when_worse: int | None,
     freeze_d: int | None,
+    track: str | None,
     overrides: tuple[str, ...],
     resume: str | None,
     init_from: str | None,
     device: str | None,
+    engine: str,
+    workers: int | None,
     dry_run: bool,
     quiet: bool,
 ) -> None:
@@ -89,10 +106,13 @@ def command(
         metrics=None if metrics is None else metrics.split(","),
         stop_when_worse=stop_when_worse,
         freeze_d=freeze_d,
+        track=None if track is None else track.split(","),
         overrides=overrides,
         resume=True if resume == "" else resume,
         init_from=init_from,
         device=device,
+        engine=engine,
+        workers=workers,
         dry_run=dry_run,
         progress=not quiet,
     )

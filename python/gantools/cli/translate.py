@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gantools.cli.options import named_numbers, one_of
+from gantools.cli.options import numbers, one_of
 
 
 @click.command()
@@ -49,7 +49,7 @@ def command(
         inputs,
         out=out,
         checkpoint=checkpoint,
-        controls=named_numbers(controls),
+        controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         alpha=alpha,
         sixteen_bit=sixteen_bit,

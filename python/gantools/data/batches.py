@@ -151,47 +151,6 @@ class Reader(Generic[Key]):
         self._ahead = (key, self._pool.submit(self._source.fill, selection))
 
 
-class Batches:
-    """Real images as the networks want them: `at(nimg)` is the batch that starts at position `nimg`.
-
-    Args:
-        data: the images, for example a prepared set.
-        batch: images in a batch.
-        seed: of the order.
-        device: where the batches go.
-        flip: mirror images left to right at random.
-        channels_last: memory layout of the batches.
-        resident: keep the whole set in the device's memory; None: when the device is CUDA and it fits.
-    """
-
-    def __init__(
-        self,
-        data: ImageSet,
-        batch: int,
-        seed: int,
-        device: torch.device,
-        *,
-        flip: bool = False,
-        channels_last: bool = True,
-        resident: bool | None = None,
-    ) -> None:
-        self.data, self.order, self.batch = data, Order(len(data), seed, flip=flip), batch
-        self._reader: Reader[int] = Reader(data, device, batch, channels_last=channels_last, resident=resident)
-        self.resident = self._reader.resident
-
-    def at(self, nimg: int) -> Tensor:
-        """float32 (batch, c, h, w) in [-1, 1] on the device: x / 127.5 - 1 of the images from nimg on."""
-        return self._reader.read(nimg, self._select, nimg + self.batch)
-
-    def close(self) -> None:
-        """Stop the reading thread."""
-        self._reader.close()
-
-    def _select(self, nimg: int) -> Selection:
-        indices, flips = self.order.take(nimg, self.batch)
-        return Selection(indices, flips if self.order.flip else None)
-
-
 def fits(data: ImageSet, device: torch.device) -> bool:
     """Whether the set's pixels take less than `RESIDENT_SHARE` of the GPU memory that is free now; never on a CPU."""
     if device.type != "cuda":

@@ -13,10 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gantools import cluster
 from gantools.data.plan import PrepOptions, PrepPlan, resolve
 from gantools.data.prepared import digest
 from gantools.data.shards import make_shard, read_record
-from gantools.errors import ConfigError, DataError, GantoolsError, Interrupted, unknown_name
+from gantools.errors import DataError, GantoolsError, Interrupted
 from gantools.progress import Progress
 
 ENGINES = ("threads", "ray")
@@ -26,12 +27,7 @@ RETRIES = 3
 
 def check_engine(engine: str, workers: int | None) -> None:
     """ConfigError: an unknown or missing engine, or workers where there are none."""
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
-    if workers is not None and (engine != "ray" or workers < 1):
-        raise ConfigError("workers are those of the engine ray, at least 1.", "Threads are chosen with --threads.")
-    if engine == "ray":
-        _ray()
+    cluster.check_engine(engine, workers, ENGINES, "Threads are chosen with --threads.")
 
 
 def make_shards(
@@ -96,24 +92,11 @@ def _by_threads(
         yield shard, make_shard(plan, shard, folder, threads, progress)
 
 
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("the engine ray needs Ray, which is not installed.", "pip install 'gantools[ray]'") from None
-    return ray
-
-
 def _by_ray(
     plan: PrepPlan, shards: Sequence[int], folder: Path, threads: int, workers: int | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The shards as they are done, in any order."""
-    ray = _ray()
-    ours = not ray.is_initialized()
-    if ours:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": (workers or os.cpu_count() or 1) * threads}
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error", **local)
-    try:
+    with cluster.connected((workers or os.cpu_count() or 1) * threads) as ray:
         task = ray.remote(num_cpus=threads, max_retries=RETRIES)(_ray_shard)
         arguments = (plan.kind, plan.options, digest(plan.document), str(Path.cwd()), str(folder.absolute()), threads)
         # A few more than can run, so that no worker waits for the next; all of a large set would be a load.
@@ -139,9 +122,6 @@ def _by_ray(
                     "Run the same command again to go on; with fewer --workers if memory was short.",
                 ) from e
             yield shard, record
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def _ray_shard(

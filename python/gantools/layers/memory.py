@@ -72,3 +72,29 @@ class Pool(nn.Module):
     def take(self, batch: Rows) -> Tensor:
         """The images that a judge is shown in place of those last put, float (n, c, h, w): the rows of `batch`."""
         return batch.cut(self.shown)
+
+
+class History(nn.Module):
+    """The mean of a network's weights over all steps: (1/t) Σ_i θ[i], of those it began with and those after each step.
+
+    Args:
+        network: whose.
+    """
+
+    count: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.ones(()))
+        for i, parameter in enumerate(network.parameters()):
+            self.register_buffer(f"mean{i}", parameter.detach().clone())
+
+    def means(self) -> list[Tensor]:
+        """The means, in the order of the network's parameters."""
+        return list(self.buffers())[1:]
+
+    def remember(self, network: nn.Module) -> None:
+        """Count the present weights of `network`; to be called in an `after`."""
+        self.count += 1
+        for mean, parameter in zip(self.means(), network.parameters(), strict=True):
+            mean.lerp_(parameter, (1 / self.count).to(mean.dtype))

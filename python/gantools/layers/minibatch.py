@@ -63,3 +63,46 @@ class MinibatchDeviation(nn.Module):
         """`x` with the statistic."""
         y = minibatch_deviation(x, self.group, self.features, self.rows)
         return torch.cat([x, y.to(x.dtype)], 1)
+
+
+def minibatch_kernels(m: Tensor) -> Tensor:
+    """How near each sample is to the others, by each kernel: o(i)_b = Σ_{j ≠ i} exp(-‖M_ib - M_jb‖₁).
+
+    Args:
+        m: float (n, kernels, dimensions).
+
+    Returns:
+        float (n, kernels), in [0, n - 1].
+
+    Source: Salimans et al. 2016 (arXiv:1606.03498), section 3.2; without the sample itself, as in its reference code.
+    """
+    # No `cdist`, which has no second derivative in every version of torch.
+    m = wide(m)
+    apart = (m[:, None] - m[None]).abs().sum(3)
+    # A sample is at distance 0 from itself.
+    return (-apart).exp().sum(1) - 1.0
+
+
+class MinibatchDiscrimination(nn.Module):
+    """`minibatch_kernels` of a learnt projection of features, and a bias: float (n, features) -> (n, kernels).
+
+    M = x · T, and each column of T has a learnt length that begins at 1; biases begin at -1. Its reference code sets
+    lengths and biases by the first batch, which is not done here.
+
+    Source: Salimans et al. 2016 (arXiv:1606.03498), section 3.2; openai/improved-gan nn.py.
+    """
+
+    couples = True
+    """A sample's output depends on the others of the batch."""
+
+    def __init__(self, features: int, kernels: int = 100, dimensions: int = 5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.05 * torch.randn(features, kernels, dimensions))
+        self.log_length = nn.Parameter(torch.zeros(kernels, dimensions))
+        self.bias = nn.Parameter(torch.full((kernels,), -1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The kernels of features `x`."""
+        columns = self.weight * (self.log_length.exp() / self.weight.norm(dim=0))
+        m = x @ columns.flatten(1)
+        return minibatch_kernels(m.unflatten(1, columns.shape[1:])) + self.bias

@@ -70,6 +70,23 @@ class Resample(nn.Module):
         return F.conv2d(self.blur(x, 2), weight, stride=2)
 
 
+class Blur(nn.Module):
+    """The binomial filter 1, 2, 1 at each channel alone, zeros around the image: (n, c, h, w) -> (n, c, h, w).
+
+    Source: Karras et al. 2019 (arXiv:1812.04948), section 2, after every doubling and before every halving.
+    """
+
+    taps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("taps", filter2d((1.0, 2.0, 1.0)), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Filtered `x`."""
+        return F.conv2d(x, self.taps.to(x.dtype).expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
+
+
 class ResidualDown(nn.Module):
     """Block of StyleGAN2's residual discriminator: float (n, in, h, w) -> (n, out, h / 2, w / 2).
 

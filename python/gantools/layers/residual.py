@@ -8,6 +8,7 @@ places, so that a shortcut's convolution is always done at the lower resolution.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch.nn.functional as F
@@ -77,8 +78,12 @@ class ResidualBlock(nn.Module):
     (arXiv:1603.05027) for the order within.
 
     Args:
+        norm: which normalisation, or a function of the channels that makes one.
         classes: of a class-conditional batch normalisation; 0: it knows none.
         first: no normalisation and activation before the first convolution, for a block that sees the image itself.
+        hidden: channels between the two convolutions; None: `after` where the resolution is doubled and in a first
+            block, else `before`.
+        bias: the first convolution has a bias before a normalisation, too, which takes it off again.
     """
 
     def __init__(
@@ -86,27 +91,33 @@ class ResidualBlock(nn.Module):
         before: int,
         after: int,
         resample: Resample = None,
-        norm: Norm = "none",
+        norm: Norm | Callable[[int], nn.Module] = "none",
         classes: int = 0,
         first: bool = False,
+        hidden: int | None = None,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self.first = first
-        hidden = after if resample == "up" or first else before
-        gain, bare = math.sqrt(2), norm == "none"
+        if hidden is None:
+            hidden = after if resample == "up" or first else before
+        gain, biased = math.sqrt(2), bias or norm == "none"
         up, down = ("up" if resample == "up" else None), ("down" if resample == "down" else None)
-        self.norm1 = nn.Identity() if first else make_norm(norm, before, classes)
-        # A bias before a normalisation would be taken off again.
-        self.conv1 = Convolution(before, hidden, gain=gain, bias=bare, resample=up)  # type: ignore[arg-type]
-        self.norm2 = make_norm(norm, hidden, classes)
+
+        def make(channels: int) -> nn.Module:
+            return make_norm(norm, channels, classes) if isinstance(norm, str) else norm(channels)
+
+        self.norm1 = nn.Identity() if first else make(before)
+        self.conv1 = Convolution(before, hidden, gain=gain, bias=biased, resample=up)  # type: ignore[arg-type]
+        self.norm2 = make(hidden)
         self.conv2 = Convolution(hidden, after, gain=gain, resample=down)  # type: ignore[arg-type]
         straight = resample is None and before == after
         self.shortcut = nn.Identity() if straight else Convolution(before, after, 1, resample=resample)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The block of `x`, whose classes are `labels`."""
-        h = x if self.first else F.relu(normalised(self.norm1, x, labels))
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        """The block of `x`, whose classes, or what else its normalisations are told, are `told`."""
+        h = x if self.first else F.relu(normalised(self.norm1, x, told))
         h = self.conv1(h)
-        h = self.conv2(F.relu(normalised(self.norm2, h, labels)))
+        h = self.conv2(F.relu(normalised(self.norm2, h, told)))
         out: Tensor = self.shortcut(x) + h
         return out

@@ -14,11 +14,20 @@ from gantools.models.system import System
 
 # Name of a system -> its file here, imported when it is asked for.
 NAMES = {
+    "biggan": "biggan",
+    "conv-mnist": "conv_mnist",
     "cyclegan": "cyclegan",
     "dcgan": "dcgan",
+    "dcgan-faces": "dcgan_faces",
     "dcgan-fashion": "dcgan_fashion",
+    "dcgan-keras": "dcgan_keras",
+    "ebgan": "ebgan",
+    "mlp": "mlp",
+    "msggan": "msggan",
     "progan": "progan",
+    "r3gan": "r3gan",
     "resnet": "resnet",
+    "stylegan": "stylegan",
     "stylegan2": "stylegan2",
     "srgan": "srgan",
 }

@@ -11,7 +11,7 @@ latents (Mirza and Osindero 2014, arXiv:1411.1784), the discriminator as a proje
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import cast
 
 import torch
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
+from gantools.layers.minibatch import MinibatchDiscrimination
+from gantools.layers.norm import VirtualBatchNorm2d
+from gantools.layers.stacks import doubling, doublings, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 
@@ -27,8 +30,12 @@ from gantools.models.system import System
 class DCGANConfig:
     """Shape of both networks.
 
-    `width` is the number of channels next to the image; it doubles with every halving of the resolution. `classes` is
-    how many the networks are told apart, 0 for none.
+    Attributes:
+        width: channels next to the image; they double with every halving of the resolution.
+        classes: how many the networks are told apart; 0: none.
+        reference: images of the fixed batch whose statistics the generator normalises by (virtual batch normalisation:
+            Salimans et al. 2016, arXiv:1606.03498, section 3.5); 0: batch normalisation.
+        kernels: of the discriminator's minibatch discrimination (section 3.2 there); 0: none.
     """
 
     size: int = 64
@@ -36,22 +43,21 @@ class DCGANConfig:
     latent: int = 128
     width: int = 64
     classes: int = 0
+    reference: int = 0
+    kernels: int = 0
 
     def __post_init__(self) -> None:
-        if self.classes < 0:
-            raise ConfigError(f"network.classes: must be at least 0, not {self.classes}.")
+        for key in ("classes", "reference", "kernels"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"network.{key}: must be at least 0, not {getattr(self, key)}.")
         if min(self.size, self.channels, self.latent, self.width) < 1:
             raise ConfigError("network: size, channels, latent and width must be at least 1.")
-        if self.stages < 1 or self.base << self.stages != self.size:
-            raise ConfigError(
-                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
-                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
-            )
+        doublings(self.size)
 
     @property
     def stages(self) -> int:
         """How many times the generator doubles the resolution."""
-        return max(0, self.size.bit_length() - 3)
+        return doublings(self.size)
 
     @property
     def base(self) -> int:
@@ -72,27 +78,34 @@ class DCGANConfig:
 class DCGANGenerator(nn.Module):
     """Latents float (n, latent), and classes int64 (n,) -> images float (n, channels, size, size) in [-1, 1]."""
 
+    reference: Tensor
+
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.latent = config.latent
-        self.classes = config.classes
-        widths = config.widths[::-1]
-        layers: list[nn.Module] = []
-        # No biases: BatchNorm's own shift replaces them, and the reference implementation has none at the output.
-        layers += [nn.ConvTranspose2d(config.latent + config.classes, widths[0], config.base, 1, 0, bias=False)]
-        layers += [nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)]
-        for before, after in pairwise(widths):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        layers += [nn.ConvTranspose2d(widths[-1], config.channels, 4, 2, 1, bias=False), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.classes, self.fixed = config.classes, config.reference
+        norm = partial(VirtualBatchNorm2d, reference=config.reference) if config.reference else nn.BatchNorm2d
+        given = config.latent + config.classes
+        self.layers = nn.Sequential(*doubling(given, config.widths[::-1], config.channels, config.base, norm))
+        if config.reference:
+            # Drawn once, from the seed of the training; of the classes in turn.
+            self.register_buffer("reference", torch.randn(config.reference, config.latent))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of latents `z`, and of classes `labels` where the network knows some."""
+        if not self.fixed:
+            return cast(Tensor, self.layers(self.start(z, labels)))
+        turn = None if labels is None else torch.arange(self.fixed, device=labels.device) % self.classes
+        # Both passes in one: the reference batch comes first through every layer.
+        start = torch.cat((self.start(self.reference, turn), self.start(z, labels)))
+        return cast(Tensor, self.layers(start)[self.fixed :])
+
+    def start(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """What the first layer sees: float (n, latent + classes, 1, 1)."""
         if labels is not None:
             classes = torch.arange(self.classes, device=labels.device)
             z = torch.cat((z, (labels[:, None] == classes).to(z.dtype)), 1)
-        return cast(Tensor, self.layers(z[:, :, None, None]))
+        return z[:, :, None, None]
 
 
 class DCGANDiscriminator(nn.Module):
@@ -100,23 +113,35 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
-        widths = config.widths
-        layers: list[nn.Module] = [nn.Conv2d(config.channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-        for before, after in pairwise(widths):
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
-        layers += [nn.Conv2d(widths[-1], 1, config.base, 1, 0, bias=False)]
+        last = config.widths[-1]
+        layers = [*halving(config.channels, config.widths), nn.Conv2d(last, 1, config.base, 1, 0, bias=False)]
         self.layers = nn.Sequential(*layers)
-        self.classes = nn.Conv2d(widths[-1], config.classes, config.base, bias=False) if config.classes else None
+        self.classes = nn.Conv2d(last, config.classes, config.base, bias=False) if config.classes else None
+        self.alike: nn.Sequential | None = None
+        if config.kernels:
+            kernels = MinibatchDiscrimination(last * config.base**2, config.kernels)
+            self.alike = nn.Sequential(nn.Flatten(), kernels, nn.Linear(config.kernels, 1, bias=False))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits of images `x`, and for classes `labels` where the network knows some."""
-        if self.classes is None or labels is None:
-            return cast(Tensor, self.layers(x).flatten())
+        return self.examine(x, labels)[0]
+
+    def examine(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (n,), and the features before the last layer (n, c, h, w)."""
         features = self.layers[:-1](x)
-        # The same last layer for all classes, and one of its own for each.
-        own: Tensor = self.classes(features).flatten(1).gather(1, labels[:, None])
-        return cast(Tensor, self.layers[-1](features).flatten() + own.flatten())
+        out: Tensor = self.layers[-1](features).flatten()
+        if labels is not None and self.classes is not None:
+            # The same last layer for all classes, and one of its own for each.
+            out = out + self.recognise(features).gather(1, labels[:, None]).flatten()
+        if self.alike is not None:
+            # Further features for the last layer, whose product with them is added to that with the others.
+            out = out + self.alike(features).flatten().to(out.dtype)
+        return out, features
+
+    def recognise(self, features: Tensor) -> Tensor:
+        """Logits of the classes (n, classes)."""
+        assert self.classes is not None
+        return cast(Tensor, self.classes(features)).flatten(1)
 
 
 def build(config: DCGANConfig) -> dict[str, nn.Module]:

@@ -8,9 +8,8 @@ convolution with 0.4 after the flattening, as the same report does for its 64x64
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from gantools.errors import ConfigError
 from gantools.layers import keras
@@ -41,43 +40,20 @@ class DCGANFashionConfig:
         return (28, 28, 1)
 
 
-class DCGANFashionGenerator(nn.Module):
-    """Latents float (n, latent) -> images float (n, 1, 28, 28) in [-1, 1]."""
-
-    def __init__(self, config: DCGANFashionConfig) -> None:
-        super().__init__()
-        self.latent = config.latent
-        self.dense = nn.Linear(config.latent, 128 * 7 * 7)
-        layers: list[nn.Module] = [keras.BatchNorm2d(128)]
-        for before, after, stride in ((128, 256, 2), (256, 128, 2), (128, 64, 1)):
-            layers += [keras.ConvTranspose2dSame(before, after, KERNEL, stride), nn.ReLU(), keras.BatchNorm2d(after)]
-        layers += [keras.Conv2dSame(64, 1, KERNEL), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Images of latents `z`."""
-        return cast(Tensor, self.layers(self.dense(z).view(-1, 128, 7, 7)))
-
-
-class DCGANFashionDiscriminator(nn.Module):
-    """Images float (n, 1, 28, 28) in [-1, 1] -> logits float (n,); positive means real."""
-
-    def __init__(self, config: DCGANFashionConfig) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for before, after in ((1, 64), (64, 128), (128, 256)):
-            layers += [keras.Conv2dSame(before, after, KERNEL, 2), nn.LeakyReLU(0.2), nn.Dropout(config.dropout)]
-        layers += [nn.Flatten(), nn.Dropout(config.dropout_last), nn.Linear(256 * 4 * 4, 1)]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of images `x`."""
-        return cast(Tensor, self.layers(x).flatten())
-
-
 def build(config: DCGANFashionConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
-    return normal_networks(generator=DCGANFashionGenerator(config), discriminator=DCGANFashionDiscriminator(config))
+    layers: list[nn.Module] = [keras.BatchNorm2d(128)]
+    for before, after, stride in ((128, 256, 2), (256, 128, 2), (128, 64, 1)):
+        layers += keras.up(before, after, KERNEL, stride, nn.ReLU(), "after")
+    layers += [keras.Conv2dSame(64, 1, KERNEL), nn.Tanh()]
+    dense = nn.Linear(config.latent, 128 * 7 * 7)
+    judge: list[nn.Module] = []
+    for before, after in ((1, 64), (64, 128), (128, 256)):
+        judge += keras.down(before, after, KERNEL, 0.2, config.dropout)
+    judge += [nn.Flatten(), nn.Dropout(config.dropout_last), nn.Linear(256 * 4 * 4, 1)]
+    return normal_networks(
+        generator=keras.Generator(config.latent, dense, (128, 7, 7), layers), discriminator=keras.Discriminator(judge)
+    )
 
 
 SYSTEM = System(

@@ -2,22 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
+from gantools.layers.memory import History
+from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import PENALTIES, Penalties
+from gantools.objectives.terms import classification, feature_matching, historical, pulling_away, recognised
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """Weights of the cross-entropy of classes, which the discriminator names as in AC-GAN; both 0: it is told them.
+
+    Source: Odena et al. 2017 (arXiv:1610.09585), equations 2 and 3, where both weights are 1.
+
+    Attributes:
+        discriminator: of real and of generated images, in its loss.
+        generator: of its own images, in its loss.
+    """
+
+    discriminator: float = 0.0
+    generator: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.discriminator, self.generator) < 0:
+            raise ConfigError("game.auxiliary: discriminator and generator must be at least 0.")
+
+    @property
+    def on(self) -> bool:
+        """Whether the discriminator names classes."""
+        return max(self.discriminator, self.generator) > 0
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Before some of the generator's steps the discriminator takes more steps than before others.
+
+    Source: the code of Arjovsky et al. 2017 (arXiv:1701.07875), main.py: 100 before each of the first 25 generator
+    steps and before every 500th.
+
+    Attributes:
+        steps: the discriminator's, before each of those.
+        first: that many of the generator's first steps.
+        every: and each step of it whose number, counted from 0, is a multiple of this.
+    """
+
+    steps: int = 100
+    first: int = 25
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.every) < 1 or self.first < 0:
+            raise ConfigError("game.bursts: steps and every must be at least 1, first at least 0.")
+
+    def ends(self, critic_steps: int) -> Callable[[int], bool]:
+        """Whether a step, counted from 0, is the last before the generator moves: a phase's `when`."""
+        first, every, most = self.first, self.every, self.steps
+        begin = first * most
+        # Before the first multiple of `every` that is not among the first ones there may be a piece of a round.
+        piece = (-first % every) * critic_steps
+        usual = (every - 1) * critic_steps
+
+        def when(step: int) -> bool:
+            if step < begin:
+                return step % most == most - 1
+            step -= begin
+            if step < piece:
+                return step % critic_steps == critic_steps - 1
+            step = (step - piece) % (most + usual)
+            return step == most - 1 if step < most else (step - most) % critic_steps == critic_steps - 1
+
+        return when
+
+
+After = Callable[[Networks, Seen], None]
+"""What a phase does once its weights have changed."""
 
 
 @dataclass(frozen=True)
 class TwoPlayer:
     """A generator against a discriminator: a recipe's section `game` for most systems.
+
+    Three of its switches need a discriminator with a method `examine(images, labels) -> (outputs, features)`, whose
+    features are those before its last layer; `auxiliary` one with `recognise(features) -> logits of classes` besides.
 
     Attributes:
         loss: which adversarial loss, and its options.
@@ -25,6 +100,14 @@ class TwoPlayer:
         critic_steps: discriminator steps to one generator step, each on a fresh batch of real images.
         clip: the discriminator's weights are clipped to [-clip, clip] after each of its steps; null: not.
         labels: classes of generated images: each as often as any other, or those of the batch's real images.
+        bursts: more critic steps before some of the generator's; null: as many before each.
+        together: the discriminator sees real and generated images as one batch, not as two; refused with batch
+            normalisation in it.
+        adversarial: weight of the adversarial loss in the generator's.
+        feature_matching: of the distance of real and generated images' mean features, in the generator's loss.
+        pulling_away: of the likeness of generated images' features, in the generator's loss.
+        historical: of the distance of the weights from their mean over all steps, in both losses.
+        auxiliary: of the cross-entropy of classes.
     """
 
     loss: LossConfig = field(default_factory=LossConfig)
@@ -32,12 +115,63 @@ class TwoPlayer:
     critic_steps: int = 1
     clip: float | None = None
     labels: Literal["uniform", "data"] = "uniform"
+    bursts: Bursts | None = None
+    together: bool = False
+    adversarial: float = 1.0
+    feature_matching: float = 0.0
+    pulling_away: float = 0.0
+    historical: float = 0.0
+    auxiliary: Auxiliary = field(default_factory=Auxiliary)
 
     def __post_init__(self) -> None:
         if self.critic_steps < 1:
             raise ConfigError(f"game.critic_steps: must be at least 1, not {self.critic_steps}.")
         if self.clip is not None and self.clip <= 0:
             raise ConfigError(f"game.clip: must be above 0, or null for no clipping, not {self.clip}.")
+        for key in ("adversarial", "feature_matching", "pulling_away", "historical"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"game.{key}: must be at least 0, not {getattr(self, key)}.")
+        if self.adversarial == self.feature_matching == 0:
+            raise ConfigError(
+                "game: the generator has neither an adversarial loss nor feature matching.",
+                "Set game.adversarial or game.feature_matching above 0.",
+            )
+
+    @property
+    def features(self) -> list[str]:
+        """The switches that are on and need a discriminator with features."""
+        named = {"feature_matching": self.feature_matching, "pulling_away": self.pulling_away}
+        return [name for name, weight in named.items() if weight > 0] + ["auxiliary"] * self.auxiliary.on
+
+    def prepare(self, networks: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+        """What its switches remember, by name.
+
+        Raises:
+            ConfigError: the discriminator lacks what a switch needs.
+        """
+        judge = networks["discriminator"]
+        if self.features and not hasattr(judge, "examine"):
+            raise ConfigError(
+                f"game.{self.features[0]}: the discriminator of this model shows no features (no method `examine`).",
+                f"Take it out, or train a model that does: {FEATURED}.",
+            )
+        if self.auxiliary.on and (getattr(judge, "classes", None) is None or not hasattr(judge, "recognise")):
+            raise ConfigError(
+                "game.auxiliary: the discriminator of this model names no classes.",
+                "Images with classes are needed, and model dcgan or resnet.",
+            )
+        if self.loss.loss.energies != getattr(judge, "energies", False):
+            raise ConfigError(
+                f"game.loss.name: {self.loss.name} does not fit the discriminator: the loss energy is for those whose "
+                "outputs are energies, as in model ebgan, and they for it.",
+                f"Set game.loss.name={'non_saturating' if self.loss.loss.energies else 'energy'}, or another model.",
+            )
+        if self.historical == 0:
+            return {}
+        return {f"{name}_history": History(networks[name]) for name in ("generator", "discriminator")}
+
+
+FEATURED = "conv-mnist, dcgan, dcgan-faces, dcgan-fashion, dcgan-keras, ebgan, resnet"
 
 
 def draw_latents(networks: Networks, batch: Batch, name: str = "generator") -> Tensor:
@@ -79,45 +213,107 @@ def scores(loss: LossConfig, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
     """The ordinary game: discriminator steps, then one generator step against fresh latents.
 
-    Logged: `loss_d`, `loss_g`, the penalties by name, and `scores`.
+    Logged: `loss_d` (the adversarial one), `loss_g` and its terms, if it has several, the penalties by name, `scores`,
+    and with `auxiliary` the shares of real and of generated images whose class is recognised.
     """
     classes = classes_of(config)
+    told = 0 if game.auxiliary.on else classes  # classes that the discriminator is told
+
+    def judge(networks: Networks, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Outputs and features of the discriminator; without a use for features its outputs twice."""
+        network, labels = networks["discriminator"], labels if told else None
+        if not game.features:
+            return (outputs := call(network, images, labels)), outputs
+        found: tuple[Tensor, Tensor] = network.examine(images, labels)  # type: ignore[operator]
+        return found
+
+    def judge_both(
+        networks: Networks, batch: Batch, fake: Tensor, labels: Tensor | None
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Outputs and features for real images, and for generated ones."""
+        if not game.together:
+            # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
+            return judge(networks, batch.images, batch.labels), judge(networks, fake, labels)
+        both = None if batch.labels is None or labels is None else torch.cat((batch.labels, labels))
+        outputs, features = judge(networks, torch.cat((batch.images, fake)), both)
+        n = len(batch)
+        return (outputs[:n], features[:n]), (outputs[n:], features[n:])
+
+    def logits(networks: Networks, features: Tensor) -> Tensor:
+        found: Tensor = networks["discriminator"].recognise(features)  # type: ignore[operator]
+        return found
+
+    def remembered(networks: Networks, name: str) -> Tensor:
+        """The term of a network's history, with its weight."""
+        means = cast(History, networks[f"{name}_history"]).means()
+        return game.historical * historical(networks[name].parameters(), means)
 
     def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         labels = draw_labels(classes, batch, game.labels)
         with torch.no_grad():
             fake = call(networks["generator"], draw_latents(networks, batch), labels)
-        judge = networks["discriminator"]
-        # Two passes, because BatchNorm in D would mix the statistics of real and fake (ganhacks, 4).
-        real_outputs = call(judge, batch.images, batch.labels if classes else None)
-        fake_outputs = call(judge, fake, labels)
+        (real_outputs, real_features), (fake_outputs, fake_features) = judge_both(networks, batch, fake, labels)
         value = game.loss.discriminator(real_outputs, fake_outputs)
         means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
         for penalty in game.penalties.always:
-            told = labels if PENALTIES[penalty.name].generated else batch.labels
-            term = penalty(critic(networks, told, classes), batch.images, fake, batch)
+            of_these = labels if PENALTIES[penalty.name].generated else batch.labels
+            term = penalty(critic(networks, of_these, told), batch.images, fake, batch)
             value, means[penalty.name] = value + term, term.detach()
+        if game.auxiliary.on:
+            assert batch.labels is not None and labels is not None
+            for kind, features, right in (("real", real_features, batch.labels), ("fake", fake_features, labels)):
+                named = logits(networks, features)
+                value = value + game.auxiliary.discriminator * classification(named, right)
+                means[f"recognised_{kind}"] = recognised(named, right)
+        if game.historical > 0:
+            value = value + remembered(networks, "discriminator")
         return Out(value, means)
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         labels = draw_labels(classes, batch, game.labels)
         fake = call(networks["generator"], draw_latents(networks, batch), labels)
-        judge = networks["discriminator"]
-        real_outputs = call(judge, batch.images, batch.labels if classes else None) if game.loss.loss.pairs else None
-        value = game.loss.generator(call(judge, fake, labels), real_outputs)
-        return Out(value, {"loss_g": value.detach()})
+        outputs, features = judge(networks, fake, labels)
+        real_outputs = real_features = None
+        if game.loss.loss.pairs or game.feature_matching > 0:
+            real_outputs, real_features = judge(networks, batch.images, batch.labels)
+        terms = {}
+        if game.adversarial > 0:
+            terms["adversarial"] = game.adversarial * game.loss.generator(outputs, real_outputs)
+        if game.feature_matching > 0 and real_features is not None:
+            terms["feature_matching"] = game.feature_matching * feature_matching(real_features, features)
+        if game.pulling_away > 0:
+            terms["pulling_away"] = game.pulling_away * pulling_away(features)
+        if game.auxiliary.generator > 0 and labels is not None:
+            terms["auxiliary"] = game.auxiliary.generator * classification(logits(networks, features), labels)
+        if game.historical > 0:
+            terms["historical"] = remembered(networks, "generator")
+        value = torch.stack(list(terms.values())).sum()
+        shown = {name: term.detach() for name, term in terms.items()} if len(terms) > 1 else {}
+        return Out(value, {"loss_g": value.detach(), **shown})
 
-    uncoupled = ("discriminator",) if game.penalties.gradient else ()
+    def after(name: str) -> After:
+        """What follows a step of network `name`: clipping, its history, its spectral norms."""
+
+        def first(networks: Networks, seen: Seen) -> None:
+            if game.clip is not None and name == "discriminator":
+                clip_weights(networks[name], game.clip)
+            if game.historical > 0:
+                cast(History, networks[f"{name}_history"]).remember(networks[name])
+
+        return follow(name, first)
+
+    uncoupled = ("discriminator",) if game.penalties.gradient or game.together else ()
+    when = None if game.bursts is None else game.bursts.ends(game.critic_steps)
     phases = [
         Phase(
             "discriminator",
             ("discriminator",),
             discriminator,
-            after=None if game.clip is None else clip_weights(game.clip),
+            after=after("discriminator"),
             uncoupled=uncoupled,
         ),
-        *lazy_penalties(game.penalties, classes, game.labels),
-        Phase("generator", ("generator",), generator, every=game.critic_steps),
+        *lazy_penalties(game.penalties, classes, game.labels, told),
+        Phase("generator", ("generator",), generator, every=game.critic_steps, after=after("generator"), when=when),
     ]
     needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
     return (Stage("all", tuple(phases), needs=needs),)
@@ -131,34 +327,46 @@ def critic(networks: Networks, labels: Tensor | None, classes: int) -> Callable[
     return lambda x: call(networks["discriminator"], x, labels if classes else None)
 
 
-def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform", "data"]) -> list[Phase]:
-    """A phase of its own for each penalty that is computed seldom."""
+def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform", "data"], told: int) -> list[Phase]:
+    """A phase of its own for each penalty that is computed seldom; `told`: classes that the discriminator is told."""
 
     def phase(name: str) -> Phase:
         penalty = penalties.of[name]
 
         def loss(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-            fake, told = batch.images, batch.labels
+            fake, of_these = batch.images, batch.labels
             if PENALTIES[name].generated:
-                told = draw_labels(classes, batch, labels)
+                of_these = draw_labels(classes, batch, labels)
                 with torch.no_grad():
-                    fake = call(networks["generator"], draw_latents(networks, batch), told)
-            value = penalty(critic(networks, told, classes), batch.images, fake, batch)
+                    fake = call(networks["generator"], draw_latents(networks, batch), of_these)
+            value = penalty(critic(networks, of_these, told), batch.images, fake, batch)
             return Out(value, {name: value.detach()})
 
-        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, uncoupled=("discriminator",))
+        after, uncoupled = follow("discriminator"), ("discriminator",)
+        return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, after=after, uncoupled=uncoupled)
 
     return [phase(penalty.name) for penalty in penalties.lazy]
 
 
-def clip_weights(limit: float, name: str = "discriminator") -> Callable[[Networks, Seen], None]:
-    """An `after` that clips the weights of network `name` to [-limit, limit].
+def follow(name: str, first: After | None = None) -> After:
+    """An `after` that does `first` and then moves the vectors of the spectral norms in network `name`, if any.
 
-    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    One iteration for each change of the weights: Miyato et al. 2018 (arXiv:1802.05957), algorithm 1.
     """
 
     def after(networks: Networks, seen: Seen) -> None:
-        torch._foreach_clamp_min_(list(networks[name].parameters()), -limit)
-        torch._foreach_clamp_max_(list(networks[name].parameters()), limit)
+        if first is not None:
+            first(networks, seen)
+        iterate(networks[name])
 
     return after
+
+
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Clip the weights of a network to [-limit, limit], in place.
+
+    Source: Arjovsky et al. 2017 (arXiv:1701.07875), algorithm 1.
+    """
+    torch._foreach_clamp_min_(list(network.parameters()), -limit)
+    torch._foreach_clamp_max_(list(network.parameters()), limit)

@@ -4,6 +4,9 @@ The defaults are its reference code's 64x64 networks (`gan_64x64.py`, "good" gen
 normalisation: none, as the paper recommends first; `critic_norm: layer` is that code's. With classes the generator's
 normalisation has a scale and a shift a class, and the critic's output gets a projection of its features (Miyato and
 Koyama 2018, arXiv:1802.05637).
+
+Spectral norms in place of the penalty make them the networks of SNGAN (arXiv:1802.05957), which pools by the sum; with
+attention and spectral norms in both they are those of SAGAN (arXiv:1805.08318). See `docs/systems/spectral.md`.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
+from gantools.layers.attention import SelfAttention, check_side
 from gantools.layers.norm import Norm
 from gantools.layers.residual import Convolution, ResidualBlock
+from gantools.layers.spectral import spectral
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 
@@ -35,7 +40,11 @@ class ResNetConfig:
         critic_norm: none, or of each sample; batch normalisation is refused with a penalty on gradients.
         start: the critic begins with a convolution, or with a residual block that halves the resolution at once.
         flat: residual blocks at the critic's lowest resolution.
+        critic_halvings: of the resolution in the critic; null: as many as the generator doubles it.
+        critic_wide: the critic's blocks go to their last width in the first convolution, as SAGAN's, not in the second.
         pool: what the critic's last layer sees: every feature of the last map, or their mean or sum over positions.
+        spectral: where weights are divided by their largest singular value: none, in the critic, or in both networks.
+        attention: side of the maps that attend to themselves, in both networks; 0: none.
     """
 
     size: int = 64
@@ -48,7 +57,11 @@ class ResNetConfig:
     critic_norm: Norm = "none"
     start: Literal["convolution", "block"] = "convolution"
     flat: int = 0
+    critic_halvings: int | None = None
+    critic_wide: bool = False
     pool: Literal["flatten", "mean", "sum"] = "flatten"
+    spectral: Literal["none", "critic", "both"] = "none"
+    attention: int = 0
 
     def __post_init__(self) -> None:
         least = (self.size, self.channels, self.latent, self.width, self.widest, self.critic_width or 1)
@@ -62,11 +75,22 @@ class ResNetConfig:
                 f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
                 "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
             )
+        if self.halvings < 1 or self.size % (1 << self.halvings):
+            raise ConfigError(f"network.critic_halvings: {self.size} pixels cannot be halved {self.halvings} times.")
+        shared = min(self.doublings - 1, self.halvings)
+        wrong = check_side("network.attention", self.attention, self.size, shared)
+        if wrong:
+            raise ConfigError(wrong)
 
     @property
     def doublings(self) -> int:
         """How many times the generator doubles the resolution."""
         return max(0, self.size.bit_length() - 3)
+
+    @property
+    def halvings(self) -> int:
+        """How many times the critic halves the resolution."""
+        return self.doublings if self.critic_halvings is None else self.critic_halvings
 
     @property
     def base(self) -> int:
@@ -78,9 +102,9 @@ class ResNetConfig:
         """(h, w, c) of the images."""
         return (self.size, self.size, self.channels)
 
-    def widths(self, width: int) -> list[int]:
-        """Channels at each resolution from the image inwards: 64, 128, 256, 512, 512 for 64x64."""
-        return [width * min(1 << i, self.widest) for i in range(self.doublings + 1)]
+    def widths(self, width: int, steps: int) -> list[int]:
+        """Channels at each resolution from the image inwards, `steps` times halved: 64, 128, 256, 512, 512 for 4."""
+        return [width * min(1 << i, self.widest) for i in range(steps + 1)]
 
 
 class ResNetGenerator(nn.Module):
@@ -89,7 +113,7 @@ class ResNetGenerator(nn.Module):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.latent = config.latent
-        widths = config.widths(config.width)[::-1]
+        widths = config.widths(config.width, config.doublings)[::-1]
         self.base = config.base
         self.dense = nn.Linear(config.latent, widths[0] * config.base**2)
         nn.init.xavier_uniform_(self.dense.weight)
@@ -97,14 +121,19 @@ class ResNetGenerator(nn.Module):
         self.blocks = nn.ModuleList(
             ResidualBlock(before, after, "up", "batch", config.classes) for before, after in pairwise(widths)
         )
+        at = [config.base << (i + 1) for i in range(config.doublings)]
+        self.attentive = at.index(config.attention) if config.attention else -1
+        self.attention = SelfAttention(widths[self.attentive + 1]) if config.attention else None
         self.norm = nn.BatchNorm2d(widths[-1])
         self.out = Convolution(widths[-1], config.channels)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of latents `z`, and of classes `labels` int64 (n,) where the network knows some."""
         x: Tensor = self.dense(z).view(len(z), -1, self.base, self.base)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             x = block(x, labels)
+            if self.attention is not None and i == self.attentive:
+                x = self.attention(x)
         return cast(Tensor, self.out(F.relu(self.norm(x)))).tanh()
 
 
@@ -113,18 +142,19 @@ class ResNetCritic(nn.Module):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
-        widths = config.widths(config.critic_width or config.width)
+        widths = config.widths(config.critic_width or config.width, config.halvings)
         blocks: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(widths)):
             first = i == 0 and config.start == "block"
-            blocks.append(
-                ResidualBlock(config.channels if first else before, after, "down", config.critic_norm, first=first)
-            )
+            start, hidden = config.channels if first else before, after if config.critic_wide else None
+            blocks.append(ResidualBlock(start, after, "down", config.critic_norm, first=first, hidden=hidden))
+            if config.size >> (i + 1) == config.attention:
+                blocks.append(SelfAttention(after))
         blocks += [ResidualBlock(widths[-1], widths[-1], None, config.critic_norm) for _ in range(config.flat)]
         self.stem = Convolution(config.channels, widths[0]) if config.start == "convolution" else nn.Identity()
         self.blocks = nn.Sequential(*blocks)
         self.pool = config.pool
-        features = widths[-1] * (config.base**2 if config.pool == "flatten" else 1)
+        features = widths[-1] * ((config.size >> config.halvings) ** 2 if config.pool == "flatten" else 1)
         self.out = nn.Linear(features, 1)
         nn.init.xavier_uniform_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -136,6 +166,10 @@ class ResNetCritic(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Outputs for images `x`, and for classes `labels` int64 (n,) where the network knows some."""
+        return self.examine(x, labels)[0]
+
+    def examine(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Outputs (n,), and the features before the last layer (n, f)."""
         h: Tensor = self.blocks(self.stem(x))
         if self.pool == "flatten":
             h = h.flatten(1)
@@ -144,12 +178,22 @@ class ResNetCritic(nn.Module):
         out: Tensor = self.out(h).flatten()
         if self.classes is not None and labels is not None:
             out = out + (self.classes.weight[labels] * h).sum(1)
-        return out
+        return out, h
+
+    def recognise(self, features: Tensor) -> Tensor:
+        """Logits of the classes (n, classes)."""
+        assert self.classes is not None
+        return cast(Tensor, self.classes(features))
 
 
 def build(config: ResNetConfig) -> dict[str, nn.Module]:
     """Both networks, initialised from torch's random state."""
-    return {"generator": ResNetGenerator(config), "discriminator": ResNetCritic(config)}
+    networks = {"generator": ResNetGenerator(config), "discriminator": ResNetCritic(config)}
+    if config.spectral == "both":
+        spectral(networks["generator"])
+    if config.spectral != "none":
+        spectral(networks["discriminator"])
+    return networks
 
 
 SYSTEM = System(

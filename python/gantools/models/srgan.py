@@ -1,8 +1,9 @@
 """SRResNet and SRGAN: images enlarged 2, 3, 4 or 8 times (Ledig et al. 2017, arXiv:1609.04802).
 
-Two stages. `pretrain` teaches the generator alone to be near the pixels, which gives SRResNet: faithful and soft.
-`gan` goes on with a discriminator and a perceptual loss, which gives SRGAN: sharp, and farther from the pixels. What
-the first stage ended with is kept as `content`, and the control `interpolation` blends the weights of both.
+Two stages, and a short one between them on request (`game.judge_kimg`). `pretrain` teaches the generator alone to be
+near the pixels, which gives SRResNet: faithful and soft. `gan` goes on with a discriminator and a perceptual loss,
+which gives SRGAN: sharp, and farther from the pixels. What the first stage ended with is kept as `content`, and the
+control `interpolation` blends the weights of both.
 
 What the networks are made of is chosen by name (`network.kind`); images are in [-1, 1] at both ends.
 """
@@ -104,6 +105,8 @@ class SRGANGame:
 
     Attributes:
         pretrain_kimg: thousand large crops shown in the first stage; 0: it is left out.
+        judge_kimg: thousand large crops by which the discriminator learns alone before the generator answers it (the
+            `net_d_init_iters` of BasicSR); one that knows nothing yet is fooled by noise, and then learns no more.
         gan: whether there is a second stage; false trains SRResNet.
         content: the first stage's loss of pixels, and that of the second.
         pixel: weight of the loss of pixels in the second stage.
@@ -114,6 +117,7 @@ class SRGANGame:
     """
 
     pretrain_kimg: float = 16000.0
+    judge_kimg: float = 0.0
     gan: bool = True
     content: Literal["l1", "l2", "charbonnier"] = "l2"
     pixel: float = 0.0
@@ -123,8 +127,8 @@ class SRGANGame:
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
 
     def __post_init__(self) -> None:
-        if min(self.pretrain_kimg, self.pixel, self.variation, self.adversarial) < 0:
-            raise ConfigError("game: pretrain_kimg, pixel, variation and adversarial must not be negative.")
+        if min(self.pretrain_kimg, self.judge_kimg, self.pixel, self.variation, self.adversarial) < 0:
+            raise ConfigError("game: pretrain_kimg, judge_kimg, pixel, variation and adversarial must not be negative.")
         if not self.gan and self.pretrain_kimg == 0:
             raise ConfigError("game: pretrain_kimg 0 without the stage gan leaves nothing to train.")
         if self.gan and self.pixel == 0 and self.perceptual.weight == 0:
@@ -162,7 +166,7 @@ def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, 
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
-    """The stages `pretrain` and `gan`.
+    """The stages `pretrain`, `judge` and `gan`, without those of no length.
 
     Logged: `pixel` in both; in the second `loss_g` and its terms, `loss_d`, and `games.scores`.
     """
@@ -201,21 +205,18 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
 
     needs: tuple[Role, ...] = ("images", "inputs")
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
-    second = Stage(
+    judge = Phase("discriminator", ("discriminator",), discriminator)
+    last = Stage(
         "gan",
-        (
-            Phase("generator", ("generator",), generator),
-            Phase("discriminator", ("discriminator",), discriminator),
-        ),
+        (Phase("generator", ("generator",), generator), judge),
         needs=needs,
         fresh=("generator",),
         copies={"content": "generator"},
     )
     if not game.gan:
         return (first,)
-    if game.pretrain_kimg == 0:
-        return (second,)
-    return (replace(first, nimg=round(1000 * game.pretrain_kimg)), second)
+    before = ((first, game.pretrain_kimg), (Stage("judge", (judge,), needs=needs), game.judge_kimg))
+    return (*(replace(stage, nimg=round(1000 * kimg)) for stage, kimg in before if kimg), last)
 
 
 def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:

@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.augment import ada, diffaugment
 from gantools.errors import ConfigError
-from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, leaky, pixel_norm
+from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, leaky
 from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.modulated import StyledConv, ToImage
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample, ResidualDown
-from gantools.models.games import call, draw_labels, draw_latents, scores
-from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Seen, Stage, System
+from gantools.layers.sizes import doubled_sizes
+from gantools.layers.styles import MappingNetwork
+from gantools.models.games import call, draw_labels, scores
+from gantools.models.styling import CONTROLS, MIXING, Draw, drawn_from, follow_mean, layer_noise, mixed, styled
+from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, Styles, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import r1
-
-Draw = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,12 @@ class StyleGAN2Config:
                 raise ConfigError(f"network.{name}: must be at least 1, not {getattr(self, name)}.")
         if self.classes < 0:
             raise ConfigError(f"network.classes: must be at least 0, not {self.classes}.")
-        doublings = self.size.bit_length() - 3
-        if doublings < 1 or (self.size >> doublings) << doublings != self.size:
-            raise ConfigError(
-                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
-                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256, 512, 1024.",
-            )
+        doubled_sizes(self.size)
 
     @property
     def sizes(self) -> list[int]:
         """Sides of the maps, from the smallest to the image's."""
-        doublings = self.size.bit_length() - 3
-        return [self.size >> i for i in range(doublings, -1, -1)]
+        return doubled_sizes(self.size)
 
     def channels_at(self, size: int) -> int:
         """Channels of the maps of this side."""
@@ -159,37 +153,6 @@ class StyleGAN2Game:
                 raise ConfigError(f"game.{name}: must be in [0, 1], not {getattr(self, name)}.")
 
 
-class MappingNetwork(nn.Module):
-    """Latents float (n, latent), or classes int64 (n,), or both -> float (n, style).
-
-    Attributes:
-        mean: running mean of styles, towards which truncation draws them, float32 (style,).
-    """
-
-    mean: Tensor
-
-    def __init__(self, latent: int, classes: int, style: int, layers: int) -> None:
-        super().__init__()
-        self.classes = classes
-        self.embed = EqualisedLinear(classes, style) if classes else None
-        widths = [latent + (style if classes else 0)] + [style] * layers
-        self.layers = nn.ModuleList(EqualisedLinear(widths[i], style, rate=0.01) for i in range(layers))
-        self.register_buffer("mean", torch.zeros(style))
-
-    def forward(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Styles."""
-        parts = [] if z is None else [pixel_norm(z)]
-        if self.embed is not None:
-            if labels is None:
-                raise ValueError("networks with classes are called with labels")
-            one_hot = F.one_hot(labels, self.classes).to(self.embed.weight.dtype)
-            parts.append(pixel_norm(self.embed(one_hot)))
-        x = torch.cat(parts, 1)
-        for layer in self.layers:
-            x = leaky(layer(x))
-        return x
-
-
 class StyleGAN2Generator(nn.Module):
     """Latents float (n, latent) -> images float (n, channels, size, size), nearly all of them in [-1, 1].
 
@@ -219,13 +182,13 @@ class StyleGAN2Generator(nn.Module):
         w: Tensor = self.mapping(z, labels)
         return w[:, None].expand(-1, self.count, -1)
 
-    def synthesis(self, styles: Tensor, draw: Draw | None = None, noise: bool = True, fused: bool = False) -> Tensor:
+    def synthesis(self, styles: Tensor, draw: Draw | None = None, strength: float = 1.0, fused: bool = False) -> Tensor:
         """Images of styles.
 
         Args:
             styles: float (n, count, style).
             draw: gives the noise of each layer, called with (1, h, w); None: a layer's constant one.
-            noise: whether there is any.
+            strength: of the noise, 1 as trained; 0: there is none.
             fused: which form of the modulated convolutions.
 
         Returns:
@@ -235,7 +198,7 @@ class StyleGAN2Generator(nn.Module):
         image: Tensor | None = None
         for i, module in enumerate(self.convs):
             conv = cast(StyledConv, module)
-            added = None if not noise else conv.noise if draw is None else draw(1, conv.size, conv.size)
+            added = layer_noise(conv.noise, conv.size, draw, strength)
             x = conv(x, styles[:, i], added, fused)
             if i % 2 == 0:  # the last convolution of its size
                 # An image takes the style of the convolution after it.
@@ -309,26 +272,6 @@ def seeing(networks: Networks, game: AugmentConfig, batch: Batch) -> Callable[[T
     uniform, normal = batch.uniform(ada.UNIFORMS), batch.normal(ada.NORMALS)
     p = None if game.target is not None else torch.full((), game.p, device=batch.images.device)
     return lambda x: cast(Tensor, networks["augment"](x, uniform, normal, p))
-
-
-def mixed(generator: StyleGAN2Generator, batch: Batch, labels: Tensor | None, mixing: float) -> tuple[Tensor, Tensor]:
-    """Styles of fresh latents, with probability `mixing` from some layer on those of other ones.
-
-    Source: Karras et al. 2019 (arXiv:1812.04948), section 3.1.
-
-    Returns:
-        float (n, count, style), and the mean of the first latents' styles, detached, (style,).
-    """
-    count = generator.count
-    networks = {"generator": generator}
-    styles = generator.styles(draw_latents(networks, batch), labels)
-    mean = styles[:, 0].detach().mean(0)
-    if mixing == 0:
-        return styles, mean
-    other = generator.styles(draw_latents(networks, batch), labels)
-    first = torch.where(batch.uniform() < mixing, 1 + batch.integers(count - 1), count)
-    keep = torch.arange(count, device=styles.device) < first[:, None]
-    return torch.where(keep[:, :, None], styles, other), mean
 
 
 def path_lengths(styles: Tensor, images: Tensor, noise: Tensor) -> Tensor:
@@ -405,8 +348,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
         return Out(game.r1 * value, {"r1": value.detach()})
 
     def remember_style(networks: Networks, seen: Seen) -> None:
-        mean = cast(StyleGAN2Generator, networks["generator"]).mapping.mean
-        mean.lerp_(seen.means["style"].to(mean.dtype), 1 - game.style_decay)
+        follow_mean(networks, seen, game.style_decay)
 
     def remember_length(networks: Networks, seen: Seen) -> None:
         mean = cast(PathLength, networks["path_length"]).mean
@@ -449,25 +391,9 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
 
 
 def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
-    """Images of latents `start`, with the noise of each layer constant; see `CONTROLS`."""
-    network = cast(StyleGAN2Generator, networks["generator"])
-    styles = network.styles(start, labels)
-    mixing, truncation = controls.get("mixing", 0.0), controls.get("truncation", 1.0)
-    if mixing > 0:
-        # z backwards is a latent of its own, as likely as z and unrelated to it, and needs no further number.
-        other = network.styles(start.flip(1), labels)
-        first = network.count - round(mixing * network.count)
-        styles = torch.cat([styles[:, :first], other[:, first:]], 1)
-    if truncation != 1:
-        styles = network.mapping.mean + truncation * (styles - network.mapping.mean)
-    return network.synthesis(styles, noise=controls.get("noise", 1.0) >= 0.5)
+    """Images of latents `start`, as `CONTROLS` say."""
+    return drawn_from(networks, styled(networks, start, labels, controls), controls)
 
-
-CONTROLS = (
-    Control("truncation", 0.0, 1.5, 1.0, "Below 1: styles nearer to their mean, so more usual and better images."),
-    Control("noise", 0.0, 1.0, 1.0, "0: without the noise that draws fine detail; 1: with it."),
-    Control("mixing", 0.0, 1.0, 0.0, "The share of layers, from the finest, that take the style of a second latent."),
-)
 
 SYSTEM = System(
     StyleGAN2Config,
@@ -476,5 +402,6 @@ SYSTEM = System(
     stages,
     render=render,
     controls=CONTROLS,
+    styles=Styles(styled, drawn_from, controls=MIXING),
     reference="Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676",
 )

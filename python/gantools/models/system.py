@@ -120,6 +120,8 @@ class Phase:
         loss: a function of (networks, batch, scalars).
         every: runs at one step of this many, counted within the stage: the last of them, so that a critic of
             `every=5` steps before its generator does; a lazy phase at the first.
+        when: whether it runs at a step of its stage, counted from 0, where its steps are not evenly spaced; `every` is
+            then about how often.
         repeat: times in a row that it runs within a step, each with random numbers of its own.
         lazy: a regulariser that is computed seldom: its loss is multiplied by `every`, and Adam's rate and betas are
             corrected for the further steps (StyleGAN2, appendix B).
@@ -137,9 +139,12 @@ class Phase:
     lazy: bool = False
     after: Callable[[Networks, Seen], None] | None = None
     uncoupled: tuple[str, ...] = ()
+    when: Callable[[int], bool] | None = None
 
     def due(self, step: int) -> bool:
         """Whether it runs at this step of its stage, counted from 0."""
+        if self.when is not None:
+            return self.when(step)
         return step % self.every == (0 if self.lazy else self.every - 1)
 
 
@@ -195,6 +200,22 @@ class Control:
     words: str
 
 
+@dataclass(frozen=True)
+class Styles:
+    """The inner latents of a system whose mapping network turns latents into styles; `System.render` is both in a row.
+
+    Attributes:
+        of: (networks, latents float (n, latent), labels or None, controls) -> styles float (n, count, style), one for
+            each layer that takes one.
+        render: (networks, styles, controls) -> images float (n, c, h, w) in [-1, 1].
+        controls: names of the controls that `of` alone reads: they say nothing of given styles.
+    """
+
+    of: Callable[[Networks, Tensor, Tensor | None, Mapping[str, float]], Tensor]
+    render: Callable[[Networks, Tensor, Mapping[str, float]], Tensor]
+    controls: tuple[str, ...] = ()
+
+
 def render_generator(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:
     """Images of the network `generator` from latents (or images) `start`, and from classes where there are some."""
     generator = networks["generator"]
@@ -216,7 +237,9 @@ class System:
             of the images it makes. Where it has fields `size`, `channels` or `classes`, they follow the data unless the
             user sets them; `classes` above 0 means that networks are called with labels. A system that starts from
             images has `input_shape` as well.
-        game: frozen dataclass of the weights and switches of its objective, a recipe's section `game`.
+        game: frozen dataclass of the weights and switches of its objective, a recipe's section `game`. Where it has a
+            method `prepare(networks)`, that refuses networks that lack what its switches need, and gives further ones
+            whose buffers these need, by name.
         build: (config) -> networks by name, initialised from torch's random state.
         stages: (config, game) -> the stages, in order; the last one goes to the end.
         takes: what its sampler starts from: latents float (n, networks[sampler].latent), or images.
@@ -227,6 +250,7 @@ class System:
         frozen: (config, game, pretrained) -> networks by name that were trained elsewhere, neither trained nor saved;
             `pretrained=False` asks for the same shapes without reading a file, for a dry run.
         controls: what a user may turn when sampling.
+        styles: its way by inner latents, where it has a mapping network.
         reference: where it comes from.
     """
 
@@ -241,7 +265,19 @@ class System:
     averaged: tuple[str, ...] = ("generator",)
     frozen: Callable[[Any, Any, bool], dict[str, nn.Module]] = no_frozen
     controls: tuple[Control, ...] = ()
+    styles: Styles | None = None
     reference: str = ""
+
+
+def build_networks(system: System, config: Any, game: Any) -> dict[str, nn.Module]:
+    """The networks of a system, and what its game's switches remember.
+
+    Raises:
+        ConfigError: a switch asks for what the networks do not have.
+    """
+    networks = system.build(config)
+    prepare = getattr(game, "prepare", None)
+    return networks if prepare is None else {**networks, **prepare(networks)}
 
 
 def classes_of(config: Any) -> int:

@@ -36,6 +36,7 @@ class Loss:
         threshold: (**options) -> the output above which a sample counts as taken for real; None: the outputs have no
             such point, only their difference says something.
         least: (**options) -> the least value the discriminator's half can take; None: there is none.
+        energies: whether the outputs must be energies with a minus sign, never above 0.
     """
 
     discriminator: Half
@@ -44,6 +45,7 @@ class Loss:
     score: Callable[[Tensor], Tensor] = torch.sigmoid
     threshold: Callable[..., float] | None = lambda **options: 0.0
     least: Callable[..., float] | None = lambda **options: 0.0
+    energies: bool = False
 
     def options(self) -> dict[str, float]:
         """The keywords of both halves with their defaults."""
@@ -128,6 +130,33 @@ def relativistic_average_generator(fake: Tensor, real: Tensor) -> Tensor:
     return relativistic_average_discriminator(fake, real)
 
 
+def energy_discriminator(real: Tensor, fake: Tensor, *, margin: float = 10.0) -> Tensor:
+    """E[E(x)] + E[max(0, m - E(G(z)))] of energies E = -D, one margin m a sample: the lower, the more real.
+
+    Source: Zhao et al. 2017 (arXiv:1609.03126), equation 1.
+    """
+    return F.relu(margin + wide(fake)).mean() - wide(real).mean()
+
+
+def energy_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
+    """E[E(G(z))]. Source: Zhao et al. 2017 (arXiv:1609.03126), equation 2."""
+    return -wide(fake).mean()
+
+
+def relativistic_average_hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """E[max(0, 1 - (D(x) - E D(G(z))))] + E[max(0, 1 + (D(G(z)) - E D(x)))].
+
+    Source: Jolicoeur-Martineau 2018 (arXiv:1807.00734), section 4.2 with the hinge; not halved, as in BMSG-GAN.
+    """
+    real, fake = wide(real), wide(fake)
+    return F.relu(1 - (real - fake.mean())).mean() + F.relu(1 + (fake - real.mean())).mean()
+
+
+def relativistic_average_hinge_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """The discriminator's half with real and fake exchanged. Source: as `relativistic_average_hinge_discriminator`."""
+    return relativistic_average_hinge_discriminator(fake, real)
+
+
 def _entropy(real_target: float = 1.0) -> float:
     """The entropy of a target t: the least cross-entropy against it, in nats."""
     t = real_target
@@ -151,6 +180,17 @@ LOSSES: dict[str, Loss] = {
     "relativistic": Loss(relativistic_discriminator, relativistic_generator, pairs=True, score=_raw, threshold=None),
     "relativistic_average": Loss(
         relativistic_average_discriminator, relativistic_average_generator, pairs=True, score=_raw, threshold=None
+    ),
+    # At the best generator's equilibrium real images have energy 0 and generated ones at most the margin.
+    "energy": Loss(
+        energy_discriminator, energy_generator, score=_raw, threshold=lambda margin=10.0: -margin / 2, energies=True
+    ),
+    "relativistic_average_hinge": Loss(
+        relativistic_average_hinge_discriminator,
+        relativistic_average_hinge_generator,
+        pairs=True,
+        score=_raw,
+        threshold=None,
     ),
 }
 
@@ -179,6 +219,8 @@ class LossConfig:
                 raise ConfigError(f"game.loss.{key}: expected a number, found {value!r}.")
         if not 0.5 < self.options.get("real_target", 1.0) <= 1.0:
             raise ConfigError(f"game.loss.real_target: must be in (0.5, 1], not {self.options['real_target']}.")
+        if self.options.get("margin", 1.0) <= 0:
+            raise ConfigError(f"game.loss.margin: must be above 0, not {self.options['margin']}.")
         if "b" in known:
             a, b = ({**known, **self.options}[key] for key in "ab")
             if a >= b:

@@ -57,16 +57,30 @@ class Penalty:
         return {name: p.default for name, p in found if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def gradients(critic: Critic, x: Tensor) -> Tensor:
-    """∇ₓ D(x) of each sample, with the shape of `x`, differentiable with respect to the critic's weights."""
-    # The sum over samples has the gradient of each sample in its row, because no sample's output depends on another.
+def outputs_and_gradients(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """D(x) and ∇ₓ D(x) of each sample by one pass: (n,) and the shape of `x`.
+
+    Both are differentiable with respect to the critic's weights.
+    """
+
+    def total(rows: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = wide(critic(rows))
+        # The sum has the gradient of each sample in its row, because no sample's output depends on another.
+        return outputs.sum(), outputs
+
     if torch.compiler.is_compiling():
         # The same gradient: torch 2.11 compiles no `requires_grad_`. Plain it would refuse layers that write buffers.
-        found: Tensor = torch.func.grad(lambda rows: wide(critic(rows)).sum())(wide(x.detach()))
-        return found
+        found, outputs = torch.func.grad(total, has_aux=True)(wide(x.detach()))
+        return outputs, found
     x = wide(x.detach()).requires_grad_(True)
-    (found,) = torch.autograd.grad(wide(critic(x)).sum(), x, create_graph=True)
-    return found
+    summed, outputs = total(x)
+    (found,) = torch.autograd.grad(summed, x, create_graph=True)
+    return outputs, found
+
+
+def gradients(critic: Critic, x: Tensor) -> Tensor:
+    """∇ₓ D(x) of each sample, with the shape of `x`, differentiable with respect to the critic's weights."""
+    return outputs_and_gradients(critic, x)[1]
 
 
 def norms(gradient: Tensor) -> Tensor:
@@ -86,24 +100,30 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, draws: Draws, *
 def dragan(
     critic: Critic, real: Tensor, fake: Tensor, draws: Draws, *, target: float = 1.0, spread: float = 0.5
 ) -> Tensor:
-    """E[(‖∇D(x + δ)‖₂ - target)²], δ = spread · std(x) · u, u ~ U(0, 1): around real images alone.
+    """E[(‖∇D(x + α δ)‖₂ - target)²], δ = spread · std(x) · u, u ~ U(0, 1) a pixel, α ~ U(0, 1) a sample.
 
-    `std` is that of a sample's pixels, so that no sample depends on another.
-    Source: Kodali et al. 2017 (arXiv:1705.07215), section 3.2; its reference code takes the batch's deviation.
+    Around real images alone. Source: Kodali et al. 2017 (arXiv:1705.07215), section 2.3, whose noise is N(0, c I); u
+    and α are those of its reference code (kodalinaveen3/DRAGAN). That takes the deviation of the whole batch, here it
+    is that of a sample's own pixels, so that no sample depends on another.
     """
     deviation = real.flatten(1).std(1)[:, None, None, None]
     noise = spread * deviation * draws.uniform(*real.shape[1:])
-    return (norms(gradients(critic, real + noise)) - target).square().mean()
+    return (norms(gradients(critic, real + draws.uniform(1, 1, 1) * noise)) - target).square().mean()
+
+
+def zero_centred(gradient: Tensor) -> Tensor:
+    """½ E[‖g‖²] of the gradients of samples, float (n, ...)."""
+    return 0.5 * gradient.square().flatten(1).sum(1).mean()
 
 
 def r1(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
     """½ E[‖∇D(x)‖²] on real images. Source: Mescheder et al. 2018 (arXiv:1801.04406), equation 9."""
-    return 0.5 * gradients(critic, real).square().flatten(1).sum(1).mean()
+    return zero_centred(gradients(critic, real))
 
 
 def r2(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
     """½ E[‖∇D(G(z))‖²] on generated images. Source: Mescheder et al. 2018 (arXiv:1801.04406), equation 10."""
-    return 0.5 * gradients(critic, fake).square().flatten(1).sum(1).mean()
+    return zero_centred(gradients(critic, fake))
 
 
 def drift(critic: Critic, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
@@ -205,6 +225,18 @@ class Penalties:
     def lazy(self) -> list[PenaltyConfig]:
         """Those that are phases of their own."""
         return [p for p in self.of.values() if p.every > 1]
+
+    def refuse_lazy(self) -> None:
+        """For a game that computes them at every step.
+
+        Raises:
+            ConfigError: one is to be computed seldom.
+        """
+        if self.lazy:
+            raise ConfigError(
+                f"game.penalties.{self.lazy[0].name}.every: here penalties are computed at every step.",
+                "Leave `every` out.",
+            )
 
     @property
     def gradient(self) -> bool:

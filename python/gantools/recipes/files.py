@@ -133,9 +133,10 @@ def merged(layers: Sequence[Layer], of_game: Collection[str] = ()) -> tuple[dict
 
 def one_length(values: dict[str, Any], own: Mapping[str, Any]) -> None:
     """Take the length out of `values` where `own` asks for the other one: it means, instead of that."""
-    for key, other in (("kimg", "epochs"), ("epochs", "kimg")):
-        if own.get(key) is not None and other not in own:
-            values.pop(other, None)
+    for pair in (("kimg", "epochs"), ("tick_kimg", "tick_epochs")):
+        for key, other in (pair, pair[::-1]):
+            if own.get(key) is not None and other not in own:
+                values.pop(other, None)
 
 
 def _folded(values: Mapping[str, Any], of_game: Collection[str]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Any, Literal
 from gantools.errors import ConfigError, unknown_name
 from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
-from gantools.recipes import recipe_names
+from gantools.recipes import recipe_names, synonyms
 from gantools.recipes.files import Layer, merged, one_length, read_layers
-from gantools.recipes.schedules import Schedule, values_of
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 from gantools.runs.checkpoint import list_checkpoints, read_config
 from gantools.runs.folders import RECORD, find_checkpoint
+from gantools.schedules import Schedule, values_of
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class OptimConfig:
     Attributes:
         kind: adam, rmsprop or sgd.
         lr: a number, or a schedule of the real images shown.
-        betas: Adam's two; RMSprop's smoothing constant is the second.
+        betas: Adam's two, the second a number or a schedule; RMSprop's smoothing constant is the second.
         momentum: of RMSprop and SGD.
         networks: by name of a network, the keys that are another for it.
     """
 
     lr: float | Schedule
     kind: Literal["adam", "rmsprop", "sgd"] = "adam"
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float | Schedule] = (0.5, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     momentum: float = 0.0
@@ -48,7 +48,7 @@ class OptimConfig:
             raise ConfigError(f"optim.lr: must be above 0, not {min(values_of(self.lr))}.")
         if self.eps <= 0:
             raise ConfigError(f"optim.eps: must be above 0, not {self.eps}.")
-        for beta in (*self.betas, self.momentum):
+        for beta in (self.betas[0], *values_of(self.betas[1]), self.momentum):
             if not 0 <= beta < 1:
                 raise ConfigError(f"optim: betas and momentum must be in [0, 1), not {beta}.")
         if self.weight_decay < 0:
@@ -95,18 +95,20 @@ class EmaConfig:
     """The moving average of the sampler's weights; off when `half_life_kimg` is null.
 
     Attributes:
-        half_life_kimg: after so many thousand images a weight counts half.
+        half_life_kimg: after so many thousand images a weight counts half; a number, or a schedule.
         ramp: the half-life is at most this share of the images shown so far.
         start_kimg: until then the average is a copy of the weights.
     """
 
-    half_life_kimg: float | None = None
+    half_life_kimg: float | Schedule | None = None
     ramp: float = 0.05
     start_kimg: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.half_life_kimg is not None and self.half_life_kimg <= 0:
-            raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
+        if self.half_life_kimg is not None:
+            ends = values_of(self.half_life_kimg)
+            if min(ends) < 0 or max(ends) <= 0:
+                raise ConfigError("ema.half_life_kimg: must be above 0, or null for no average.")
         if self.ramp <= 0 or self.start_kimg < 0:
             raise ConfigError("ema: ramp must be above 0, start_kimg at least 0.")
 
@@ -183,6 +185,35 @@ class ComputeConfig:
             raise ConfigError(f"compute.threads: must be at least 1, or null, not {self.threads}.")
 
 
+@dataclass(frozen=True)
+class Reported:
+    """What a report says of its own training, to stand beside a run's: columns of equal length, `epoch` among them."""
+
+    columns: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Reported:
+        """From a recipe's section.
+
+        Raises:
+            ConfigError: it is no table of numbers.
+        """
+        columns: dict[str, tuple[float, ...]] = {}
+        for key, column in values.items():
+            if not isinstance(column, list | tuple) or not all(
+                isinstance(x, int | float) and not isinstance(x, bool) for x in column
+            ):
+                raise ConfigError(f"reported.{key}: expected a list of numbers, found {describe(column)}.")
+            columns[key] = tuple(column)
+        if columns and ("epoch" not in columns or len({len(column) for column in columns.values()}) > 1):
+            raise ConfigError("reported: needs a column epoch, and all columns of the same length.")
+        return cls(columns)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The inverse of `from_plain`."""
+        return {key: list(column) for key, column in self.columns.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides a training run but the data. Exactly one of `epochs` and `kimg` is its length."""
@@ -192,6 +223,7 @@ class Recipe:
     source: str = ""  # where the architecture and the numbers come from, and what was chosen where that is silent
     target: str = ""  # the published or measured result to hold it against
     prep: str = ""  # the command that prepares fitting data
+    reported: Reported = field(default_factory=Reported)  # figures by epoch, shown beside those of a run
     model: str  # a name of gantools.models.NAMES, or the dotted name of a module with SYSTEM
     network: Any  # the system's config
     game: Any  # the system's weights and switches of its objective
@@ -200,6 +232,7 @@ class Recipe:
     epochs: float | None = None
     kimg: float | None = None  # thousands of real images shown
     tick_kimg: float | None = None  # between stats lines, grids and checkpoints; null: an epoch, of 1 to 10 minutes
+    tick_epochs: float | None = None  # the same in epochs, however short; after 10 minutes there is one between them
     data: DataConfig = field(default_factory=DataConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -209,6 +242,7 @@ class Recipe:
     seed: int = 0
     grid: int = 64  # images in the sample grids
     keep: int = 3  # newest checkpoints kept, beside the best and a thinning series
+    track: tuple[Literal["trackio", "wandb"], ...] = ()  # trackers that the numbers and grids go to as well
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.-]+", self.name):
@@ -216,12 +250,14 @@ class Recipe:
         for key in ("batch", "grid", "keep"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key}: must be at least 1, not {getattr(self, key)}.")
-        for key in ("epochs", "kimg", "tick_kimg"):
+        for key in ("epochs", "kimg", "tick_kimg", "tick_epochs"):
             value = getattr(self, key)
             if value is not None and value <= 0:
                 raise ConfigError(f"{key}: must be above 0, not {value}.")
         if (self.epochs is None) == (self.kimg is None):
             raise ConfigError("epochs, kimg: give exactly one of them; it is the length of the training.")
+        if self.tick_kimg is not None and self.tick_epochs is not None:
+            raise ConfigError("tick_kimg, tick_epochs: give one of them at most; it is the distance of two ticks.")
         if not 0 <= self.seed < 1 << 63:
             raise ConfigError(f"seed: must be in [0, 2**63), not {self.seed}.")
         if self.freeze_d < 0:
@@ -252,7 +288,8 @@ class Recipe:
 
     def tick_nimg(self, count: int) -> int:
         """Real images between two ticks on a set of `count` images."""
-        return max(1, round(self.tick_kimg * 1000)) if self.tick_kimg is not None else count
+        images = self.tick_kimg * 1000 if self.tick_kimg is not None else (self.tick_epochs or 1) * count
+        return max(1, round(images))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in a YAML file; `recipe_from_dict` is the inverse."""
@@ -324,7 +361,8 @@ def _resolved(layers: Sequence[Layer], name: str | None, overrides: Mapping[str,
     one_length(values, changes)
     for key, value in changes.items():
         _set(values, f"game.{key}" if key.split(".")[0] in of_game else key, value)
-    places = Places(origin, set(changes) | {f"game.{key}" for key in changes}, given)
+    overridden = set(changes) | {f"game.{key}" for key in changes}
+    places = Places(origin, overridden, given, lambda name: _meant(name, system))
     values.setdefault("network", {})
     values.setdefault("game", {})
     if isinstance(values.get("optim"), Mapping):
@@ -335,6 +373,24 @@ def _resolved(layers: Sequence[Layer], name: str | None, overrides: Mapping[str,
         if network not in trained:
             raise unknown_name(f"key or network (in {places.of(f'optim.{network}')})", network, trained)
     return recipe
+
+
+def _meant(name: str, system: System) -> str | None:
+    """The key that other programs call `name`, where recipes of `system` have it."""
+    key = synonyms.meant(name)
+    if key is None:
+        return None
+    section, *rest = key.split(".")
+    known = {"network": system.config, "game": system.game, "optim": OptimConfig}.get(section)
+    if known is None or rest[0] in {f.name for f in dataclasses.fields(known)}:
+        return key
+    if section != "optim":
+        return None
+    try:
+        stages = system.stages(system.config(), system.game())
+    except (TypeError, ConfigError):  # without defaults nobody knows its networks
+        return None
+    return key if rest[0] in {name for stage in stages for phase in stage.phases for name in phase.updates} else None
 
 
 def _optim(values: Mapping[str, Any], places: Places) -> OptimConfig:

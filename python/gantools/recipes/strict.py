@@ -10,7 +10,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -27,10 +27,17 @@ class Places:
         origin: the file.
         overridden: dotted keys of the overrides.
         given: dotted key -> the file that gave it, where several did.
+        meant: a name that is no key -> the dotted key that goes by it elsewhere, or None.
     """
 
-    def __init__(self, origin: str, overridden: set[str], given: Mapping[str, str] | None = None) -> None:
-        self.origin, self.overridden, self.given = origin, overridden, given or {}
+    def __init__(
+        self,
+        origin: str,
+        overridden: set[str],
+        given: Mapping[str, str] | None = None,
+        meant: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
+        self.origin, self.overridden, self.given, self.meant = origin, overridden, given or {}, meant
 
     def of(self, key: str) -> str:
         """Where the dotted `key` was given, as an error message begins."""
@@ -148,8 +155,15 @@ def _unknown_key(key: Any, cls: type[Any], places: Places, prefix: str, types_of
     fields = [f.name for f in dataclasses.fields(cls)]
     # At the top it may be a key of a section, given without the section's name.
     deeper = [dotted for dotted in _dotted_keys(cls, types_of) if dotted.endswith(f".{key}")] if not prefix else []
-    close = deeper[0] if deeper else nearest(str(key), fields)
-    close = close if deeper or close is None else prefix + close
+    close: str | None
+    if deeper:
+        close = deeper[0]
+    elif (other := places.meant(str(key))) is not None:
+        leaf = other.rpartition(".")[2]
+        close = prefix + leaf if leaf in fields and not other.startswith(prefix) else other
+    else:
+        close = nearest(str(key), fields)
+        close = None if close is None else prefix + close
     meant = f" Did you mean {close!r}?" if close else ""
     section = f" in {prefix[:-1]}" if prefix else ""
     return ConfigError(f"{places.of(f'{prefix}{key}')}: unknown key.{meant}", f"Keys{section}: {', '.join(fields)}.")

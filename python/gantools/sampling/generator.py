@@ -1,101 +1,62 @@
-"""Images from a trained generator.
-
-Image i is a function of (weights, seed, i), its class and the controls alone: its latent comes from a counter-based
-generator keyed by (seed, i), and it is always computed at the same place of a batch of the same size. So the first 10
-of 1,000 images are the 10 images that asking for 10 gives, bit for bit, on the same machine with the same batch size.
-"""
+"""A trained generator: loaded once, asked for images by number, by seed, by latents, and along ways between them."""
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from gantools.device import out_of_memory
 from gantools.errors import ConfigError, nearest, unknown_name
 from gantools.levels import to_uint8
-from gantools.models.system import System, classes_of
+from gantools.models.system import classes_of
 from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.checkpoint import CHECKPOINTS
 from gantools.runs.folders import find_checkpoint
-from gantools.sampling.latents import latents, slerp
+from gantools.sampling.directions import FILE, Directions, read_directions
+from gantools.sampling.images import BATCH, Move, generate, paint, repeatable
+from gantools.sampling.latents import latents, slerp, way
 from gantools.sampling.loading import load_networks
 from gantools.sampling.translate import Translator
 
-BATCH = 64
+log = logging.getLogger(__name__)
 
 
-@torch.no_grad()
-def generate(
-    system: System,
-    networks: Mapping[str, nn.Module],
-    seed: int,
-    n: int,
-    *,
-    classes: int = 0,
-    label: int | None = None,
-    controls: Mapping[str, float] | None = None,
-    batch: int = BATCH,
-    first: int = 0,
-    keep_mode: bool = False,
-) -> Iterator[Tensor]:
-    """Images first..first+n-1 of a system's networks, as uint8 (<= batch, h, w, c) tensors on their device.
+class Options(TypedDict, total=False):
+    """What all ways to make images may be told.
 
-    They are those of a run from image 0 bit for bit where `first` is a multiple of `batch`.
-
-    Args:
-        system: says how its networks make images.
-        networks: those it shows, by name.
-        seed: of the latents.
-        n: how many images.
-        classes: that the networks know; 0: none.
-        label: the class of all images; None: image i has class i modulo `classes`.
-        controls: by name; what is not named has its default.
-        batch: images computed at once.
-        first: number of the first image.
-        keep_mode: leave every module in the mode it is in, in place of evaluation.
+    Attributes:
+        batch: images computed at once, 64 where not given; another batch size may change a pixel by 1.
+        class_: number or name of the class of all images; None: image i has class i modulo their number.
+        controls: what the system lets a user turn, by name: {"truncation": 0.7}.
+        directions: how far all images are moved along directions of the run, in standard deviations of its latents:
+            {"pca0": 2}; `gantools directions` finds them.
     """
-    sampler = networks[system.sampler]
-    device = next(sampler.parameters()).device
-    chosen = {control.name: control.default for control in system.controls} | dict(controls or {})
-    modes = {name: [m.training for m in network.modules()] for name, network in networks.items()}
-    if not keep_mode:
-        for network in networks.values():
-            network.eval()
-    try:
-        for start in range(first, first + n, batch):
-            # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for.
-            z = torch.from_numpy(latents(seed, start, batch, int(sampler.latent))).to(device)  # type: ignore[arg-type]
-            y = None
-            if classes:
-                numbers = torch.arange(start, start + batch, device=device)
-                y = numbers % classes if label is None else torch.full_like(numbers, label)
-            with _repeatable():
-                images = to_uint8(system.render(networks, z, y, chosen)).permute(0, 2, 3, 1).contiguous()
-            yield images[: first + n - start]
-    finally:
-        for name, network in networks.items():
-            for module, training in zip(network.modules(), modes[name], strict=True):
-                module.training = training
+
+    batch: int
+    class_: int | str | None
+    controls: Mapping[str, float] | None
+    directions: Mapping[str, float] | None
 
 
-@contextmanager
-def _repeatable() -> Iterator[None]:
-    """Full float32 and no algorithm chosen by timing on CUDA: the next start on this machine gives the same bits."""
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
+@dataclass(frozen=True)
+class Chosen:
+    """`Options`, checked: nothing in them is a name any more."""
+
+    batch: int
+    label: int | None
+    controls: dict[str, float]
+    move: Move | None
 
 
 class Generator:
@@ -216,154 +177,208 @@ class Generator:
         """The network that images come from."""
         return self.networks[self.system.sampler]
 
-    def batches(
+    @property
+    def latent(self) -> int:
+        """Length of a latent."""
+        return int(self.network.latent)  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are computed."""
+        return next(self.network.parameters()).device
+
+    @cached_property
+    def styles_shape(self) -> tuple[int, int] | None:
+        """(count, style): how many styles an image has and their length; None where there is no mapping network."""
+        if self.system.styles is None:
+            return None
+        z = np.zeros((1, self.latent), np.float32)
+        count, style = self.styles_of(z).shape[1:]
+        return count, style
+
+    @torch.no_grad()
+    def styles_of(
         self,
-        n: int,
-        seed: int = 0,
+        z: NDArray[np.float32],
+        labels: NDArray[np.int64] | None = None,
+        controls: Mapping[str, float] | None = None,
+    ) -> NDArray[np.float32]:
+        """Styles float32 (n, count, style) of latents (n, latent); of classes `labels`, or each class in turn.
+
+        Raises:
+            ConfigError: the system has no mapping network.
+        """
+        if self.system.styles is None:
+            raise ConfigError(f"styles: {self.recipe.model} has no mapping network, only latents.")
+        count, parts = classes_of(self.recipe.network), []
+        for start in range(0, len(z), 256):
+            rows = torch.from_numpy(z[start : start + 256]).to(self.device)
+            y = np.arange(start, start + len(rows)) % max(count, 1) if labels is None else labels[start : start + 256]
+            y_here = torch.from_numpy(y).to(self.device) if count else None
+            with repeatable():
+                parts.append(self.system.styles.of(self.networks, rows, y_here, self.controls(controls)).cpu().numpy())
+        return np.concatenate(parts)
+
+    @cached_property
+    def found_directions(self) -> Directions:
+        """The directions that `gantools directions` found for this run.
+
+        Raises:
+            ConfigError: none were looked for yet. DataError: their file is damaged.
+        """
+        run = self.run
+        if not (run / FILE).is_file():
+            raise ConfigError(f"{run}: has no directions yet.", f"Find some: gantools directions {run}")
+        found = read_directions(run / FILE)
+        if found.checkpoint != self.checkpoint.name:
+            log.warning(
+                "%s: found for %s, used on %s, which they may fit less well.",
+                run / FILE,
+                found.checkpoint,
+                self.checkpoint.name,
+            )
+        return found
+
+    def chosen(
+        self,
         *,
         batch: int = BATCH,
         class_: int | str | None = None,
         controls: Mapping[str, float] | None = None,
-    ) -> Iterator[NDArray[np.uint8]]:
+        directions: Mapping[str, float] | None = None,
+    ) -> Chosen:
+        """`Options`, checked.
+
+        Raises:
+            ConfigError: no such class, control or direction, or a value out of its range.
+        """
+        if batch < 1:
+            raise ConfigError(f"batch: must be at least 1, not {batch}.")
+        move = self.found_directions.move(directions) if directions else None
+        if move is not None:
+            shape = self.styles_shape
+            wanted = self.latent if move.space == "z" else None if shape is None else shape[1]
+            if len(move.by) != wanted:
+                raise ConfigError(
+                    f"directions: those of {self.run} are of other networks.",
+                    f"Find them again: gantools directions {self.run} --overwrite",
+                )
+        return Chosen(batch, self.class_number(class_), self.controls(controls), move)
+
+    def batches(self, n: int, seed: int = 0, **options: Unpack[Options]) -> Iterator[NDArray[np.uint8]]:
         """As `sample`, in pieces of at most `batch` images."""
         self.check_samples()
         if n < 1:
             raise ConfigError(f"n: must be at least 1, not {n}.")
-        _checked_batch(batch)
-        label, chosen = self.class_number(class_), self.controls(controls)
-        count = classes_of(self.recipe.network)
-        with _memory(batch):
-            for images in generate(
-                self.system,
-                self.networks,
-                _checked_seed(seed),
-                n,
-                classes=count,
-                label=label,
-                controls=chosen,
-                batch=batch,
-            ):
-                yield images.cpu().numpy()
+        yield from self._numbered(0, n, seed, self.chosen(**options))
 
-    def sample(
-        self,
-        n: int,
-        seed: int = 0,
-        *,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
-    ) -> NDArray[np.uint8]:
+    def sample(self, n: int, seed: int = 0, **options: Unpack[Options]) -> NDArray[np.uint8]:
         """Generate images.
 
         Args:
             n: how many, at least 1.
-            seed: in [0, 2**63). Image i depends on the weights, `seed`, its class, `controls` and i alone, not on `n`.
-            batch: images computed at once; another batch size may change a pixel by 1.
-            class_: number or name of the class of all images; None: image i has class i modulo their number.
-            controls: what the system lets a user turn, by name: {"truncation": 0.7}.
+            seed: in [0, 2**63). Image i depends on the weights, `seed`, its class, controls, directions and i alone,
+                not on `n`.
+            options: batch, class_, controls, directions; see `Options`.
 
         Returns:
             uint8 (n, h, w, c).
 
         Raises:
-            ConfigError: no such class or control, or a value out of its range.
+            ConfigError: no such class, control or direction, or a value out of its range.
         """
-        return np.concatenate(list(self.batches(n, seed, batch=batch, class_=class_, controls=controls)))
+        return np.concatenate(list(self.batches(n, seed, **options)))
 
-    def numbered(
-        self,
-        first: int,
-        n: int,
-        seed: int = 0,
-        *,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
-    ) -> NDArray[np.uint8]:
+    def numbered(self, first: int, n: int, seed: int = 0, **options: Unpack[Options]) -> NDArray[np.uint8]:
         """Images first..first+n-1 of those that `seed` gives, uint8 (n, h, w, c): those of `sample`, to the bit."""
         self.check_samples()
         if first < 0:
             raise ConfigError(f"index: must be at least 0, not {first}.")
-        begin = first // _checked_batch(batch) * batch
+        chosen = self.chosen(**options)
+        begin = first // chosen.batch * chosen.batch
+        return np.concatenate(list(self._numbered(begin, first + n - begin, seed, chosen)))[first - begin :]
+
+    def _numbered(self, first: int, n: int, seed: int, chosen: Chosen) -> Iterator[NDArray[np.uint8]]:
         made = generate(
             self.system,
             self.networks,
             _checked_seed(seed),
-            first + n - begin,
-            first=begin,
-            batch=batch,
+            n,
+            first=first,
             classes=classes_of(self.recipe.network),
-            label=self.class_number(class_),
-            controls=self.controls(controls),
+            label=chosen.label,
+            controls=chosen.controls,
+            move=chosen.move,
+            batch=chosen.batch,
         )
-        with _memory(batch):
-            return np.concatenate([images.cpu().numpy() for images in made])[first - begin :]
+        with _memory(chosen.batch):
+            for images in made:
+                yield images.cpu().numpy()
 
-    def of_seeds(
-        self,
-        seeds: Sequence[int],
-        *,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
-    ) -> NDArray[np.uint8]:
+    def of_seeds(self, seeds: Sequence[int], **options: Unpack[Options]) -> NDArray[np.uint8]:
         """Image 0 of each seed, uint8 (len(seeds), h, w, c)."""
-        options: dict[str, Any] = {"batch": batch, "class_": class_, "controls": controls}
         return np.concatenate([self.numbered(0, 1, seed, **options) for seed in seeds])
 
-    @torch.no_grad()
-    def from_latents(
-        self,
-        z: NDArray[np.float32],
-        *,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
-    ) -> NDArray[np.uint8]:
+    def latents_of(self, first: int, n: int, seed: int = 0) -> NDArray[np.float32]:
+        """Latents of images first..first+n-1 of a seed, float32 (n, latent)."""
+        self.check_samples()
+        return latents(_checked_seed(seed), first, n, self.latent)
+
+    def from_latents(self, z: NDArray[np.float32], **options: Unpack[Options]) -> NDArray[np.uint8]:
         """Images of given latents.
 
         Args:
-            z: float32 (n, latent), n >= 1.
-            batch: images computed at once.
-            class_: number or name of the class of all images; None: image i has class i modulo their number.
-            controls: as in `sample`.
+            z: float32 (n, latent), or the styles of images, (n, count, style), where the system has a mapping network;
+                n >= 1.
+            options: as in `sample`.
 
         Returns:
             uint8 (n, h, w, c).
 
         Raises:
-            ConfigError: `z` has another shape, or no such class or control.
+            ConfigError: `z` has another shape, or no such class, control or direction.
         """
+        return np.concatenate(list(self.batches_of(z, **options)))
+
+    @torch.no_grad()
+    def batches_of(self, z: NDArray[np.float32], **options: Unpack[Options]) -> Iterator[NDArray[np.uint8]]:
+        """As `from_latents`, in pieces of at most `batch` images."""
         self.check_samples()
-        wanted = int(self.network.latent)  # type: ignore[arg-type]
-        if z.ndim != 2 or z.shape[1] != wanted or len(z) < 1:
-            raise ConfigError(f"latents: expected (n, {wanted}), found {tuple(z.shape)}.")
-        label, chosen, made = self.class_number(class_), self.controls(controls), []
-        classes, device = classes_of(self.recipe.network), next(self.network.parameters()).device
-        for start in range(0, len(z), _checked_batch(batch)):
+        chosen = self.chosen(**options)
+        self._check(z, chosen)
+        classes, batch = classes_of(self.recipe.network), chosen.batch
+        for start in range(0, len(z), batch):
             numbers = np.arange(start, start + batch)
             # A full batch, as in `generate`: what is missing at the end is the first rows again.
-            rows = torch.from_numpy(z[numbers % len(z)].astype(np.float32, copy=False)).to(device)
+            rows = torch.from_numpy(z[numbers % len(z)].astype(np.float32, copy=False)).to(self.device)
             y = None
             if classes:
-                y = torch.from_numpy(numbers % classes if label is None else np.full(batch, label)).to(device)
-            with _memory(batch), _repeatable():
-                made.append(
-                    to_uint8(self.system.render(self.networks, rows, y, chosen)).permute(0, 2, 3, 1).cpu().numpy()
-                )
-        return np.ascontiguousarray(np.concatenate(made)[: len(z)])
+                label = chosen.label
+                y = torch.from_numpy(numbers % classes if label is None else np.full(batch, label)).to(self.device)
+            with _memory(batch), repeatable():
+                images = to_uint8(paint(self.system, self.networks, rows, y, chosen.controls, chosen.move))
+                yield images.permute(0, 2, 3, 1)[: len(z) - start].contiguous().cpu().numpy()
+
+    def _check(self, z: NDArray[np.float32], chosen: Chosen) -> None:
+        shape = self.styles_shape
+        fits = z.ndim == 2 and z.shape[1] == self.latent
+        if z.ndim == 3 and shape is not None and z.shape[1:] == shape:
+            fits = True
+            assert self.system.styles is not None
+            defaults = self.controls(None)
+            for name in self.system.styles.controls:
+                if chosen.controls[name] != defaults[name]:
+                    raise ConfigError(
+                        f"control {name}: says nothing of given styles, only of latents.", "Leave it out."
+                    )
+            if chosen.move is not None and chosen.move.space == "z":
+                raise ConfigError("directions: those of this run move latents, and styles were given.")
+        if not fits or len(z) < 1:
+            styles = "" if shape is None else f", or styles (n, {shape[0]}, {shape[1]})"
+            raise ConfigError(f"latents: expected (n, {self.latent}){styles}, found {tuple(z.shape)}.")
 
     def interpolate(
-        self,
-        start: int,
-        end: int,
-        steps: int,
-        seed: int = 0,
-        *,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
+        self, start: int, end: int, steps: int, seed: int = 0, **options: Unpack[Options]
     ) -> NDArray[np.uint8]:
         """Images from image `start` to image `end` of a seed, on a great circle between their latents.
 
@@ -371,9 +386,7 @@ class Generator:
             start, end: numbers of images that `seed` gives.
             steps: how many, the two included; at least 2.
             seed: in [0, 2**63).
-            batch: images computed at once.
-            class_: class of all of them; None: that of image `start`.
-            controls: as in `sample`.
+            options: as in `sample`; all images have one class, where none is given that of image `start`.
 
         Returns:
             uint8 (steps, h, w, c); the first and the last are those of `sample`, to the bit.
@@ -381,11 +394,9 @@ class Generator:
         self.check_samples()
         if steps < 2:
             raise ConfigError(f"steps: must be at least 2, not {steps}.")
-        label = self._class_of(start, class_)
-        options: dict[str, Any] = {"batch": batch, "class_": label, "controls": controls}
+        options["class_"] = self._class_of(start, options.get("class_"))
         ends = [self.numbered(i, 1, seed, **options) for i in (start, end)]
-        dim = int(self.network.latent)  # type: ignore[arg-type]
-        first, last = (latents(seed, i, 1, dim)[0] for i in (start, end))
+        first, last = (self.latents_of(i, 1, seed)[0] for i in (start, end))
         between = np.linspace(0, 1, steps)[1:-1]
         middle = [self.from_latents(slerp(first, last, between), **options)] if steps > 2 else []
         return np.concatenate([ends[0], *middle, ends[1]])
@@ -396,32 +407,37 @@ class Generator:
         seed: int = 0,
         *,
         points: int = 8,
-        batch: int = BATCH,
-        class_: int | str | None = None,
-        controls: Mapping[str, float] | None = None,
+        seeds: Sequence[int] | None = None,
+        closed: bool = True,
+        **options: Unpack[Options],
     ) -> NDArray[np.uint8]:
-        """A closed walk by way of images 0..points-1 of a seed: after the last frame comes the first again.
+        """A walk by way of images on great circles between their latents; closed: after the last comes the first again.
 
         Args:
             n: frames, at least 1; as many between any two of the points.
-            seed: in [0, 2**63).
-            points: images that it goes by, at least 2.
-            batch: images computed at once.
-            class_: class of all frames; None: that of image 0.
-            controls: as in `sample`.
+            seed: in [0, 2**63); it goes by images 0..points-1 of it,
+            points: at least 2.
+            seeds: or by image 0 of each of these, at least 2; `seed` and `points` are not looked at.
+            closed: whether it returns to its first image; else it ends at its last.
+            options: as in `sample`; all frames have one class, where none is given that of image 0.
 
         Returns:
             uint8 (n, h, w, c).
         """
-        self.check_samples()
-        if n < 1 or points < 2:
-            raise ConfigError(f"walk: at least 1 frame and 2 points, not {n} and {points}.")
-        z = latents(_checked_seed(seed), 0, points, int(self.network.latent))  # type: ignore[arg-type]
-        at = np.arange(n) * points / n
-        leg = at.astype(np.int64)
-        frames = [slerp(z[i], z[(i + 1) % points], at[leg == i] - i) for i in range(points)]
-        label = self._class_of(0, class_)
-        return self.from_latents(np.concatenate(frames), batch=batch, class_=label, controls=controls)
+        return np.concatenate(list(self.walk_batches(n, self.keys(seed, points, seeds), closed=closed, **options)))
+
+    def walk_batches(
+        self, n: int, keys: NDArray[np.float32], *, closed: bool = True, **options: Unpack[Options]
+    ) -> Iterator[NDArray[np.uint8]]:
+        """As `walk`, by way of latents `keys` float32 (points, latent), in pieces of at most `batch` frames."""
+        options["class_"] = self._class_of(0, options.get("class_"))
+        return self.batches_of(way(keys, n, closed), **options)
+
+    def keys(self, seed: int = 0, points: int = 8, seeds: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Latents of images 0..points-1 of a seed, or of image 0 of each of `seeds`, float32 (points, latent)."""
+        if seeds is None:
+            return self.latents_of(0, points, seed)
+        return np.concatenate([self.latents_of(0, 1, s) for s in seeds]) if len(seeds) else self.latents_of(0, 0)
 
     def _class_of(self, index: int, class_: int | str | None) -> int | None:
         """The class asked for, or that of image `index`; None where the networks know none."""
@@ -438,6 +454,8 @@ class Generator:
             return None
         if self.classes is None:
             raise ConfigError(f"class: {self.run} was trained without classes.", "Leave it out.")
+        if isinstance(class_, int) and 0 <= class_ < len(self.classes):
+            return class_
         text = str(class_)
         if text in self.classes:
             return self.classes.index(text)
@@ -467,12 +485,6 @@ class Generator:
             if not (math.isfinite(value) and control.low <= value <= control.high):
                 raise ConfigError(f"control {name}: must be in [{control.low:g}, {control.high:g}], not {value:g}.")
         return {name: float((asked or {}).get(name, control.default)) for name, control in known.items()}
-
-
-def _checked_batch(batch: int) -> int:
-    if batch < 1:
-        raise ConfigError(f"batch: must be at least 1, not {batch}.")
-    return batch
 
 
 def _checked_seed(seed: int) -> int:

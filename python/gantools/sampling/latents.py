@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+
+from gantools.errors import ConfigError, DataError
+from gantools.files import atomic_write
 
 
 def latents(seed: int, start: int, n: int, dim: int) -> NDArray[np.float32]:
@@ -37,3 +42,50 @@ def slerp(start: NDArray[np.float32], end: NDArray[np.float32], share: NDArray[n
         weights = (np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle))
     path: NDArray[np.float32] = (weights[0] * a + weights[1] * b).astype(np.float32)
     return path
+
+
+def way(keys: NDArray[np.float32], n: int, closed: bool = True) -> NDArray[np.float32]:
+    """Latents on great circles from key to key, float32 (n, dim), in even steps of the way's parts.
+
+    Args:
+        keys: (points, dim), at least 2.
+        n: how many, at least 1; not closed: the first and the last key included, at least 2.
+        closed: from the last key back to the first; the step after the last latent is the first again.
+    """
+    points = len(keys)
+    if n < (1 if closed else 2) or points < 2:
+        least = "1 frame" if closed else "2 frames"
+        raise ConfigError(f"walk: at least {least} and 2 points, not {n} and {points}.")
+    at = np.arange(n) * (points / n if closed else (points - 1) / (n - 1))
+    leg = np.minimum(at.astype(np.int64), points - 1 if closed else points - 2)
+    return np.concatenate([slerp(keys[i], keys[(i + 1) % points], at[leg == i] - i) for i in range(points)])
+
+
+def read_latents(path: Path) -> NDArray[np.float32]:
+    """Latents (n, latent) or styles (n, count, style) in a `.npy` file, as float32.
+
+    Raises:
+        DataError: there is no such file, or no numbers of that many axes in it.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.", "Make one: gantools sample --save-latents") from None
+    except (OSError, ValueError, EOFError) as e:
+        raise DataError(f"{path}: not a readable .npy file.", "Make one: gantools sample --save-latents") from e
+    if not isinstance(found, np.ndarray) or not np.issubdtype(found.dtype, np.floating) or found.ndim not in (2, 3):
+        shape = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "an archive"
+        raise DataError(f"{path}: expected floating point (n, latent) or (n, count, style), found {shape}.")
+    if not np.isfinite(found).all():
+        raise DataError(f"{path}: has numbers that are not finite.")
+    return found.astype(np.float32, copy=False)
+
+
+def write_array(path: Path, values: NDArray[np.float32]) -> None:
+    """Writes a `.npy` file, whole or not at all."""
+    with atomic_write(path) as f:
+        # By bytes: numpy writes to a file of its own past Python, and a full disk is then said by no error number.
+        np.lib.format.write_array_header_1_0(
+            f, {"descr": values.dtype.str, "fortran_order": False, "shape": values.shape}
+        )
+        f.write(np.ascontiguousarray(values).data)

@@ -5,6 +5,9 @@ samples/
   000000.png, ...         the images; or, with format "npy",
   samples.npy             all of them, uint8 (n, h, w, c)
   grid.png                the first 64 in one, where asked for
+  latents.npy             what they were made of, where asked for: float32 (n, latent), or styles (n, count, style)
+
+Frames of a walk are a folder of samples too.
 """
 
 from __future__ import annotations
@@ -23,13 +26,19 @@ from gantools.errors import ConfigError, DataError
 from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.runs.checkpoint import versions
-from gantools.sampling.generator import BATCH, Generator
+from gantools.sampling.film import write_film
+from gantools.sampling.generator import Generator, Options
+from gantools.sampling.images import BATCH
+from gantools.sampling.latents import read_latents, write_array
 
 FORMAT = "gantools-samples"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ARRAY = "samples.npy"
 GRID = "grid.png"
+LATENTS = "latents.npy"
+# Images that a walk goes by where none are named.
+KEYS = tuple(range(8))
 # Images in the grid: more are too small to judge. With a row a class: images in a row, and rows.
 GRID_IMAGES, GRID_COLUMNS, GRID_CLASSES = 64, 8, 16
 
@@ -42,8 +51,11 @@ def sample(
     checkpoint: str | float = "last",
     class_: int | str | None = None,
     controls: Mapping[str, float] | None = None,
+    directions: Mapping[str, float] | None = None,
     index: int | None = None,
     seeds: Sequence[int] | None = None,
+    latents: str | Path | NDArray[np.float32] | None = None,
+    save_latents: bool = False,
     out: str | Path = "samples",
     format: Literal["png", "npy"] = "png",
     grid: bool = False,
@@ -60,8 +72,12 @@ def sample(
         checkpoint: of the run: "last", "best", or the thousands of images shown.
         class_: number or name of the class of all images; None: each class in turn.
         controls: what the system lets a user turn, by name: {"truncation": 0.7}.
+        directions: how far all images are moved along directions of the run, in standard deviations: {"pca0": 2}.
         index: only the image of this number of those that `seed` gives; `n` is not looked at.
         seeds: image 0 of each of these seeds; `n` and `seed` are not looked at.
+        latents: a `.npy` file or an array of them, float32 (n, latent), or styles (n, count, style); `n` and `seed` are
+            not looked at.
+        save_latents: also write `latents.npy`, the latents before they were moved along directions.
         out: the folder to make.
         format: "png": `000000.png`, ...; "npy": one `samples.npy`, uint8 (n, h, w, c).
         grid: also write `grid.png`, the first 64 images in one; a row a class where each class comes in turn.
@@ -74,26 +90,128 @@ def sample(
 
     Raises:
         CheckpointError: no such run, or its checkpoint is damaged.
-        ConfigError: no such class or control.
-        DataError: `out` exists.
+        ConfigError: no such class, control or direction, or latents of another shape.
+        DataError: `out` exists, or the file of latents is none.
     """
     if format not in ("png", "npy"):
         raise ConfigError(f"format: expected png or npy, found {format!r}.")
     target = Path(out)
     check_replaceable(target, MANIFEST, FORMAT, "samples", overwrite)
-    if index is not None and seeds is not None:
-        raise ConfigError("index and seeds: one or the other.")
+    if sum(given is not None for given in (index, seeds, latents)) > 1:
+        raise ConfigError("index, seeds and latents: one of them.")
+    given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
     generator = Generator.load(run, checkpoint, device=device)
     generator.check_samples()
-    chosen: dict[str, Any] = {"class_": class_, "controls": controls, "batch": batch}
-    if index is not None:
-        n, batches = 1, iter([generator.numbered(index, 1, seed, **chosen)])
+    options: Options = {"class_": class_, "controls": controls, "directions": directions, "batch": batch}
+    if given is not None:
+        n, batches = len(given), generator.batches_of(given, **options)
+    elif index is not None:
+        n, batches = 1, iter([generator.numbered(index, 1, seed, **options)])
     elif seeds is not None:
-        n, batches = len(seeds), iter([generator.of_seeds(seeds, **chosen)])
+        n, batches = len(seeds), iter([generator.of_seeds(seeds, **options)])
     else:
-        batches = generator.batches(n, seed, **chosen)
-    label = generator.class_number(class_)
-    manifest = {
+        batches = generator.batches(n, seed, **options)
+    if not save_latents:
+        used = None
+    elif given is not None:
+        used = given.astype(np.float32, copy=False)
+    else:
+        used = generator.latents_of(index or 0, n, seed) if seeds is None else generator.keys(seeds=seeds)
+    said = {
+        "seed": seed,
+        **({} if index is None else {"index": index}),
+        **({} if seeds is None else {"seeds": list(seeds)}),
+        **({} if given is None else {"latents": str(latents) if isinstance(latents, str | Path) else "an array"}),
+    }
+    manifest = _manifest(generator, n, format, said, options)
+    with whole_folder(target, overwrite=target.exists()) as folder:
+        first = (
+            _write_png(folder, batches) if format == "png" else _write_npy(folder, batches, n, generator.image_shape)
+        )
+        if grid:
+            in_turn = generator.classes is not None and class_ is None and index is None and seeds is None
+            write_grid(folder / GRID, *_rows(first, len(generator.classes or ()) if in_turn else 0))
+        if used is not None:
+            write_array(folder / LATENTS, used)
+        write_json(folder / MANIFEST, manifest)
+    return target
+
+
+def walk(
+    run: str | Path | None = None,
+    *,
+    frames: int = 120,
+    seeds: Sequence[int] | None = None,
+    latents: str | Path | NDArray[np.float32] | None = None,
+    once: bool = False,
+    film: str | Path | None = None,
+    fps: int = 24,
+    checkpoint: str | float = "last",
+    class_: int | str | None = None,
+    controls: Mapping[str, float] | None = None,
+    directions: Mapping[str, float] | None = None,
+    out: str | Path = "walk",
+    batch: int = BATCH,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the frames of a walk from image to image as a folder of PNG files, and as a film where asked for.
+
+    Args:
+        run: as in `Generator.load`.
+        frames: how many; as many between any two of the images.
+        seeds: the walk goes by image 0 of each; None: of 0 to 7.
+        latents: or by these: a `.npy` file or an array, float32 (points, latent).
+        once: end at the last image; else the walk returns to the first.
+        film: also write the frames as this animated PNG, which plays without end.
+        fps: frames a second of the film.
+        checkpoint, class_, controls, directions, batch, device: as in `sample`; one class for all frames.
+        out: the folder to make.
+        overwrite: replace `out` when it holds samples of gantools, and the film.
+
+    Returns:
+        The path of the folder.
+
+    Raises:
+        As `sample`.
+    """
+    target, clip = Path(out), None if film is None else Path(film)
+    check_replaceable(target, MANIFEST, FORMAT, "samples", overwrite)
+    elsewhere = "Choose another place: gantools walk --film FILE.png"
+    if clip is not None and clip.suffix.lower() not in (".png", ".apng"):
+        raise ConfigError(f"film: {clip} is no .png file.", "It is an animated PNG: gantools walk --film walk.png")
+    if clip is not None and target.absolute() in clip.absolute().parents:
+        raise ConfigError(f"film: {clip} lies in the folder of the frames.", elsewhere)
+    if clip is not None and clip.exists() and not (overwrite and clip.is_file()):
+        raise DataError(f"{clip}: exists already.", f"Replace it with --overwrite. {elsewhere}")
+    if not 1 <= fps <= 1000:
+        raise ConfigError(f"fps: must be from 1 to 1000 frames a second, not {fps}.")
+    if seeds is not None and latents is not None:
+        raise ConfigError("seeds and latents: one of them.")
+    given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
+    generator = Generator.load(run, checkpoint, device=device)
+    generator.check_samples()
+    if given is not None and (given.ndim != 2 or given.shape[1] != generator.latent):
+        raise ConfigError(f"latents: a walk goes by (points, {generator.latent}), found {tuple(given.shape)}.")
+    seeds = KEYS if seeds is None and given is None else seeds
+    keys = generator.keys(seeds=seeds) if given is None else given.astype(np.float32, copy=False)
+    label = 0 if class_ is None and generator.classes else class_
+    options: Options = {"class_": label, "controls": controls, "directions": directions, "batch": batch}
+    by = {"latents": str(latents) if isinstance(latents, str | Path) else "an array"} if seeds is None else {}
+    said = {"walk": {**({} if seeds is None else {"seeds": list(seeds)}), **by, "closed": not once}}
+    manifest = _manifest(generator, frames, "png", said, options)
+    with whole_folder(target, overwrite=target.exists()) as folder:
+        _write_png(folder, generator.walk_batches(frames, keys, closed=not once, **options))
+        write_json(folder / MANIFEST, manifest)
+        if clip is not None:
+            clip.parent.mkdir(parents=True, exist_ok=True)
+            write_film(clip, ((folder / _name(i)).read_bytes() for i in range(frames)), frames, fps)
+    return target
+
+
+def _manifest(generator: Generator, n: int, format: str, said: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    label, directions = generator.class_number(options["class_"]), options["directions"]
+    return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "count": n,
@@ -102,23 +220,26 @@ def sample(
         "run": str(generator.run.absolute()),
         "checkpoint": generator.checkpoint.absolute().name,
         "recipe": generator.recipe.name,
-        "seed": seed,
-        **({} if index is None else {"index": index}),
-        **({} if seeds is None else {"seeds": list(seeds)}),
+        **said,
         **({} if label is None or generator.classes is None else {"class": generator.classes[label]}),
-        **({"controls": generator.controls(controls)} if generator.system.controls else {}),
+        **({"controls": generator.controls(options["controls"])} if generator.system.controls else {}),
+        **({"directions": dict(directions)} if directions else {}),
         "data": {key: generator.data[key] for key in ("path", "name", "fingerprint")},
         "versions": versions(),
     }
-    with whole_folder(target, overwrite=target.exists()) as folder:
-        first = (
-            _write_png(folder, batches) if format == "png" else _write_npy(folder, batches, n, generator.image_shape)
-        )
-        if grid:
-            in_turn = generator.classes is not None and label is None and index is None and seeds is None
-            write_grid(folder / GRID, *_rows(first, len(generator.classes or ()) if in_turn else 0))
-        write_json(folder / MANIFEST, manifest)
-    return target
+
+
+def samples_latents(path: Path) -> NDArray[np.float32]:
+    """The latents of a folder of samples, float32 (n, latent), or styles (n, count, style).
+
+    Raises:
+        DataError: it is no folder of samples, or has none.
+    """
+    if samples_manifest(path) is None:
+        raise DataError(f"{path}: no folder of samples.", "Make one: gantools sample --save-latents")
+    if not (path / LATENTS).is_file():
+        raise DataError(f"{path}: has no latents.", "Make the samples again: gantools sample --save-latents")
+    return read_latents(path / LATENTS)
 
 
 def samples_manifest(path: Path) -> dict[str, Any] | None:
@@ -152,13 +273,18 @@ def _rows(images: NDArray[np.uint8], classes: int) -> tuple[NDArray[np.uint8], i
     return np.concatenate([images[c : columns * classes : classes] for c in range(classes)]), columns
 
 
+def _name(index: int) -> str:
+    """The file of image `index`."""
+    return f"{index:06d}.png"
+
+
 def _write_png(folder: Path, batches: Iterator[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Write each image as a PNG; returns the first images, for the grid."""
     first: list[NDArray[np.uint8]] = []
     done = 0
 
     def write(index: int, image: NDArray[np.uint8]) -> None:
-        (folder / f"{index:06d}.png").write_bytes(_native.encode_png(image))
+        (folder / _name(index)).write_bytes(_native.encode_png(image))
 
     with ThreadPoolExecutor() as pool:
         for images in batches:

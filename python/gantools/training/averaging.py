@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from gantools.recipes.recipe import EmaConfig
-
-# Batches of fixed latents, and images in each, from which the statistics of batch normalisation are measured anew.
-STATISTICS_BATCHES, STATISTICS_BATCH = 16, 64
+from gantools.schedules import value_at
 
 
 class Average:
@@ -19,13 +16,13 @@ class Average:
 
     The half-life counts in images, so it does not depend on the batch size, and is at most `ramp` times the images
     shown so far, so that the start is forgotten soon. Buffers are copied; those of batch normalisation belong to the
-    weights as trained, not to their average, so `measure_statistics` makes them anew before it is used.
+    weights as trained, not to their average, so `layers.statistics` makes them anew before it is used.
     Source: Karras et al. 2020 (arXiv:2006.06676), `training_loop.py` of stylegan2-ada-pytorch.
     """
 
     def __init__(self, network: nn.Module, config: EmaConfig) -> None:
         assert config.half_life_kimg is not None
-        self.half_life_nimg, self.ramp = config.half_life_kimg * 1000.0, config.ramp
+        self.half_life_kimg, self.ramp = config.half_life_kimg, config.ramp
         self.start_nimg = config.start_kimg * 1000.0
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
@@ -33,7 +30,7 @@ class Average:
         """Share of the old average that is kept after a step of `batch` images that ends at `nimg` shown."""
         if nimg <= self.start_nimg:
             return 0.0
-        half_life = min(self.half_life_nimg, nimg * self.ramp)
+        half_life = min(value_at(self.half_life_kimg, nimg) * 1000.0, nimg * self.ramp)
         return float(0.5 ** (batch / max(half_life, 1e-8)))
 
     @torch.no_grad()
@@ -44,34 +41,3 @@ class Average:
         ours: list[Tensor] = list(self.network.buffers())
         if ours:
             torch._foreach_copy_(ours, list(network.buffers()))
-
-
-def has_statistics(network: nn.Module) -> bool:
-    """Whether it has batch normalisation, which in evaluation uses statistics measured in training."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats for m in network.modules())
-
-
-@torch.no_grad()
-def measure_statistics(network: nn.Module, run: Callable[[int], object]) -> None:
-    """Measure the statistics of batch normalisation in `network` anew, as the plain mean over some batches.
-
-    The weights of an average never computed the statistics that it copied: measured with its own, samples are better by
-    0.5 to 0.9 in the distance of a small DCGAN.
-
-    Args:
-        network: in evaluation mode, where it is left.
-        run: (number of the batch) -> passes that batch through the network.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    momenta = [m.momentum for m in norms]
-    try:
-        for m in norms:
-            m.reset_running_stats()
-            m.momentum = None  # a plain mean over batches
-            m.train()
-        for number in range(STATISTICS_BATCHES):
-            run(number)
-    finally:
-        for m, momentum in zip(norms, momenta, strict=True):
-            m.momentum = momentum
-            m.eval()

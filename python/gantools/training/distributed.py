@@ -1,4 +1,4 @@
-"""The processes that torchrun started, as one training: each computes its rows, their gradients are averaged."""
+"""The processes that torchrun or Ray started, as one training: each computes its rows, their gradients are averaged."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from gantools.errors import ConfigError, GantoolsError
 TIMEOUT = timedelta(minutes=30)
 
 
+class OtherFailed(GantoolsError):
+    """This process is well, and cannot go on without one that failed."""
+
+
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together; alone without torchrun."""
+    """This process among those that train together; alone where nothing started several."""
 
     rank: int = 0
     size: int = 1
@@ -95,6 +99,8 @@ def _device() -> torch.device:
 def processes(device: torch.device) -> Iterator[Processes]:
     """The processes of torchrun, by its environment variables, while the block runs; alone without them.
 
+    Workers of Ray have the same variables (`launch.py`).
+
     When this process fails, it leaves the group before the error is reported: the others then fail at once, and do not
     wait for one that is gone.
     """
@@ -110,7 +116,7 @@ def processes(device: torch.device) -> Iterator[Processes]:
     except RuntimeError as e:
         if not any(word in str(e) for word in ("Connection closed", "Connection reset", "gloo", "NCCL")):
             raise
-        raise GantoolsError("another process of the training failed.", "Its own message says why.") from e
+        raise OtherFailed("another process of the training failed.", "Its own message says why.") from e
     finally:
         if ours:
             dist.destroy_process_group()

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gantools.metrics.registry import METRICS
+from gantools.metrics.request import Request
 from gantools.metrics.scorer import score
 from gantools.runs.checkpoint import mark_best
 from gantools.training.gallery import Gallery
@@ -35,6 +36,16 @@ class Evaluator:
         self.sign = 1.0 if not self.main or METRICS[self.main].better == "lower" else -1.0
         self.best, self.best_nimg, self.worse = math.inf, 0, 0
         self.last_nimg = -1
+
+    def ready(self) -> None:
+        """Load the networks that the scores need once, so that what is missing is said before the first step.
+
+        Raises:
+            ConfigError: the metrics take no such extractor.
+            WeightsError, DownloadError: no weights.
+        """
+        if self.main:
+            Request(self.config.metrics, self.config.extractor, device=self.gallery.state.device).plan()
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Learn from the ticks of a training that goes on."""

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gantools.layers.statistics import STATISTICS_BATCH, has_statistics, measure_statistics
 from gantools.levels import to_uint8
 from gantools.models.system import Batch, classes_of
-from gantools.sampling.generator import generate
-from gantools.training.averaging import STATISTICS_BATCH, has_statistics, measure_statistics
+from gantools.sampling.images import generate
 from gantools.training.state import TrainingState
 
 # Images of a translator that are computed at once: large ones take much memory.

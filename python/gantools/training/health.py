@@ -18,10 +18,14 @@ SURE_ACCURACY = 0.995
 SURE_LOSS = 0.05
 # Samples that differ this little, compared with real images, are one image; if they once differed more, they collapsed.
 COLLAPSED, FALLEN = 0.1, 1 / 3
+# Where so many of the samples have a twin, the generator makes few images again and again.
+REPEATED = 0.25
 # Before so many steps a generator has not learnt anything that it could lose.
 FIRST_STEPS = 500
 # A gradient this small beside the largest that a tick has seen moves nothing.
 VANISHED = 1e-5
+# A loss so many times the largest that was seen (which is taken for 1 at least) runs away.
+RUNAWAY = 1e3
 # Ticks in a row that a sign must be seen: one alone may be chance.
 TICKS = 2
 
@@ -73,18 +77,34 @@ def diversity(images: Tensor) -> float:
     return float(torch.pdist(flat).mean()) / math.sqrt(flat.shape[1]) if len(images) > 1 else math.nan
 
 
+def duplicates(images: Tensor, scale: float) -> float:
+    """The share of a uint8 (n, ...) tensor's images that have a twin among the others.
+
+    Twins are apart less than `COLLAPSED` of `scale`, the `diversity` of real images: root mean square of pixels.
+    """
+    if len(images) < 2:
+        return 0.0
+    flat = images.reshape(len(images), -1).double()
+    # Not by way of the product of matrices, in which equal images are not quite at distance 0.
+    apart = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist") / math.sqrt(flat.shape[1])
+    return float((apart.fill_diagonal_(math.inf).amin(1) <= COLLAPSED * scale).double().mean())
+
+
 class Monitor:
     """Looks at each tick's numbers, knows those before, and says what goes wrong.
 
     Args:
         loss: of the game, where it has one: decides when a discriminator is too sure.
         penalties: whether the game has penalties to advise.
+        real_duplicates: the share of real images with a twin, among as many as there are samples.
     """
 
-    def __init__(self, loss: LossConfig | None, penalties: bool = True) -> None:
+    def __init__(self, loss: LossConfig | None, penalties: bool = True, real_duplicates: float = 0.0) -> None:
         self.loss = loss
         self.penalty = " or a penalty (penalties.r1.weight=1)" if penalties else ""
-        self.best_diversity = 0.0
+        self.real_duplicates = real_duplicates
+        self.best_diversity, self.least_duplicates = 0.0, 1.0
+        self.largest_losses: dict[str, float] = {}
         self.largest_gradient = 0.0
         self.last: Mapping[str, Any] = {}
         self.seen: dict[str, int] = {}
@@ -99,13 +119,17 @@ class Monitor:
 
         Args:
             line: `step`, and as far as there are any: the losses, `discriminator_accuracy`, `sample_diversity` (a share
-                of the real images'), `gradient_generator`, `luma_correlation`.
+                of the real images'), `sample_duplicates`, `gradient_generator`, `luma_correlation`.
         """
-        found = [sign for sign in (self._wins(line), self._collapse(line), self._stuck(line)) if sign is not None]
-        found += [sign for sign in (self._inverted(line),) if sign is not None]
+        signs = (self._wins, self._collapse, self._repeats, self._stuck, self._runs_away, self._inverted)
+        found = [sign for look in signs if (sign := look(line)) is not None]
         kinds = {sign.kind for sign in found}
         self.seen = {kind: self.seen.get(kind, 0) + 1 for kind in kinds}
         self.best_diversity = max(self.best_diversity, line.get("sample_diversity") or 0.0)
+        self.least_duplicates = min(self.least_duplicates, line.get("sample_duplicates", 1.0))
+        for name, value in _losses(line).items():
+            if not self._far(name, value):
+                self.largest_losses[name] = max(abs(value), self.largest_losses.get(name, 0.0))
         self.largest_gradient = max(self.largest_gradient, line.get("gradient_generator") or 0.0)
         self.last = line
         return [sign for sign in found if self.seen[sign.kind] >= (1 if sign.kind == "discriminator" else TICKS)]
@@ -140,9 +164,40 @@ class Monitor:
             f"optim.lr{self.penalty}.",
         )
 
+    def _repeats(self, line: Mapping[str, Any]) -> Sign | None:
+        """Many samples are the same image as another one, which once they were not, and real images are not."""
+        share = line.get("sample_duplicates")
+        if share is None or line.get("step", 0) < FIRST_STEPS:
+            return None
+        if share < REPEATED + self.real_duplicates or share < 2 * self.least_duplicates:
+            return None
+        if line.get("sample_diversity", 1.0) < COLLAPSED:
+            return None  # all are one image, which is said by `_collapse`
+        return Sign(
+            "duplicates",
+            f"{share:.0%} of the samples are nearly the same image as another one (of real images "
+            f"{self.real_duplicates:.0%}): the generator collapses to a few images. Go back to an earlier checkpoint, "
+            f"with a lower optim.lr{self.penalty}.",
+        )
+
+    def _far(self, name: str, value: float) -> bool:
+        """Whether a loss is far beyond all that was seen of it."""
+        return name in self.largest_losses and abs(value) > RUNAWAY * max(1.0, self.largest_losses[name])
+
+    def _runs_away(self, line: Mapping[str, Any]) -> Sign | None:
+        """A loss is a number still, and grows without bounds."""
+        for name, value in _losses(line).items():
+            if self._far(name, value):
+                return Sign(
+                    "divergence",
+                    f"{name} is {value:.3g}, after {self.largest_losses[name]:.3g} at most: the training diverges. Go "
+                    f"back to an earlier checkpoint, with a lower optim.lr{self.penalty}.",
+                )
+        return None
+
     def _stuck(self, line: Mapping[str, Any]) -> Sign | None:
         """Nothing moves: the losses stand still, or no gradient reaches the generator."""
-        losses = {k: v for k, v in line.items() if k.startswith("loss_")}
+        losses = _losses(line)
         same = bool(losses) and all(
             math.isclose(v, self.last.get(k, math.nan), rel_tol=1e-6) for k, v in losses.items()
         )
@@ -172,3 +227,7 @@ class Monitor:
             f"translated images are dark where their inputs are light (correlation {correlation:.2f}): inverted "
             "colours, which do not go away by themselves. Start again with game.identity=0.5 or another --seed.",
         )
+
+
+def _losses(line: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in line.items() if name.startswith("loss_")}

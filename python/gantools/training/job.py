@@ -19,7 +19,7 @@ from gantools.recipes import recipe_names
 from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
 from gantools.recipes.strict import differences, to_plain
 from gantools.runs.checkpoint import CHECKPOINTS, CONFIG, read_config, versions
-from gantools.runs.folders import RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
+from gantools.runs.folders import RECORD, RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
 
 DATA = Path("data")
 
@@ -30,8 +30,11 @@ HARMLESS = (
     "epochs",
     "kimg",
     "tick_kimg",
+    "tick_epochs",
+    "reported",
     "grid",
     "keep",
+    "track",
     "eval",
     "health",
     "description",
@@ -54,6 +57,7 @@ class Job:
         checkpoint: where it goes on; None at the beginning.
         run: the run that it goes on with; None: a new one is made.
         start: the checkpoint whose weights a new run begins with.
+        parent: the checkpoint that the run began with, of a training that goes on.
         changes: what is another than before, of a training that goes on: (key, before, now).
         notes: lines about what was chosen for the user.
     """
@@ -66,6 +70,7 @@ class Job:
     checkpoint: Path | None = None
     run: Path | None = None
     start: Path | None = None
+    parent: str | None = None
     changes: tuple[tuple[str, Any, Any], ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -87,9 +92,10 @@ class Job:
         config: dict[str, Any] = {"recipe": self.recipe.to_dict(), "data": _record(self.data)}
         if self.inputs is not None:
             config["inputs"] = _record(self.inputs)
-        parent = self.start or (self.checkpoint if self.run is None else None)
+        begun = self.start or (self.checkpoint if self.run is None else None)
+        parent = self.parent if begun is None else str(begun.absolute())
         if parent is not None:
-            config["parent"] = str(parent.absolute())
+            config["parent"] = parent
         if self.history:
             config["history"] = list(self.history)
         return config
@@ -187,6 +193,11 @@ def _resumed(
     run, checkpoint = _place(resume, runs, None if recipe is None else str(recipe))
     place = checkpoint.parent.parent
     config = read_config(checkpoint)
+    if "imported" in config:
+        raise CheckpointError(
+            f"{place}: holds weights of another program, no training to go on with.",
+            f"Begin one with them: gantools train {place / RECORD} --init-from {place}",
+        )
     before = recipe_from_dict(config["recipe"], str(checkpoint))
     after = recipe_from_dict(config["recipe"], str(checkpoint), overrides=asked)
     if recipe is not None and str(recipe) != before.name:
@@ -210,7 +221,16 @@ def _resumed(
     history = [*config.get("history", [])]
     history += [{"nimg": config["nimg"], "changed": {key: [old, new] for key, old, new in told}}] if told else []
     return Job(
-        after, dataset, device, place.parent, second, checkpoint, run, changes=tuple(told), history=tuple(history)
+        after,
+        dataset,
+        device,
+        place.parent,
+        second,
+        checkpoint,
+        run,
+        parent=config.get("parent"),
+        changes=tuple(told),
+        history=tuple(history),
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from gantools.models.system import Stage
 from gantools.recipes.recipe import OptimConfig
-from gantools.recipes.schedules import value_at
+from gantools.schedules import value_at
 
 
 def lazy_share(stages: Iterable[Stage], network: str) -> float:
@@ -41,14 +41,12 @@ class Optimizer:
         self.inner = self._make()
 
     def _make(self) -> torch.optim.Optimizer:
-        o, c = self.config, self.share
+        o = self.config
         # Its tensors are few and small on a CPU and many kernels on a GPU: fused is the faster form on both.
         if o.kind == "adam":
-            betas = (o.betas[0] ** c, o.betas[1] ** c)
-            rate = self.rate(0)
-            return torch.optim.Adam(self.parameters, rate, betas, o.eps, o.weight_decay, fused=True)
+            return torch.optim.Adam(self.parameters, self.rate(0), self.betas(0), o.eps, o.weight_decay, fused=True)
         if o.kind == "rmsprop":
-            alpha = o.betas[1] ** c
+            alpha = self.betas(0)[1]
             return torch.optim.RMSprop(self.parameters, self.rate(0), alpha, o.eps, o.weight_decay, o.momentum)
         return torch.optim.SGD(self.parameters, self.rate(0), o.momentum, weight_decay=o.weight_decay, fused=True)
 
@@ -60,10 +58,19 @@ class Optimizer:
         """The learning rate once `nimg` real images have been shown, without the correction for lazy phases."""
         return value_at(self.config.lr, nimg)
 
+    def betas(self, nimg: int) -> tuple[float, float]:
+        """Adam's two once `nimg` real images have been shown, corrected for lazy phases."""
+        first, second = self.config.betas
+        return first**self.share, value_at(second, nimg) ** self.share
+
     def step(self, gradients: Sequence[torch.Tensor | None], nimg: int) -> None:
         """Change the weights by `gradients`, one a parameter; a parameter without one stays as it is."""
         for group in self.inner.param_groups:
             group["lr"] = self.rate(nimg) * self.share
+            if "betas" in group:
+                group["betas"] = self.betas(nimg)
+            elif "alpha" in group:
+                group["alpha"] = self.betas(nimg)[1]
         # They are kept until the next step: freeing and allocating them costs page faults.
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import yaml
 from torch import Tensor
 
+from gantools.device import free_memory
 from gantools.models.system import Batch, Networks, Scalars
+from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import checkpoint_nimg
 from gantools.training.compiled import Computed, Function
 from gantools.training.distributed import Processes
@@ -33,13 +35,16 @@ class Plan:
         weights_bytes: weights and buffers, gradients, both moments of Adam, and the average.
         activation_bytes: the most that one phase keeps for its backward.
         seconds: expected time of what is left of the training, on this device.
+        free_bytes: where the weights alone do not fit in the device's memory, what is free of it: then nothing was
+            measured, and activations and time are not known.
     """
 
     job: Job
     parameters: dict[str, int]
     weights_bytes: int
-    activation_bytes: int
-    seconds: float
+    activation_bytes: int = 0
+    seconds: float = 0.0
+    free_bytes: int | None = None
 
     @property
     def img_per_s(self) -> float:
@@ -60,18 +65,60 @@ class Plan:
             "device": str(job.device),
             **{f"parameters, {name}": f"{n:,}" for name, n in self.parameters.items()},
             "memory, weights": f"{self.weights_bytes / MIB:.1f} MiB (weights, gradients, Adam, average)",
-            "memory, activations": f"{self.activation_bytes / MIB:.1f} MiB at batch {job.recipe.batch}",
             "length": f"{job.total_nimg / 1000:g} kimg ({job.total_nimg / len(job.data):.2f} epochs)",
-            "speed": f"{self.img_per_s:.1f} img/s",
-            "expected time": duration(self.seconds),
+            **self._measured(),
             "run": f"{job.out}/NNNNN-{job.title}/ (not made: dry run)",
         }
         return recipe + "\n" + "\n".join(f"{name + ':':24} {value}" for name, value in rows.items())
 
+    def _measured(self) -> dict[str, str]:
+        """The rows that need a few steps of the training."""
+        if self.free_bytes is not None:
+            words = f"more than the {self.free_bytes / MIB:.0f} MiB that are free on {self.job.device}"
+            return {"activations and time": f"not measured: the weights take {words}"}
+        return {
+            "memory, activations": f"{self.activation_bytes / MIB:.1f} MiB at batch {self.job.recipe.batch}",
+            "speed": f"{self.img_per_s:.1f} img/s",
+            "expected time": duration(self.seconds),
+        }
+
+
+def counted(recipe: Recipe) -> tuple[dict[str, int], int]:
+    """(parameters by network, bytes that a training holds of them), by shapes alone: no memory is taken.
+
+    The bytes are weights and buffers, gradients, what the optimizers remember, and the average. A step's gradients are
+    kept until the next one has made its own, so those of the largest phase count twice.
+    """
+    with torch.device("meta"):
+        own = recipe.system.build(recipe.network)
+        frozen = recipe.system.frozen(recipe.network, recipe.game, False)
+    sizes = {name: sum(_nbytes(p) for p in network.parameters()) for name, network in own.items()}
+    held = [_nbytes(t) for network in (*own.values(), *frozen.values()) for t in network.state_dict().values()]
+    updates = [phase.updates for stage in recipe.stages() for phase in stage.phases]
+    held.append(max(sum(sizes[name] for name in names) for names in updates))
+    for name in {name for names in updates for name in names}:
+        optimizer = recipe.optim.of(name)
+        moments = {"adam": 2, "rmsprop": 1, "sgd": 0}[optimizer.kind]
+        moments += optimizer.kind != "adam" and optimizer.momentum > 0
+        held.append(sizes[name] * (1 + moments))
+    if recipe.ema.half_life_kimg is not None:
+        held += [_nbytes(t) for name in recipe.system.averaged for t in own[name].state_dict().values()]
+    networks = {**own, **frozen}
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}, sum(held)
+
 
 def measure(job: Job) -> Plan:
-    """Count and measure a job: a few real steps of each stage on real images, nothing written, nothing kept."""
+    """Count and measure a job: a few real steps of each stage on real images, nothing written, nothing kept.
+
+    Where not even the weights fit in the device's memory, they are only counted.
+    """
+    parameters, weights = counted(job.recipe)
+    free = free_memory(job.device)
+    if free is not None and weights > free:
+        return Plan(job, parameters, weights, free_bytes=free)
     state = TrainingState(job.recipe, job.device, pretrained=False)
+    # Steps that are not evenly spaced are measured as often as they come on the whole.
+    state.stages = tuple(replace(s, phases=tuple(replace(p, when=None) for p in s.phases)) for s in state.stages)
     alone = Processes()
     feeds = open_feeds(job, alone)
     activations, seconds, begin = 0, 0.0, 0
@@ -97,12 +144,7 @@ def measure(job: Job) -> Plan:
         for feed in feeds.values():
             feed.close()
 
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in state.networks.items()}
-    held = [t for network in state.networks.values() for t in network.state_dict().values()]
-    held += [t for o in state.optimizers.values() for s in o.inner.state.values() for t in s.values()]
-    held += [p for o in state.optimizers.values() for p in o.parameters]  # once more: the gradients
-    held += [t for average in state.averages.values() for t in average.network.state_dict().values()]
-    return Plan(job, parameters, sum(_nbytes(t) for t in held), activations, seconds)
+    return Plan(job, parameters, weights, activations, seconds)
 
 
 def _saved_by_a_step(state: TrainingState, work: Work) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from gantools import _native
@@ -15,7 +16,9 @@ from gantools.files import write_whole
 from gantools.grid import make_grid
 from gantools.runs.checkpoint import checkpoint_name
 from gantools.runs.events import EventFile
+from gantools.runs.folders import RECORD
 from gantools.runs.stats import STATS, append_line, read_lines
+from gantools.runs.trackers import Trackers
 from gantools.training import health
 from gantools.training.evaluate import Evaluator
 from gantools.training.gallery import Gallery
@@ -25,6 +28,12 @@ from gantools.training.state import TrainingState
 
 # Without a length of its own a tick is an epoch, but no shorter and no longer than this.
 SHORTEST_S, LONGEST_S = 60.0, 600.0
+
+
+def write_record(run: Path, job: Job, state: TrainingState) -> None:
+    """Write the run's `config.yaml`."""
+    text = yaml.safe_dump(state.record(job.record()), sort_keys=False, width=120)
+    write_whole(run / RECORD, text.encode())
 
 
 class Reporter:
@@ -53,12 +62,20 @@ class Reporter:
         self.job, self.run, self.state, self.gallery, self.screen = job, run, state, gallery, screen
         self.words = words
         self.real_diversity = health.diversity(real)
-        self.monitor = health.Monitor(getattr(job.recipe.game, "loss", None), hasattr(job.recipe.game, "penalties"))
+        self.monitor = health.Monitor(
+            getattr(job.recipe.game, "loss", None),
+            hasattr(job.recipe.game, "penalties"),
+            health.duplicates(real, self.real_diversity),
+        )
         self.evaluator = Evaluator(job, run, gallery)
+        self.evaluator.ready()
         lines = read_lines(run / STATS)
         self.monitor.replay(lines)
         self.evaluator.replay(lines)
         self.events = EventFile(run)
+        self.trackers = Trackers(job.recipe.track, run, state.record(job.record()), screen.warn)
+        # What a training that goes on has changed is recorded with its first checkpoint: before it nothing has.
+        self.recorded = job.run is None
         self.warned: set[str] = set()
         self.base_seconds, self.base_nimg = state.seconds, state.nimg
         self.start = self.tick_start = time.perf_counter()
@@ -68,6 +85,7 @@ class Reporter:
     def close(self) -> None:
         """Close its files."""
         self.events.close()
+        self.trackers.close()
 
     def due(self, before: int) -> bool:
         """Whether the tick ends with this step, which began at `before` images shown."""
@@ -78,7 +96,8 @@ class Reporter:
             return over
         seconds = time.perf_counter() - self.tick_start
         self._epoch_over = self._epoch_over or over
-        return (self._epoch_over and seconds >= SHORTEST_S) or seconds >= LONGEST_S
+        shortest = SHORTEST_S if self.job.recipe.tick_epochs is None else 0.0
+        return (self._epoch_over and seconds >= shortest) or seconds >= LONGEST_S
 
     def speed(self) -> float:
         """Images a second since the last tick."""
@@ -107,12 +126,16 @@ class Reporter:
         if "real_score" in means and "fake_score" in means:
             line["discriminator_score"] = (means["real_score"] + means["fake_score"]) / 2
         self.gallery.settle()
-        line["sample_diversity"] = self.grid() / self.real_diversity if self.real_diversity > 0 else 1.0
+        samples = self.grid()
+        line["sample_diversity"] = health.diversity(samples) / self.real_diversity if self.real_diversity > 0 else 1.0
+        line["sample_duplicates"] = health.duplicates(samples, self.real_diversity)
         line |= self.words | self._memory()
         if self.evaluator.due(state.nimg, state.nimg >= total):
             line |= self.evaluator.measure(state.nimg)
         append_line(self.run / STATS, line)
-        self.events.scalars(state.nimg, {k: float(v) for k, v in line.items() if _is_number(v)})
+        numbers = {k: float(v) for k, v in line.items() if _is_number(v)}
+        self.events.scalars(state.nimg, numbers)
+        self.trackers.log(state.nimg, numbers)
         done = state.nimg - self.base_nimg
         left = (total - state.nimg) * (time.perf_counter() - self.start) / max(1, done)
         self.screen.tick(line, left, self.evaluator.config.metrics)
@@ -124,17 +147,19 @@ class Reporter:
         self._tell(signs, recipe.health.action)
         return self.evaluator.over
 
-    def grid(self) -> float:
-        """Write the grid of samples from the fixed latents; returns how much they differ."""
+    def grid(self) -> Tensor:
+        """Write the grid of samples from the fixed latents; returns the samples, uint8 (n, h, w, c)."""
         sheet, samples = self.gallery.sheet(self.job.recipe.grid)
         columns = None if len(sheet) == len(samples) else _columns(len(sheet), len(sheet) // len(samples))
         grid = make_grid(sheet, columns)
         folder = self.run / "grids"
         folder.mkdir(exist_ok=True)
         png = _native.encode_png(grid)
-        write_whole(folder / f"{checkpoint_name(self.state.nimg)}.png", png)
+        file = folder / f"{checkpoint_name(self.state.nimg)}.png"
+        write_whole(file, png)
         self.events.image(self.state.nimg, "grid", png, grid.shape[0], grid.shape[1])
-        return health.diversity(samples)
+        self.trackers.log(self.state.nimg, {}, file)
+        return samples
 
     def checkpoint(self) -> None:
         """Write a checkpoint between two ticks."""
@@ -144,6 +169,9 @@ class Reporter:
 
     def _save(self) -> None:
         self.state.save(self.run, self.job.config())
+        if not self.recorded:
+            write_record(self.run, self.job, self.state)
+            self.recorded = True
 
     def _seconds(self) -> float:
         return self.base_seconds + time.perf_counter() - self.start

@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from gantools.device import out_of_memory
 from gantools.errors import CheckpointError
-from gantools.files import write_whole
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import list_checkpoints
 from gantools.runs.folders import create_run, newest_whole_checkpoint
 from gantools.runs.stats import STATS, cut_after
+from gantools.runs.trackers import check as check_trackers
 from gantools.training import health
 from gantools.training.distributed import Processes, local_device, processes
 from gantools.training.initial import take_weights
 from gantools.training.job import Job, resolve
+from gantools.training.launch import check as check_engine
+from gantools.training.launch import train_on_ray
 from gantools.training.loop import fit
 from gantools.training.plan import measure
+from gantools.training.reporter import write_record
 from gantools.training.screen import Screen
 from gantools.training.state import TrainingState
 from gantools.training.stop import StopSignal
@@ -44,16 +46,20 @@ def train(
     metrics: Sequence[str] | None = None,
     stop_when_worse: int | None = None,
     freeze_d: int | None = None,
+    track: Sequence[str] | None = None,
     overrides: Mapping[str, Any] | Sequence[str] = (),
     resume: str | Path | bool | None = None,
     init_from: str | Path | None = None,
     device: str | None = None,
+    engine: str = "local",
+    workers: int | None = None,
     dry_run: bool = False,
     progress: bool = True,
 ) -> Path | None:
     """Train a GAN by a recipe on a prepared set.
 
-    Under `torchrun` all processes train one GAN together, each a part of every batch.
+    Under `torchrun`, and on the workers of a Ray cluster, all processes train one GAN together, each a part of every
+    batch.
 
     Args:
         recipe: a name (`dcgan`, ...) or the path of a YAML file; not needed with `resume`.
@@ -71,12 +77,16 @@ def train(
         metrics: scores measured while it trains, as `gantools score` calls them: ("fd",).
         stop_when_worse: stop once the first of `metrics` was not better than its best for so many measurements.
         freeze_d: the discriminator's first layers whose weights are not trained.
+        track: trackers that the numbers and grids go to as well, "wandb" and "trackio".
         overrides: further changes to the recipe: {"optim.lr": 0.001} or ["optim.lr=0.001"].
         resume: a run to go on with, or True: the newest (of `recipe`, where it is given). On the same machine the
             result is that of a training that was never stopped, on the CPU to the bit. A checkpoint of a run begins a
             new run from there.
         init_from: a run or checkpoint whose weights a new run begins with, for fine-tuning.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
+        engine: "local", this process or those of torchrun; or "ray": workers of a Ray cluster (RAY_ADDRESS), or on
+            this machine where there is none.
+        workers: of the engine ray; None: one a GPU, without GPUs one a machine.
         dry_run: print what would be done, with sizes and expected time, and write nothing.
         progress: show a line a tick and a progress bar on stderr.
 
@@ -85,9 +95,12 @@ def train(
 
     Raises:
         ConfigError, DataError, CheckpointError: what was asked for is wrong or not there.
-        GantoolsError: the training diverged, or memory ran out.
+        GantoolsError: the training diverged, memory ran out, or a worker died.
         Interrupted: stopped by Ctrl-C after writing a checkpoint.
     """
+    options = {name: value for name, value in locals().items() if name not in ("engine", "workers", "dry_run")}
+    check_engine(engine, workers, device)
+    on_ray = engine == "ray" and not dry_run
     changes: dict[str, Any] = {
         "kimg": kimg,
         "epochs": epochs,
@@ -98,6 +111,7 @@ def train(
         "eval.metrics": None if metrics is None else list(metrics),
         "eval.patience": stop_when_worse,
         "freeze_d": freeze_d,
+        "track": None if track is None else list(track),
     }
     job = resolve(
         recipe,
@@ -108,8 +122,13 @@ def train(
         overrides=overrides,
         resume=resume,
         init_from=init_from,
-        device=local_device(device),
+        # The workers' machines may have GPUs that this one has not.
+        device="cpu" if on_ray else local_device(device),
     )
+    if on_ray:
+        return train_on_ray(train, job, options, workers, device)
+    if not dry_run:
+        check_trackers(job.recipe.track)
     with _torch_settings(job), _out_of_memory(job.recipe):
         if dry_run:
             print(measure(job).text())
@@ -141,7 +160,8 @@ def _trained(job: Job, group: Processes, progress: bool) -> Path:
         if group.first:
             if job.run is not None:
                 cut_after(run / STATS, state.nimg)
-            write_whole(run / "config.yaml", yaml.safe_dump(job.record(), sort_keys=False, width=120).encode())
+            else:
+                write_record(run, job, state)
         with screen, StopSignal(progress and group.first) as stop:
             _with_returns(job, run, state, screen, stop, group)
     finally:

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from gantools.errors import CheckpointError, ConfigError
-from gantools.models.system import Phase, Stage
+from gantools.models.system import Phase, Stage, build_networks
 from gantools.recipes.recipe import Recipe
-from gantools.runs.checkpoint import read_state, read_weights, write_checkpoint
+from gantools.runs.checkpoint import read_config, read_state, read_weights, write_checkpoint
 from gantools.training.averaging import Average
 from gantools.training.meter import Meter
 from gantools.training.optimizers import Optimizer, lazy_share
@@ -37,6 +38,7 @@ class TrainingState:
 
     Attributes:
         networks: all of the system, those trained elsewhere included.
+        files: of each network that was trained elsewhere, the sha256 of its file.
         stages: of the training, in order.
         nimg: real images shown.
         stage: index of the stage that was entered last, -1 before the first.
@@ -50,7 +52,7 @@ class TrainingState:
         self.recipe, self.device = recipe, device
         system = recipe.system
         torch.manual_seed(recipe.seed)
-        own = system.build(recipe.network)
+        own = build_networks(system, recipe.network, recipe.game)
         frozen = system.frozen(recipe.network, recipe.game, pretrained)
         self.stages: tuple[Stage, ...] = recipe.stages()
         self.networks: dict[str, nn.Module] = {**own, **frozen}
@@ -59,6 +61,7 @@ class TrainingState:
             network.to(device)
             if recipe.compute.channels_last:
                 network.to(memory_format=torch.channels_last)
+        self.files = {name: str(sha) for name, network in frozen.items() if (sha := getattr(network, "sha256", ""))}
         for network in frozen.values():
             network.eval().requires_grad_(False)
         if recipe.freeze_d:
@@ -158,10 +161,27 @@ class TrainingState:
             "optimizers": {name: optimizer.inner.state_dict() for name, optimizer in self.optimizers.items()},
             "meter": self.meter.state_dict(),
         }
-        return write_checkpoint(run, self.nimg, networks, dict(config), state, self.recipe.keep)
+        return write_checkpoint(run, self.nimg, networks, self.record(config), state, self.recipe.keep)
+
+    def record(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What is recorded of the training: `config`, and which files networks that were trained elsewhere are from."""
+        return {**config, **({"pretrained": self.files} if self.files else {})}
 
     def load(self, checkpoint: Path) -> None:
-        """Take over a checkpoint."""
+        """Take over a checkpoint.
+
+        Raises:
+            CheckpointError: it is damaged or of another recipe, or was trained with another file of a network that
+                was trained elsewhere.
+        """
+        before = read_config(checkpoint).get("pretrained", {})
+        for name in before.keys() & self.files.keys():
+            if before[name] != self.files[name]:
+                raise CheckpointError(
+                    f"{name}: its file is another than the run was trained with (sha256 {self.files[name][:12]}..., "
+                    f"and then {before[name][:12]}...).",
+                    "Give the file of then; --init-from starts a new run with this one.",
+                )
         state = read_state(checkpoint)
         for name in self.saved:
             read_weights(checkpoint, name, self.networks[name])
@@ -195,11 +215,15 @@ def check(stages: Sequence[Stage], networks: Mapping[str, nn.Module], own: Mappi
                     raise ConfigError(f"phase {phase.name}: updates {name!r}, which is no network of the system.")
             for name in phase.uncoupled:
                 for place, module in networks[name].named_modules():
-                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    normalises = isinstance(module, nn.modules.batchnorm._BatchNorm)
+                    if normalises or getattr(module, "couples", False):
+                        what = "batch normalisation" if normalises else "minibatch discrimination"
                         raise ConfigError(
-                            f"phase {phase.name}: a penalty takes the gradient of each sample, and batch normalisation "
-                            f"couples the samples: {name} has {type(module).__name__} at {place!r}.",
-                            "Use a network without it, or take the penalty out: --set game.penalties.NAME=null",
+                            f"phase {phase.name}: each sample is to be judged alone, and {what} couples "
+                            f"the samples: {name} has {type(module).__name__} at {place!r}.",
+                            "Use a network without it, or take out what asks for it: a penalty of gradients, "
+                            "--set game.penalties.NAME=null, or a common batch of real and generated images, "
+                            "--set game.together=false.",
                         )
 
 
@@ -214,13 +238,19 @@ def freeze_first(networks: Mapping[str, nn.Module], layers: int, name: str = "di
     if name not in networks:
         raise ConfigError(f"freeze_d: the system has no {name}.", f"Its networks: {', '.join(networks)}.")
     found = 0
-    leaves = [m for m in networks[name].modules() if list(m.parameters(recurse=False))]
-    total = sum(any(p.dim() > 1 for p in m.parameters(recurse=False)) for m in leaves)
+
+    def own(module: nn.Module) -> list[nn.Parameter]:
+        # A weight under spectral norm lies a module deeper than its bias.
+        deeper = getattr(module, "parametrizations", None)
+        return [*module.parameters(recurse=False), *(deeper.parameters() if deeper is not None else ())]
+
+    leaves = [m for m in networks[name].modules() if own(m) and not isinstance(m, ParametrizationList)]
+    total = sum(any(p.dim() > 1 for p in own(m)) for m in leaves)
     if layers >= total:
         raise ConfigError(f"freeze_d: {layers} layers, and the {name} has {total}; one at least must be trained.")
     for module in leaves:
-        found += any(p.dim() > 1 for p in module.parameters(recurse=False))
+        found += any(p.dim() > 1 for p in own(module))
         if found > layers:
             break
-        for parameter in module.parameters(recurse=False):
+        for parameter in own(module):
             parameter.requires_grad_(False)

@@ -16,7 +16,8 @@ from gantools.errors import ConfigError, DataError
 from gantools.metrics.images.memory import RangeWatch, Values, to_levels
 from gantools.metrics.images.reader import ImageReader, LevelReader, pixel_hash, resized
 from gantools.metrics.networks.protocols import Input
-from gantools.sampling.generator import BATCH, Generator
+from gantools.sampling.generator import Generator
+from gantools.sampling.images import BATCH
 
 # Images that a function is asked for where they are wanted one by one.
 AT_A_TIME = 32

@@ -28,7 +28,7 @@ from gantools.metrics.images.reader import batches as batches
 from gantools.metrics.images.stored import Stored, open_stored
 from gantools.runs.folders import is_run
 from gantools.sampling.generator import Generator
-from gantools.sampling.write import ARRAY, GRID, samples_manifest
+from gantools.sampling.write import ARRAY, GRID, LATENTS, samples_manifest
 
 #: Files of which each holds many images.
 FILE_SUFFIXES = (".npz", ".parquet", ".mdb", ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -223,7 +223,7 @@ def _open_samples(path: Path, manifest: dict[str, Any]) -> ImageReader:
     source: ImageReader = (
         _open_file(path / ARRAY)
         if manifest.get("format_images") == "npy"
-        else open_stored(path, without=frozenset({GRID}))
+        else open_stored(path, without=frozenset({GRID, LATENTS}))
     )
     if len(source) != manifest.get("count"):
         raise DataError(

@@ -135,7 +135,7 @@ def open_stored(path: Path, without: frozenset[str] = frozenset()) -> Stored:
 
     Args:
         path: a folder or file of any kind that `gantools prep` reads.
-        without: names of images that are left out.
+        without: names of files that are left out.
 
     Raises:
         DataError: no such place, no images in it, or files among them that hold images and are not read.
@@ -148,6 +148,11 @@ def open_stored(path: Path, without: frozenset[str] = frozenset()) -> Stored:
             hint = f"{hint} The set that it makes can be scored."
         raise type(e)(e.message, hint) from e
     refused = {suffix: n for suffix, n in source.skipped.items() if suffix in REFUSED}
+    for name in without:
+        suffix = Path(name).suffix
+        if suffix in refused and (path / name).is_file():
+            refused[suffix] -= 1
+    refused = {suffix: n for suffix, n in refused.items() if n > 0}
     if refused:
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in refused.items())
         raise DataError(

@@ -156,9 +156,18 @@ class Lpips:
             out[part] = self.distance(self._enter(samples[part]), self._enter(targets[part])).cpu().numpy()
         return out
 
+    @property
+    def side(self) -> int:
+        """Pixels that an image's sides must have at least."""
+        return self._architecture.side
+
     @torch.no_grad()
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """Distance of each pair, float32 (n,).
+        """As `compare`, without gradients."""
+        return self.compare(x, y)
+
+    def compare(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance of each pair, float32 (n,), with gradients by the images where these want some.
 
         Args:
             x, y: float32 (n, 3, h, w), values -1..1, on `device`.

@@ -2,7 +2,7 @@ import pytest
 
 from gantools.errors import ConfigError
 from gantools.recipes.recipe import load_recipe
-from gantools.recipes.schedules import Schedule, value_at
+from gantools.schedules import Schedule, value_at
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,20 @@ def test_a_number_is_a_schedule_too():
 def test_schedules_that_mean_nothing(values):
     with pytest.raises(ConfigError, match="schedule"):
         Schedule(*values)
+
+
+def test_of_a_beta_and_of_an_average_in_a_recipe():
+    rising = "{start: 0, to: 500, over_kimg: 100}"
+    recipe = load_recipe(
+        "dcgan", [f"ema.half_life_kimg={rising}", "optim.betas=[0, {start: 0.9, to: 0.99, over_kimg: 9}]"]
+    )
+    assert value_at(recipe.ema.half_life_kimg, 50_000) == 250 and value_at(recipe.optim.betas[1], 9000) == 0.99
+    for wrong in (
+        "optim.betas=[0, {start: 0.9, to: 1, over_kimg: 9}]",
+        "ema.half_life_kimg={start: 0, to: 0, over_kimg: 9}",
+    ):
+        with pytest.raises(ConfigError, match=r"betas and momentum|half_life_kimg"):
+            load_recipe("dcgan", [wrong])
 
 
 def test_in_a_recipe():
