@@ -35,6 +35,9 @@ def untrained(recipe: Recipe) -> Generator:
     torch.manual_seed(0)
     built = recipe.system.build(recipe.network)
     networks = {name: built[name].eval().requires_grad_(False) for name in recipe.system.shows}
+    for parameter in (p for network in networks.values() for p in network.parameters()):
+        # None stays all alike, as no trained one is: normalised, a constant is 0 / 0 but for its epsilon.
+        parameter.add_(0.2 * parameter.abs().mean() * torch.randn_like(parameter))
     classes = classes_of(recipe.network)
     data = {"path": "", "name": "none", "fingerprint": "", "count": 0}
     config = {"recipe": recipe.to_dict(), "data": {**data, "classes": [f"c{i}" for i in range(classes)]}, "nimg": 500}

@@ -108,7 +108,7 @@ def test_the_card(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert head["license"] == "unknown" and "# choose one" in text
     assert head["library_name"] == "gantools" and head["pipeline_tag"] == "unconditional-image-generation"
     assert head["tags"] == ["gan", "dcgan", "gantools"] and "model-index" not in head
-    assert "None was measured at this checkpoint." in text
+    assert "None was measured at this checkpoint." in text and "by the recipe `dcgan`: DCGAN on CelebA faces" in text
     assert "`blobs`, 48 images" in text and "0.048 thousand" in text and "8x8, 3 channels" in text
     grid = run / "grids" / "kimg-000000.048.png"
     assert "![Images of this model](grid.png)" in text and (folder / "grid.png").read_bytes() == grid.read_bytes()
@@ -211,6 +211,9 @@ def test_a_model_is_no_run_to_train_on(run: Path, tmp_path: Path) -> None:
     for options in ({"resume": folder}, {"recipe": "dcgan", "init_from": folder, "data": tmp_path / "blobs"}):
         with pytest.raises((CheckpointError, DataError), match=r"an exported model|no such folder"):
             train(out=tmp_path / "runs", device="cpu", progress=False, **options)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="an exported model, not a recipe") as error:
+        train(folder, out=tmp_path / "runs", device="cpu", progress=False)
+    assert f"gantools recipes show {folder} > mine.yaml" in str(error.value.hint)
     with pytest.raises(ConfigError, match="chooses nothing"):
         Generator.load(folder, "best")
 

@@ -326,8 +326,13 @@ def _compare(file: Path, subject: _Subject, onnxruntime: ModuleType, *, sides_to
             wanted, levels = subject.rendered(inputs), to_uint8(torch.from_numpy(got)).numpy()
             if levels.shape != wanted.shape:
                 raise GantoolsError(f"the ONNX file gives {levels.shape} {where}, torch {wanted.shape}; not written.")
+            if not np.isfinite(got).all():
+                raise GantoolsError(
+                    f"the ONNX file's images have values that are not finite {where}; not written.",
+                    "A generator that has hardly been trained may do that; try a later checkpoint.",
+                )
             apart = int(np.abs(levels.astype(np.int16) - wanted).max())
-            if apart > LEVELS or not np.isfinite(got).all():
+            if apart > LEVELS:
                 raise GantoolsError(
                     f"the ONNX file's images differ from torch's by {apart} of 255 levels {where}; not written.",
                     "gantools export RUN --hub FOLDER writes the generator for gantools.",

@@ -141,12 +141,14 @@ def model_card(generator: Generator, name: str, scores: Mapping[str, tuple[float
 
 
 def _what(recipe: Recipe) -> str:
-    lines = [recipe.description or f"A generator trained with the system {_code(recipe.model)}.", ""]
+    says = f": {recipe.description}" if recipe.description else ""
+    lines = [f"A generator of images, trained with gantools by the recipe {_code(recipe.name)}{_plain(says)}.", ""]
     if recipe.source:
-        lines += [f"Settings: {recipe.source}", ""]
+        # Those it was trained with may be others: size follows the data, and a user changes what he likes.
+        lines += [f"Where that recipe's own settings come from: {_plain(recipe.source)}", ""]
     if recipe.system.reference:
-        lines += [f"Method: {recipe.system.reference}.", ""]
-    return "\n".join(_plain(line) for line in lines)
+        lines += [f"Method: {_plain(recipe.system.reference)}.", ""]
+    return "\n".join(lines)
 
 
 def _facts(generator: Generator) -> str:
@@ -154,7 +156,7 @@ def _facts(generator: Generator) -> str:
     h, w, c = generator.image_shape
     count = sum(p.numel() for network in generator.networks.values() for p in network.parameters())
     rows = {
-        "recipe": f"{_code(recipe.name)}, system {_code(recipe.model)}; all of it is in {_code(CONFIG)}",
+        "recipe": f"{_code(recipe.name)}, system {_code(recipe.model)}; its settings in this training: {_code(CONFIG)}",
         "images": f"{h}x{w}, {c} channel{'s' * (c > 1)}",
         "parameters": f"{count:,}",
         "trained on": f"{_code(data.get('name', ''))}, {int(data.get('count', 0)):,} images, fingerprint "

@@ -166,7 +166,12 @@ def _no_run(recipe: str | Path) -> str | Path:
         ConfigError: it is one.
     """
     path = Path(recipe)
-    if path.is_dir() and ((path / "config.yaml").is_file() or (path / CONFIG).is_file()):
+    if path.is_dir() and (path / CONFIG).is_file():
+        raise ConfigError(
+            f"{recipe}: is a checkpoint or an exported model, not a recipe.",
+            f"To train its recipe again: gantools recipes show {recipe} > mine.yaml, then gantools train mine.yaml",
+        )
+    if path.is_dir() and (path / "config.yaml").is_file():
         raise ConfigError(
             f"{recipe}: is a run, not a recipe.",
             f"Go on with it: gantools train --resume {recipe}\n"
