@@ -65,7 +65,7 @@ def test_a_users_file_is_a_recipe(user_recipe):
         ("data: {crop: 8}", "data.crop: belongs to the feed"),
         ("data: {feed: crops}", "data.crop: belongs to the feed"),
         ("ema: 5", "ema: expected keys and values, found 5"),
-        ("ema: {half_life_kimg: x}", "ema.half_life_kimg: expected a number or null, found 'x'"),
+        ("ema: {half_life_kimg: x}", "ema.half_life_kimg: expected a number or a schedule or null, found 'x'"),
         ("compute: {precision: float16}", "compute.precision: expected one of float32, bfloat16, auto"),
         ("network: {width: null}", "network.width: expected a whole number, found nothing"),
         ("epochs: 3", "exactly one"),
