@@ -5,10 +5,10 @@
 SET is a prepared set of Fashion-MNIST (`gantools prep fashion-mnist`) or of digits. Each training is `gantools train`
 itself, in a process of its own, stopped as by Ctrl-C once it has used so many seconds of CPU since its run began: so a
 machine with other work gives every system as much. Measured by `gantools score` in the features of the bundled
-classifier: the distance after the first step and at the end, precision and recall, of 5,000 samples of what the
-run would be sampled from against 10,000 images of SET; and where networks are told classes, the share of samples that the classifier takes for the class
-asked for (clothes alone). Results are `systems.json` and `systems.md` in FOLDER, with a grid a system; what is there is
-not run again.
+classifier, of 5,000 samples of what the run would be sampled from against 10,000 images of SET: the distance after the
+first step and at the end, precision and recall; and where networks are told classes, the share of samples that the
+classifier takes for the class asked for (clothes alone). Results are `systems.json` and `systems.md` in FOLDER, with a
+grid a system; what is there is not run again.
 """
 
 from __future__ import annotations
