@@ -28,7 +28,7 @@ from gantools.layers.residual import doubled
 from gantools.layers.styles import MappingNetwork, StyledNorm
 from gantools.models.growing import GrowingConfig, GrowingGame, growing_stages
 from gantools.models.styling import CONTROLS, MIXING, Draw, drawn_from, follow_mean, layer_noise, mixed, styled
-from gantools.models.system import Batch, Networks, Seen, Stage, Styles, System
+from gantools.models.system import Batch, Networks, Stage, Styles, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Penalties
 
@@ -163,10 +163,7 @@ def stages(config: StyleGANConfig, game: StyleGANGame) -> tuple[Stage, ...]:
         styles, mean = mixed(generator, batch, None, game.mixing, 2 * level + 2)
         return generator.synthesis(styles, batch.normal, level=level, alpha=alpha), {"style": mean}
 
-    def remember(networks: Networks, seen: Seen) -> None:
-        follow_mean(networks, seen, game.style_decay)
-
-    return growing_stages(config, game, draw, remember)
+    return growing_stages(config, game, draw, partial(follow_mean, decay=game.style_decay))
 
 
 def drawn(networks: Networks, styles: Tensor, controls: Mapping[str, float]) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, cast
 
 import torch
@@ -257,11 +258,6 @@ def build(config: StyleGAN2Config) -> dict[str, nn.Module]:
     }
 
 
-def augmented(networks: Networks, game: AugmentConfig, x: Tensor, batch: Batch) -> Tensor:
-    """Images as the discriminator sees them, float (n, c, h, w)."""
-    return seeing(networks, game, batch)(x)
-
-
 def seeing(networks: Networks, game: AugmentConfig, batch: Batch) -> Callable[[Tensor], Tensor]:
     """The augmentation as a function of images, its random numbers drawn once from `batch`."""
     if game.kind == "none":
@@ -294,7 +290,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
     classes = config.classes
 
     def judged(networks: Networks, x: Tensor, labels: Tensor | None, batch: Batch) -> Tensor:
-        return call(networks["discriminator"], augmented(networks, game.augment, x, batch), labels)
+        return call(networks["discriminator"], seeing(networks, game.augment, batch)(x), labels)
 
     def drawn(networks: Networks, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
         generator = cast(StyleGAN2Generator, networks["generator"])
@@ -347,9 +343,6 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
             )
         return Out(game.r1 * value, {"r1": value.detach()})
 
-    def remember_style(networks: Networks, seen: Seen) -> None:
-        follow_mean(networks, seen, game.style_decay)
-
     def remember_length(networks: Networks, seen: Seen) -> None:
         mean = cast(PathLength, networks["path_length"]).mean
         mean.lerp_(seen.means["path_length"].to(mean.dtype), game.path_length_decay)
@@ -360,7 +353,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
         memory.adjust(seen.means["real_sign"], seen.n, game.augment.target, game.augment.kimg)
 
     adaptive = game.augment.kind == "ada" and game.augment.target is not None
-    phases = [Phase("generator", ("generator",), generator, after=remember_style)]
+    phases = [Phase("generator", ("generator",), generator, after=partial(follow_mean, decay=game.style_decay))]
     if game.path_length:
         every = game.path_length_every
         phases.append(
