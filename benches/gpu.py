@@ -6,7 +6,7 @@ Needs gantools (an installed wheel is enough), torch and numpy; it is run from a
 it uses. Stages run one after the other in a process of their own, which is ended and begun anew after a stage that
 failed or took too long, so none stops another. After each, DIR has `results.json` and `results.md`. Stages that are
 done there are not run again, so on a fresh machine put the earlier `results.json` into DIR first. DIR also gets the
-grids and statistics of the training runs and the output of the tests, seven files at most.
+grids and statistics of the training runs and the output of the tests, eight files at most.
 
 --data is a prepared set for the runs, of 64 px faces for example; without it they are trained on the Fashion-MNIST
 images that ship with gantools. --weights is the file of an Inception network, for the scores of images that are no
@@ -404,8 +404,52 @@ def fashion_set(bench: Bench, size: int) -> Path:
     return place
 
 
-def a_run(bench: Bench, prefix: str) -> None:
-    """A whole training, as long as the time allows, with its grid, its curve and a distance."""
+# A recipe a system that starts from latents: the first whose images are those of the set.
+SYSTEMS = {
+    "mlp": ("mlp-mnist",),
+    "conditional gan": ("cdcgan-fashion", "cgan-mnist"),
+    "ac-gan": ("acgan-fashion",),
+    "improved": ("improved-fashion",),
+    "ebgan": ("ebgan-mnist",),
+    "conv-mnist": ("conv-mnist-small",),
+    "keras dcgan": ("dcgan-keras", "dcgan-fashion"),
+    "lsgan": ("lsgan-celeba",),
+    "wgan": ("wgan-celeba",),
+    "wgan-gp": ("wgan-gp-celeba", "wgan-gp-fashion"),
+    "sngan": ("sngan-celeba", "sngan-cifar"),
+    "sagan": ("sagan-celeba",),
+    "biggan": ("biggan-cifar",),
+    "progan": ("progan-celeba",),
+    "msg-gan": ("msggan-celeba",),
+    "stylegan": ("stylegan-celeba",),
+    "r3gan": ("r3gan-celeba", "r3gan-cifar", "r3gan-fashion"),
+}
+# Samples of each in its row of `systems.png`, and their side there.
+ROW, SIDE = 16, 64
+
+
+def add_row(bench: Bench, samples: Path) -> None:
+    """The first samples of a system below those of the systems before it, in one picture."""
+    import numpy as np
+
+    from gantools._native import decode, encode_png
+
+    images = np.load(samples / "samples.npy", mmap_mode="r")[:ROW]
+    at = np.arange(SIDE) * images.shape[1] // SIDE
+    row = np.concatenate([np.broadcast_to(i[at][:, at], (SIDE, SIDE, 3)) for i in images], 1)
+    row = np.pad(row, ((0, 0), (0, ROW * SIDE - row.shape[1]), (0, 0)))
+    picture = bench.out / "systems.png"
+    if picture.exists():
+        row = np.concatenate([decode(picture.read_bytes()), row])
+    picture.write_bytes(encode_png(np.ascontiguousarray(row)))
+    bench.note(row_of_systems_png=len(row) // SIDE)
+
+
+def a_run(bench: Bench, prefix: str, recipes: tuple[str, ...] = ()) -> None:
+    """A whole training, as long as the time allows, with its grid, its curve and a distance.
+
+    Of `recipes` the first that fits the set; without any, of those that begin with `prefix`.
+    """
     from benches.train import Ours, steps_per_second
 
     import gantools
@@ -414,16 +458,17 @@ def a_run(bench: Bench, prefix: str) -> None:
     from gantools.runs.stats import read_lines
     from gantools.training.job import fitted
 
-    names = recipe_like(prefix)
+    names = list(recipes) or recipe_like(prefix)
     if prefix == "dcgan":
         names = ["dcgan"] if bench.options.data else ["dcgan-mini"]
     elif not bench.options.data:
         names = [n for n in names if n.endswith("-fashion")] or names
     data = bench.options.data
     reason = "no recipe"
-    for name in names:
+    for name, place in ((name, place) for place in ([data] if data else []) + [None] * bool(recipes or not data)
+                        for name in names):  # fmt: skip
         recipe = load_recipe(name)
-        place = data or fashion_set(bench, recipe.image_shape[0])
+        place = place or fashion_set(bench, recipe.image_shape[0])
         try:
             fitted(recipe, PreparedSet(place), {})
             break
@@ -431,10 +476,12 @@ def a_run(bench: Bench, prefix: str) -> None:
             reason = str(e)
     else:
         raise Skip(f"no recipe {prefix}* fits the set: {reason}")
-    bench.note(recipe=name, data=f"{PreparedSet(place).name} ({len(PreparedSet(place))} images)")
+    bench.note(
+        recipe=name, data=f"{PreparedSet(place).name} ({len(PreparedSet(place))} images)", published=recipe.target
+    )
     changes: dict[str, Any] = {}
     if bench.small:
-        changes = {"network.width": 4} if prefix == "dcgan" else NARROW
+        changes = {"dcgan": {"network.width": 4}, "stylegan2": NARROW}.get(prefix, {})
     ours = Ours(place, name, batch=None, device=bench.device, bfloat16=bench.cuda, changes=changes)
     try:
         with ours.settings():
@@ -455,7 +502,8 @@ def a_run(bench: Bench, prefix: str) -> None:
     )  # fmt: skip
     assert run is not None
     seconds = time.monotonic() - start
-    shutil.copyfile(run / "stats.jsonl", bench.out / f"{prefix}.jsonl")
+    if not recipes:
+        shutil.copyfile(run / "stats.jsonl", bench.out / f"{prefix}.jsonl")
     lines = read_lines(run / "stats.jsonl")
     bench.note(precision=precision, seconds=seconds, whole_images_per_second=kimg * 1000 / seconds)
     keys = ("kimg", "img_per_s", "loss_d", "loss_g")
@@ -465,9 +513,12 @@ def a_run(bench: Bench, prefix: str) -> None:
         run, n=n, out=bench.work / f"samples-{prefix}", format="npy", grid=True, overwrite=True,
         device=str(bench.device),
     )  # fmt: skip
-    shutil.copyfile(samples / "grid.png", bench.out / f"{prefix}.png")
-    grey = PreparedSet(place).shape[2] == 1
-    if grey and not data:
+    if recipes:
+        add_row(bench, samples)
+    else:
+        shutil.copyfile(samples / "grid.png", bench.out / f"{prefix}.png")
+    # Clothes, whether the set is one of them or was made here.
+    if PreparedSet(place).shape[2] == 1:
         given: dict[str, Any] = {"extractor": "fashion-mnist"}
     elif bench.options.weights is not None:
         given = {"extractor": "inception", "dims": 768, "weights": bench.options.weights}
@@ -562,6 +613,7 @@ STAGES = (
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),
+    *(Stage(f"{name} run", 1.5, functools.partial(a_run, prefix=name, recipes=of)) for name, of in SYSTEMS.items()),
 )
 
 

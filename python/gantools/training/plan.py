@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 
 from gantools.device import free_memory
-from gantools.models.system import Batch, Networks, Scalars
+from gantools.models.system import Batch, Networks, Scalars, build_networks
 from gantools.recipes.recipe import Recipe
 from gantools.runs.checkpoint import checkpoint_nimg
 from gantools.training.compiled import Computed, Function
@@ -90,7 +90,7 @@ def counted(recipe: Recipe) -> tuple[dict[str, int], int]:
     kept until the next one has made its own, so those of the largest phase count twice.
     """
     with torch.device("meta"):
-        own = recipe.system.build(recipe.network)
+        own = build_networks(recipe.system, recipe.network, recipe.game)
         frozen = recipe.system.frozen(recipe.network, recipe.game, False)
     sizes = {name: sum(_nbytes(p) for p in network.parameters()) for name, network in own.items()}
     held = [_nbytes(t) for network in (*own.values(), *frozen.values()) for t in network.state_dict().values()]
