@@ -12,6 +12,9 @@ import pytest
 import torch
 
 from gantools.cli import cli
+from gantools.models import NAMES
+from gantools.recipes import recipe_names
+from gantools.recipes.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,3 +62,11 @@ def test_the_python_of_docs_data_runs(
     names: dict[str, object] = {}
     exec(compile(code, "docs/data.md", "exec"), names)
     assert len(names["images"]) == 130 % 64  # type: ignore[arg-type]
+
+
+def test_the_table_of_systems_has_every_system_and_recipe() -> None:
+    text = (ROOT / "docs/systems.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+    missing = [name for name in recipe_names() if f"`{name}`" not in table]
+    assert not missing
+    assert {load_recipe(name).model for name in recipe_names()} == set(NAMES)

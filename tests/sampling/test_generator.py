@@ -181,6 +181,22 @@ def test_classes(told, run):
         Generator.load(run, device="cpu").sample(1, class_=0)
 
 
+def test_a_class_for_each_image(told):
+    given = told.sample(5, seed=1, labels=[2, 0])
+    of = [told.sample(5, seed=1, class_=number) for number in range(3)]
+    assert all(np.array_equal(image, of[(2, 0)[i % 2]][i]) for i, image in enumerate(given))
+    assert np.array_equal(told.sample(5, seed=1, labels=range(3)), told.sample(5, seed=1))
+    assert np.array_equal(told.from_latents(told.latents_of(0, 5, 1), labels=[2, 0]), given)
+    for wrong in ({"labels": []}, {"labels": [0], "class_": 1}):
+        with pytest.raises(ConfigError, match="labels: the class of each image"):
+            told.sample(2, **wrong)
+
+
+def test_truncation_is_the_control_of_this_name(run):
+    with pytest.raises(ConfigError, match="control 'truncation': the system dcgan has nothing to turn"):
+        Generator.load(run, device="cpu").sample(1, truncation=0.7)
+
+
 def test_controls_that_are_not_there(run):
     generator = Generator.load(run, device="cpu")
     with pytest.raises(ConfigError, match="control 'truncation': the system dcgan has nothing to turn"):

@@ -6,10 +6,9 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -24,39 +23,13 @@ from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.checkpoint import CHECKPOINTS
 from gantools.runs.folders import find_checkpoint
 from gantools.sampling.directions import FILE, Directions, read_directions
-from gantools.sampling.images import BATCH, Move, generate, paint, repeatable
+from gantools.sampling.images import BATCH, generate, labels_of, paint, repeatable
 from gantools.sampling.latents import latents, slerp, way
 from gantools.sampling.loading import load_networks
+from gantools.sampling.options import Chosen, Options
 from gantools.sampling.translate import Translator
 
 log = logging.getLogger(__name__)
-
-
-class Options(TypedDict, total=False):
-    """What all ways to make images may be told.
-
-    Attributes:
-        batch: images computed at once, 64 where not given; another batch size may change a pixel by 1.
-        class_: number or name of the class of all images; None: image i has class i modulo their number.
-        controls: what the system lets a user turn, by name: {"truncation": 0.7}.
-        directions: how far all images are moved along directions of the run, in standard deviations of its latents:
-            {"pca0": 2}; `gantools directions` finds them.
-    """
-
-    batch: int
-    class_: int | str | None
-    controls: Mapping[str, float] | None
-    directions: Mapping[str, float] | None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """`Options`, checked: nothing in them is a name any more."""
-
-    batch: int
-    label: int | None
-    controls: dict[str, float]
-    move: Move | None
 
 
 class Generator:
@@ -244,7 +217,9 @@ class Generator:
         *,
         batch: int = BATCH,
         class_: int | str | None = None,
+        labels: Sequence[int | str] | None = None,
         controls: Mapping[str, float] | None = None,
+        truncation: float | None = None,
         directions: Mapping[str, float] | None = None,
     ) -> Chosen:
         """`Options`, checked.
@@ -254,6 +229,10 @@ class Generator:
         """
         if batch < 1:
             raise ConfigError(f"batch: must be at least 1, not {batch}.")
+        if labels is not None and (class_ is not None or len(labels) == 0):
+            raise ConfigError("labels: the class of each image, at least one, and not together with class_.")
+        if truncation is not None:
+            controls = {**(controls or {}), "truncation": truncation}
         move = self.found_directions.move(directions) if directions else None
         if move is not None:
             shape = self.styles_shape
@@ -263,7 +242,8 @@ class Generator:
                     f"directions: those of {self.run} are of other networks.",
                     f"Find them again: gantools directions {self.run} --overwrite",
                 )
-        return Chosen(batch, self.class_number(class_), self.controls(controls), move)
+        numbers = None if labels is None else tuple(n for n in map(self.class_number, labels) if n is not None)
+        return Chosen(batch, self.class_number(class_) if numbers is None else numbers, self.controls(controls), move)
 
     def batches(self, n: int, seed: int = 0, **options: Unpack[Options]) -> Iterator[NDArray[np.uint8]]:
         """As `sample`, in pieces of at most `batch` images."""
@@ -279,7 +259,7 @@ class Generator:
             n: how many, at least 1.
             seed: in [0, 2**63). Image i depends on the weights, `seed`, its class, controls, directions and i alone,
                 not on `n`.
-            options: batch, class_, controls, directions; see `Options`.
+            options: batch, class_, labels, controls, truncation, directions; see `Options`.
 
         Returns:
             uint8 (n, h, w, c).
@@ -351,10 +331,7 @@ class Generator:
             numbers = np.arange(start, start + batch)
             # A full batch, as in `generate`: what is missing at the end is the first rows again.
             rows = torch.from_numpy(z[numbers % len(z)].astype(np.float32, copy=False)).to(self.device)
-            y = None
-            if classes:
-                label = chosen.label
-                y = torch.from_numpy(numbers % classes if label is None else np.full(batch, label)).to(self.device)
+            y = torch.from_numpy(labels_of(numbers, classes, chosen.label)).to(self.device) if classes else None
             with _memory(batch), repeatable():
                 images = to_uint8(paint(self.system, self.networks, rows, y, chosen.controls, chosen.move))
                 yield images.permute(0, 2, 3, 1)[: len(z) - start].contiguous().cpu().numpy()

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gantools.levels import to_uint8
@@ -23,6 +25,9 @@ BATCH = 64
 
 #: Where latents live: z, what a sampler starts from; w, the styles that a mapping network makes of it.
 Space = Literal["z", "w"]
+
+#: Classes of images: of all, of each in turn, or every class as often as any other.
+Label = int | tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,20 @@ def paint(
     return system.styles.render(networks, styles if move is None else styles + move.by.to(styles), controls)
 
 
+def labels_of(numbers: NDArray[np.int64], classes: int, label: Label) -> NDArray[np.int64]:
+    """Classes of the images of these numbers, int64 (n,).
+
+    Args:
+        numbers: int64 (n,), at least 0.
+        classes: that the networks know, at least 1.
+        label: the class of all; several: image i has that of i modulo how many there are; None: i modulo `classes`.
+    """
+    if label is None:
+        return numbers % classes
+    given = np.array([label] if isinstance(label, int) else label, np.int64)
+    return given[numbers % len(given)]
+
+
 @torch.no_grad()
 def generate(
     system: System,
@@ -71,7 +90,7 @@ def generate(
     n: int,
     *,
     classes: int = 0,
-    label: int | None = None,
+    label: Label = None,
     controls: Mapping[str, float] | None = None,
     move: Move | None = None,
     batch: int = BATCH,
@@ -88,7 +107,7 @@ def generate(
         seed: of the latents.
         n: how many images.
         classes: that the networks know; 0: none.
-        label: the class of all images; None: image i has class i modulo `classes`.
+        label: as in `labels_of`.
         controls: by name; what is not named has its default.
         move: what is added to all latents.
         batch: images computed at once.
@@ -106,10 +125,8 @@ def generate(
         for start in range(first, first + n, batch):
             # Always a full batch, so that a row's arithmetic does not depend on how many images were asked for.
             z = torch.from_numpy(latents(seed, start, batch, int(sampler.latent))).to(device)  # type: ignore[arg-type]
-            y = None
-            if classes:
-                numbers = torch.arange(start, start + batch, device=device)
-                y = numbers % classes if label is None else torch.full_like(numbers, label)
+            numbers = np.arange(start, start + batch)
+            y = torch.from_numpy(labels_of(numbers, classes, label)).to(device) if classes else None
             with repeatable():
                 images = to_uint8(paint(system, networks, z, y, chosen, move)).permute(0, 2, 3, 1).contiguous()
             yield images[: first + n - start]

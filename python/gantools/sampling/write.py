@@ -27,9 +27,10 @@ from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.runs.checkpoint import versions
 from gantools.sampling.film import write_film
-from gantools.sampling.generator import Generator, Options
+from gantools.sampling.generator import Generator
 from gantools.sampling.images import BATCH
 from gantools.sampling.latents import read_latents, write_array
+from gantools.sampling.options import Options
 
 FORMAT = "gantools-samples"
 FORMAT_VERSION = 1
