@@ -1,17 +1,26 @@
 import pytest
 
 from gantools.errors import ConfigError
-from gantools.layers.sizes import doubled_sizes
+from gantools.layers.sizes import SquareConfig
 
 
 @pytest.mark.parametrize(
     ("size", "sizes"), [(8, [4, 8]), (28, [7, 14, 28]), (48, [6, 12, 24, 48]), (64, [4, 8, 16, 32, 64])]
 )
 def test_sides_are_doubled_up_to_the_image(size, sizes):
-    assert doubled_sizes(size) == sizes
+    config = SquareConfig(size, 3)
+    config.check("channels")
+    assert config.sizes == sizes and config.base == sizes[0] and config.doublings == len(sizes) - 1
+    assert config.image_shape == (size, size, 3)
 
 
 @pytest.mark.parametrize("size", [-8, 0, 1, 4, 7, 9, 30, 63])
 def test_sides_that_are_no_doubled_ones(size):
     with pytest.raises(ConfigError, match=f"network.size: {size} is not"):
-        doubled_sizes(size)
+        SquareConfig(size, 3).check()
+
+
+def test_fields_that_are_too_small():
+    with pytest.raises(ConfigError, match=r"network.channels: must be at least 1, not 0\."):
+        SquareConfig(8, 0).check("channels")
+    SquareConfig(8, 0).check("channels", least=0)

@@ -108,7 +108,7 @@ def test_minibatch_discrimination_tells_alike_samples():
     torch.testing.assert_close(outputs - head, judge.alike(features).flatten())
     # Beside itself an image has another output than beside others.
     beside = torch.cat((x[:1], x[:1], x[:1], x[:1]))
-    assert abs(float((judge(beside) - judge(x))[0])) > 1e-6
+    assert abs(float((judge(beside) - judge(x)).detach()[0])) > 1e-6
 
 
 def test_what_couples_samples_is_refused_with_a_penalty(tiny):

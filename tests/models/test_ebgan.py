@@ -144,7 +144,7 @@ def test_losses_and_discriminators_that_do_not_fit():
         TwoPlayer().prepare(build(SMALL))
     assert "game.loss.name=energy" in str(error.value)
     assert game().prepare(build(SMALL)) == {}
-    with pytest.raises(ConfigError, match=r"code must be at least 1"):
+    with pytest.raises(ConfigError, match=r"code: must be at least 1"):
         EBGANConfig(code=0)
     with pytest.raises(ConfigError, match=r"network.size: 30"):
         EBGANConfig(size=30)

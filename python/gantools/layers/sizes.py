@@ -1,20 +1,56 @@
-"""Which sides the maps of a convolutional network have."""
+"""What configs of networks have in common whose maps are doubled from a small square to the image's."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from gantools.errors import ConfigError
 
 
-def doubled_sizes(size: int) -> list[int]:
-    """Sides of maps from the smallest to `size`, each twice the one before: 4, 8, 16, 32, 64, or 7, 14, 28.
+@dataclass(frozen=True)
+class SquareConfig:
+    """Square images whose side is 4, 5, 6 or 7 pixels doubled at least once; a system's config adds to it.
 
-    Raises:
-        ConfigError: `size` is not 4, 5, 6 or 7 doubled at least once.
+    Attributes:
+        size: side of the images.
+        channels: of the images.
     """
-    doublings = size.bit_length() - 3
-    if size < 8 or (size >> doublings) << doublings != size:
-        raise ConfigError(
-            f"network.size: {size} is not 4, 5, 6 or 7 doubled at least once.",
-            "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256, 512, 1024.",
-        )
-    return [size >> i for i in range(doublings, -1, -1)]
+
+    size: int
+    channels: int
+
+    def check(self, *names: str, least: int = 1) -> None:
+        """Refuse fields below `least`, and a size that is no doubled one.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"network.{name}: must be at least {least}, not {value}.")
+        if self.size < 8 or self.base << self.doublings != self.size:
+            raise ConfigError(
+                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
+                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256, 512, 1024.",
+            )
+
+    @property
+    def doublings(self) -> int:
+        """How many times the smallest map is doubled: 4 for 64, 2 for 28."""
+        return max(0, self.size.bit_length() - 3)
+
+    @property
+    def base(self) -> int:
+        """Side of the smallest map: 4 for 64, 7 for 28."""
+        return self.size >> self.doublings
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sides of the maps from the smallest to the image's: 7, 14, 28."""
+        return [self.base << i for i in range(self.doublings + 1)]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of the images."""
+        return (self.size, self.size, self.channels)

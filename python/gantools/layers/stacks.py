@@ -10,23 +10,6 @@ from itertools import pairwise
 
 from torch import nn
 
-from gantools.errors import ConfigError
-
-
-def doublings(size: int) -> int:
-    """How many times a map of 4, 5, 6 or 7 pixels is doubled until it has `size`.
-
-    Raises:
-        ConfigError: that is no such number, or it is not doubled at all.
-    """
-    found = max(0, size.bit_length() - 3)
-    if found < 1 or size >> found << found != size:
-        raise ConfigError(
-            f"network.size: {size} is not 4, 5, 6 or 7 doubled at least once.",
-            "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
-        )
-    return found
-
 
 def halving(channels: int, widths: list[int]) -> list[nn.Module]:
     """Images float (n, channels, s, s) -> features float (n, widths[-1], s / 2^k, s / 2^k), k the number of widths."""

@@ -20,6 +20,7 @@ from gantools.errors import ConfigError
 from gantools.layers.attention import SelfAttention, check_side
 from gantools.layers.norm import EmbeddedBatchNorm2d
 from gantools.layers.residual import Convolution, ResidualBlock
+from gantools.layers.sizes import SquareConfig
 from gantools.layers.spectral import spectral
 from gantools.layers.statistics import STATISTICS_BATCH, measured_statistics
 from gantools.models.games import TwoPlayer, call, two_player
@@ -39,7 +40,7 @@ KEPT = 8
 
 
 @dataclass(frozen=True)
-class BigGANConfig:
+class BigGANConfig(SquareConfig):
     """Shape of both networks.
 
     Attributes:
@@ -62,17 +63,10 @@ class BigGANConfig:
     attention: int = 64
 
     def __post_init__(self) -> None:
-        least = (self.size, self.channels, self.latent, self.embedding, self.width, self.critic_width or 1)
-        if min(least) < 1 or self.classes < 0:
-            raise ConfigError(
-                "network: size, channels, latent, embedding, width and critic_width must be at least 1, "
-                "classes at least 0."
-            )
-        if not 1 <= self.doublings <= 7 or self.base << self.doublings != self.size:
-            raise ConfigError(
-                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled one to seven times.",
-                "Sizes that work: 16, 28, 32, 48, 64, 96, 128, 256, 512.",
-            )
+        self.check("classes", least=0)
+        self.check("channels", "latent", "embedding", "width", "critic_width")
+        if self.doublings > max(GENERATOR):
+            raise ConfigError(f"network.size: {self.size} is larger than 1023.", "Sizes that work: up to 512 or 896.")
         parts = self.doublings + 1
         if self.latent % parts:
             near = max(1, round(self.latent / parts)) * parts
@@ -84,21 +78,6 @@ class BigGANConfig:
         wrong = check_side("network.attention", self.attention, self.size, shared)
         if wrong:
             raise ConfigError(wrong, "--set network.attention=0 is none.")
-
-    @property
-    def doublings(self) -> int:
-        """How many times the generator doubles the resolution."""
-        return max(0, self.size.bit_length() - 3)
-
-    @property
-    def base(self) -> int:
-        """Side of the smallest map."""
-        return self.size >> self.doublings
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
 
     @property
     def generator_widths(self) -> list[int]:

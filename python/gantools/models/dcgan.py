@@ -17,17 +17,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
 from gantools.layers.minibatch import MinibatchDiscrimination
 from gantools.layers.norm import VirtualBatchNorm2d
-from gantools.layers.stacks import doubling, doublings, halving
+from gantools.layers.sizes import SquareConfig
+from gantools.layers.stacks import doubling, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 
 
 @dataclass(frozen=True)
-class DCGANConfig:
+class DCGANConfig(SquareConfig):
     """Shape of both networks.
 
     Attributes:
@@ -47,32 +47,13 @@ class DCGANConfig:
     kernels: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("classes", "reference", "kernels"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"network.{key}: must be at least 0, not {getattr(self, key)}.")
-        if min(self.size, self.channels, self.latent, self.width) < 1:
-            raise ConfigError("network: size, channels, latent and width must be at least 1.")
-        doublings(self.size)
-
-    @property
-    def stages(self) -> int:
-        """How many times the generator doubles the resolution."""
-        return doublings(self.size)
-
-    @property
-    def base(self) -> int:
-        """Side of the generator's first feature map."""
-        return self.size >> self.stages
+        self.check("classes", "reference", "kernels", least=0)
+        self.check("channels", "latent", "width")
 
     @property
     def widths(self) -> list[int]:
         """Channels from the image inwards: 64, 128, 256, 512 for 64 x 64."""
-        return [self.width << i for i in range(self.stages)]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
+        return [self.width << i for i in range(self.doublings)]
 
 
 class DCGANGenerator(nn.Module):

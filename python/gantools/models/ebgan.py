@@ -12,17 +12,17 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
 from gantools.layers.precision import wide
-from gantools.layers.stacks import doubling, doublings, halving
+from gantools.layers.sizes import SquareConfig
+from gantools.layers.stacks import doubling, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 from gantools.objectives.penalties import norms
 
 
 @dataclass(frozen=True)
-class EBGANConfig:
+class EBGANConfig(SquareConfig):
     """Shape of both networks.
 
     Attributes:
@@ -38,24 +38,12 @@ class EBGANConfig:
     code: int = 32
 
     def __post_init__(self) -> None:
-        if min(self.size, self.channels, self.latent, self.width, self.code) < 1:
-            raise ConfigError("network: size, channels, latent, width and code must be at least 1.")
-        doublings(self.size)
-
-    @property
-    def base(self) -> int:
-        """Side of the smallest map."""
-        return self.size >> doublings(self.size)
+        self.check("channels", "latent", "width", "code")
 
     @property
     def widths(self) -> list[int]:
         """Channels from the image inwards."""
-        return [self.width << i for i in range(doublings(self.size))]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
+        return [self.width << i for i in range(self.doublings)]
 
 
 class Generator(nn.Module):

@@ -20,7 +20,7 @@ from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, pixel_no
 from gantools.layers.growing import GAIN, DoublingConv2d, slope
 from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.precision import wide
-from gantools.layers.sizes import doubled_sizes
+from gantools.layers.sizes import SquareConfig
 from gantools.models.games import draw_latents, scores
 from gantools.models.system import Batch, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.losses import LossConfig
@@ -30,7 +30,7 @@ Combine = Literal["simple", "linear_concat", "concat_linear"]
 
 
 @dataclass(frozen=True)
-class MSGGANConfig:
+class MSGGANConfig(SquareConfig):
     """Shape of both networks.
 
     Attributes:
@@ -54,26 +54,14 @@ class MSGGANConfig:
     group: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("channels", "latent", "width", "max_width", "group"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"network.{name}: must be at least 1, not {getattr(self, name)}.")
+        self.check("channels", "latent", "width", "max_width", "group")
         if self.widths[-1] < 2:
             raise ConfigError(f"network.width: {self.width} leaves fewer than 2 channels at {self.size}x{self.size}.")
-
-    @property
-    def sizes(self) -> list[int]:
-        """Sides of the images of a pyramid, from the smallest on."""
-        return doubled_sizes(self.size)
 
     @property
     def widths(self) -> list[int]:
         """Channels of the maps of each."""
         return [min(self.width // side, self.max_width) for side in self.sizes]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the largest images."""
-        return (self.size, self.size, self.channels)
 
 
 @dataclass(frozen=True)

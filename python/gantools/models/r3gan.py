@@ -21,7 +21,7 @@ from gantools.errors import ConfigError
 from gantools.layers.grouped import GroupedBlock, convolution, fan_scaled
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample
-from gantools.layers.sizes import doubled_sizes
+from gantools.layers.sizes import SquareConfig
 from gantools.models.games import call, draw_labels, draw_latents, scores
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.losses import LossConfig
@@ -30,7 +30,7 @@ from gantools.schedules import Schedule, value_at, values_of
 
 
 @dataclass(frozen=True)
-class R3GANConfig:
+class R3GANConfig(SquareConfig):
     """Shape of the networks.
 
     Attributes:
@@ -55,11 +55,8 @@ class R3GANConfig:
     blocks: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("channels", "latent", "width", "max_width", "expansion", "group", "blocks"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"network.{name}: must be at least 1, not {getattr(self, name)}.")
-        if self.classes < 0:
-            raise ConfigError(f"network.classes: must be at least 0, not {self.classes}.")
+        self.check("channels", "latent", "width", "max_width", "expansion", "group", "blocks")
+        self.check("classes", least=0)
         for side, channels in zip(self.sizes, self.widths, strict=True):
             if channels < 1 or channels * self.expansion % self.group:
                 raise ConfigError(
@@ -69,19 +66,9 @@ class R3GANConfig:
                 )
 
     @property
-    def sizes(self) -> list[int]:
-        """Sides of the maps, from the smallest to the image's."""
-        return doubled_sizes(self.size)
-
-    @property
     def widths(self) -> list[int]:
         """Channels of each, from the smallest map to the image's."""
         return [min(self.width // side, self.max_width) for side in self.sizes]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
 
 
 @dataclass(frozen=True)

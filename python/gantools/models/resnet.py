@@ -22,13 +22,14 @@ from gantools.errors import ConfigError
 from gantools.layers.attention import SelfAttention, check_side
 from gantools.layers.norm import Norm
 from gantools.layers.residual import Convolution, ResidualBlock
+from gantools.layers.sizes import SquareConfig
 from gantools.layers.spectral import spectral
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
+class ResNetConfig(SquareConfig):
     """Shape of both networks.
 
     Attributes:
@@ -64,17 +65,8 @@ class ResNetConfig:
     attention: int = 0
 
     def __post_init__(self) -> None:
-        least = (self.size, self.channels, self.latent, self.width, self.widest, self.critic_width or 1)
-        if min(least) < 1 or self.classes < 0 or self.flat < 0:
-            raise ConfigError(
-                "network: size, channels, latent, width, critic_width and widest must be at least 1, "
-                "classes and flat at least 0."
-            )
-        if self.doublings < 1 or self.base << self.doublings != self.size:
-            raise ConfigError(
-                f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
-                "Sizes that work: 8, 16, 28, 32, 48, 64, 96, 128, 256.",
-            )
+        self.check("classes", "flat", least=0)
+        self.check("channels", "latent", "width", "critic_width", "widest")
         if self.halvings < 1 or self.size % (1 << self.halvings):
             raise ConfigError(f"network.critic_halvings: {self.size} pixels cannot be halved {self.halvings} times.")
         shared = min(self.doublings - 1, self.halvings)
@@ -83,24 +75,9 @@ class ResNetConfig:
             raise ConfigError(wrong, "--set network.attention=0 is none.")
 
     @property
-    def doublings(self) -> int:
-        """How many times the generator doubles the resolution."""
-        return max(0, self.size.bit_length() - 3)
-
-    @property
     def halvings(self) -> int:
         """How many times the critic halves the resolution."""
         return self.doublings if self.critic_halvings is None else self.critic_halvings
-
-    @property
-    def base(self) -> int:
-        """Side of the smallest map."""
-        return self.size >> self.doublings
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
 
     def widths(self, width: int, steps: int) -> list[int]:
         """Channels at each resolution from the image inwards, `steps` times halved: 64, 128, 256, 512, 512 for 4."""

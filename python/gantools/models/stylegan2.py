@@ -26,7 +26,7 @@ from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.modulated import StyledConv, ToImage
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample, ResidualDown
-from gantools.layers.sizes import doubled_sizes
+from gantools.layers.sizes import SquareConfig
 from gantools.layers.styles import MappingNetwork
 from gantools.models.games import call, draw_labels, scores
 from gantools.models.styling import CONTROLS, MIXING, Draw, drawn_from, follow_mean, layer_noise, mixed, styled
@@ -36,7 +36,7 @@ from gantools.objectives.penalties import r1
 
 
 @dataclass(frozen=True)
-class StyleGAN2Config:
+class StyleGAN2Config(SquareConfig):
     """Shape of the networks.
 
     Attributes:
@@ -63,26 +63,12 @@ class StyleGAN2Config:
     rows: Literal["consecutive", "strided"] = "consecutive"
 
     def __post_init__(self) -> None:
-        for name in ("size", "channels", "latent", "style", "mapping_layers", "width", "max_width", "group"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"network.{name}: must be at least 1, not {getattr(self, name)}.")
-        if self.classes < 0:
-            raise ConfigError(f"network.classes: must be at least 0, not {self.classes}.")
-        doubled_sizes(self.size)
-
-    @property
-    def sizes(self) -> list[int]:
-        """Sides of the maps, from the smallest to the image's."""
-        return doubled_sizes(self.size)
+        self.check("channels", "latent", "style", "mapping_layers", "width", "max_width", "group")
+        self.check("classes", least=0)
 
     def channels_at(self, size: int) -> int:
         """Channels of the maps of this side."""
         return max(1, min(self.width // size, self.max_width))
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(h, w, c) of the images."""
-        return (self.size, self.size, self.channels)
 
 
 @dataclass(frozen=True)
