@@ -21,6 +21,7 @@ from gantools.cli import COMMANDS, cli
 
 #: Commands whose function in Python has another name than the command.
 FUNCTIONS: dict[str, str | None] = {
+    "doctor": "examine",
     "import": "import_weights",
     "score": "score_request",
     "ref make": "make_statistics",

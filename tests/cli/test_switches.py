@@ -31,6 +31,7 @@ SWITCH = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 SPEAKS_FOR = (
     ("cli/", ()),  # by the name of the file
     ("quickstart.py", ("quickstart",)),
+    ("doctor/", ("doctor",)),
     ("data/exports/", ("export",)),
     ("data/show.py", ("show",)),
     ("data/pairs.py", ("prep pairs",)),

@@ -1,4 +1,6 @@
+import base64
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -244,3 +246,30 @@ def test_sampling_on_cuda_repeats_itself_and_is_near_the_cpu(run):
     assert np.array_equal(generator.sample(10), images[:10])
     difference = images.astype(int) - Generator.load(run, device="cpu").sample(100)
     assert abs(difference).max() <= 1
+
+
+def test_a_notebook_shows_recipe_checkpoint_and_samples(run, monkeypatch):
+    generator = Generator.load(run, device="cpu")
+    png, view = generator._repr_png_(), generator._repr_html_()
+    shown = np.asarray(Image.open(io.BytesIO(png)))
+    assert np.array_equal(shown, make_grid(generator.sample(16, seed=0, batch=16)))
+    assert base64.b64encode(png).decode() in view and "<script" not in view
+    assert generator.recipe.name in view and str(generator.checkpoint) in view and "0.048 kimg" in view
+    # Samples are made once.
+    monkeypatch.setattr(generator, "sample", lambda *a, **k: pytest.fail("again"))
+    assert generator._repr_png_() == png
+    # Where they cannot be made, the rest is shown.
+    other = Generator.load(run, device="cpu")
+    monkeypatch.setattr(other, "sample", lambda *a, **k: 1 / 0)
+    assert other._repr_png_() is None and "<img" not in other._repr_html_() and "checkpoint" in other._repr_html_()
+
+
+def test_a_notebook_escapes_names_of_classes(told_run):
+    generator = Generator.load(told_run, device="cpu")
+    generator.classes = ["<b>", "b", "c"]
+    assert "&lt;b&gt;, b, c" in generator._repr_html_()
+
+
+def test_a_notebook_shows_what_starts_from_images(images_run):
+    generator = Generator.load(images_run, device="cpu")
+    assert generator._repr_png_() is None and "cyclegan" in generator._repr_html_()

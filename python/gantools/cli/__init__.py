@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from gantools import __version__
 from gantools.errors import GantoolsError, nearest
@@ -37,6 +38,7 @@ COMMANDS = {
     "score": "Score images against a reference set.",
     "ref": "Make, show and convert files of reference statistics.",
     "cache": "List, prune and clear what gantools keeps.",
+    "doctor": "Look whether this machine has what gantools needs.",
     "quickstart": "Prepare, train, sample and score on data that ships with gantools.",
 }
 
@@ -55,6 +57,11 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"{__name__}.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What the shell offers after `gantools`, without importing a command."""
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

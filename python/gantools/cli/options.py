@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from gantools.errors import ConfigError
+from gantools.recipes import recipe_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +24,12 @@ def one_of(name: str, choices: Sequence[str], default: str, help: str) -> Callab
         help: what it is for; the choices and the default are added to it.
     """
     return click.option(name, type=click.Choice(choices), default=default, show_default=True, help=help)
+
+
+def complete_recipe(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the shell offers where a recipe is wanted: names that begin so, else files."""
+    names = [CompletionItem(name) for name in recipe_names() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
 
 
 def on_images(command: F) -> F:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from gantools.cli.options import complete_recipe
+
 # Keys for people: two recipes differ in all of them, and each is a paragraph.
 WORDS = ("name", "description", "source", "target", "prep")
 
@@ -35,7 +37,7 @@ def list_command() -> None:
 
 
 @command.command("show")
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=complete_recipe)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe before it is shown.")
 def show_command(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print a recipe with all its keys, as YAML that gantools train takes.
@@ -49,8 +51,8 @@ def show_command(recipe: str, overrides: tuple[str, ...]) -> None:
 
 
 @command.command("diff")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=complete_recipe)
+@click.argument("second", metavar="B", shell_complete=complete_recipe)
 @click.option("--words", is_flag=True, help="Compare description, source, target and prep as well.  [default: off]")
 def diff_command(first: str, second: str, words: bool) -> None:
     """Print the keys in which two recipes differ, a line each: those of A, then those of B.

@@ -6,11 +6,12 @@ import os
 
 import click
 
+from gantools.cli.options import complete_recipe
 from gantools.recipes import recipe_names
 
 
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}.")
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=complete_recipe)
 @click.option("--data", metavar="PATH", help="Prepared set.  [default: the only one in ./data that fits the recipe]")
 @click.option("--inputs", metavar="PATH", help="Second set, of a training between two domains: where it starts from.")
 @click.option("--out", metavar="DIR", help="Folder of runs.  [default: runs]")

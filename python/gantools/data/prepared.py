@@ -23,6 +23,7 @@ from gantools import _native
 from gantools.data.policy import Policy
 from gantools.data.schema import ManifestError, check_manifest
 from gantools.errors import DataError, cause
+from gantools.notebook import COUNT, image, page, picture, quiet, table
 
 if TYPE_CHECKING:
     import torch
@@ -157,6 +158,19 @@ class PreparedSet:
 
     def __repr__(self) -> str:
         return f"PreparedSet({str(self.path)!r}, n={len(self)}, shape={self.shape})"
+
+    @quiet
+    def _repr_png_(self) -> bytes:
+        return picture(self.gather(np.arange(min(COUNT, len(self)))))
+
+    @quiet
+    def _repr_html_(self) -> str:
+        h, w, c = self.shape
+        rows = [("folder", str(self.path)), ("images", f"{len(self):,} of {w} x {h}, {c} channels")]
+        if self.classes is not None:
+            rows.append(("classes", f"{len(self.classes):,}: {', '.join(self.classes[:10])}"))
+        rows.append(("fingerprint", self.fingerprint))
+        return page(f"Prepared set {self.name}", table(rows), image(self._repr_png_(), "The first images of the set"))
 
     def gather(
         self,

@@ -63,6 +63,21 @@ class WeightsFile:
             WeightsError: a named file does not exist, the cached one is damaged, or there is none and no download.
             DownloadError: there is none and the download fails; the hint says which file to put where.
         """
+        file = self.here(path, by)
+        if file is not None:
+            return file
+        if self.url is None:
+            raise WeightsError(f"there are no weights of {self.what}.", self.where(by))
+        file = cache_folder() / self.name
+        download(self.url, file, self.sha256, self.where(by))
+        return file
+
+    def here(self, path: str | Path | None = None, by: str = "--weights") -> Path | None:
+        """As `find`, without a download: None where there is no file yet.
+
+        Raises:
+            WeightsError: a named file does not exist, or the cached one is damaged.
+        """
         for given, called in ((path, by), (os.environ.get(self.variable), self.variable)):
             if given:
                 file = Path(given).expanduser()
@@ -71,16 +86,13 @@ class WeightsFile:
                     raise WeightsError(f"{file}: the file of {self.what} named by {called} {what}.", self.where(by))
                 return file
         file = cache_folder() / self.name
-        if file.is_file():
-            if not sha256_of(file).startswith(self.sha256):
-                raise WeightsError(
-                    f"{file}: damaged, its sha256 does not begin with {self.sha256[:16]}.",
-                    "Delete it, and it is downloaded again." if self.url else self.where(by),
-                )
-            return file
-        if self.url is None:
-            raise WeightsError(f"there are no weights of {self.what}.", self.where(by))
-        download(self.url, file, self.sha256, self.where(by))
+        if not file.is_file():
+            return None
+        if self.sha256 and not sha256_of(file).startswith(self.sha256):
+            raise WeightsError(
+                f"{file}: damaged, its sha256 does not begin with {self.sha256[:16]}.",
+                "Delete it, and it is downloaded again." if self.url else self.where(by),
+            )
         return file
 
     def where(self, by: str = "") -> str:

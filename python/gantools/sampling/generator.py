@@ -19,6 +19,7 @@ from gantools.device import out_of_memory
 from gantools.errors import ConfigError, nearest, unknown_name
 from gantools.levels import to_uint8
 from gantools.models.system import classes_of
+from gantools.notebook import COUNT, image, page, picture, quiet, table
 from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.checkpoint import CHECKPOINTS
 from gantools.runs.folders import find_checkpoint
@@ -76,6 +77,25 @@ class Generator:
         place = find_checkpoint(path, checkpoint)
         networks, config = load_networks(place, device)
         return cls(networks, place, config)
+
+    @cached_property
+    def _samples(self) -> bytes | None:
+        # At once and not in full batches: for the eye on a processor.
+        return None if self.system.takes == "images" else picture(self.sample(COUNT, seed=0, batch=COUNT))
+
+    @quiet
+    def _repr_png_(self) -> bytes | None:
+        return self._samples
+
+    @quiet
+    def _repr_html_(self) -> str:
+        h, w, c = self.image_shape
+        rows = [("checkpoint", f"{self.checkpoint}, {self.nimg / 1000:g} kimg"), ("system", self.recipe.model)]
+        rows += [("images", f"{w} x {h}, {c} channels"), ("trained on", str(self.data.get("name"))), *self._told()]
+        return page(f"Generator of {self.recipe.name}", table(rows), image(self._repr_png_(), "Samples of seed 0"))
+
+    def _told(self) -> list[tuple[str, str]]:
+        return [("classes", f"{len(self.classes):,}: {', '.join(self.classes[:10])}")] if self.classes else []
 
     @property
     def run(self) -> Path:

@@ -87,6 +87,11 @@ _ARCHITECTURES: dict[str, _Architecture] = {
 }
 
 
+def weights_files() -> list[WeightsFile]:
+    """Every file of weights that some distance is made of."""
+    return [file for kind in _ARCHITECTURES.values() for file in (kind.backbone, kind.linear)]
+
+
 class Lpips:
     """The distance, with its weights loaded; frozen, in float32 without TF32.
 

@@ -11,6 +11,7 @@ from typing import Any
 from gantools.errors import MetricError
 from gantools.metrics.networks import protocols
 from gantools.metrics.numbers.intervals import Interval
+from gantools.notebook import page, quiet, table
 
 #: Version of the JSON that `Scores.to_json` writes; fields are only ever added within a version.
 JSON_VERSION = 1
@@ -66,6 +67,11 @@ class Score:
         if self.value is None:
             raise MetricError(f"{self.name} has no value.", str(self.details))
         return self.value
+
+    @quiet
+    def _repr_html_(self) -> str:
+        made = "" if self.protocol is None else f"{self.protocol.extractor} {self.protocol.layer}, {self.protocol.name}"
+        return page(self.name, table([_cells(self)], HEAD), notes=[made] if made else [])
 
 
 @dataclass(frozen=True)
@@ -151,26 +157,42 @@ class Scores:
         for name, value, interval, notes in rows:
             parts = [f"{name}:".ljust(widths[0] + 1), value.rjust(widths[1]), interval.ljust(widths[2]), notes]
             lines.append("  ".join(parts).rstrip() if len(rows) > 1 else f"{name}: {value}  {interval}".rstrip())
-        lines.append(f"  samples    {self.n_samples:,} images, {self.samples}")
+        lines += [f"  {name:<9}  {text}" for name, text in self._made()]
+        return "\n".join(lines)
+
+    @quiet
+    def _repr_html_(self) -> str:
+        rows = table([_cells(s) for s in self], HEAD)
+        return page(f"Scores of {self.samples}", rows, table(self._made()), notes=self.warnings)
+
+    def _made(self) -> list[tuple[str, str]]:
+        """How the numbers were made, as (what, text)."""
+        lines = [("samples", f"{self.n_samples:,} images, {self.samples}")]
         if self.reference is not None:
             n = "an unstated number of" if self.n_reference is None else f"{self.n_reference:,}"
-            lines.append(f"  reference  {n} images, {self.reference}")
-            lines.append(f"             {self.reference_id}")
+            lines.append(("reference", f"{n} images, {self.reference}"))
+            lines.append(("", f"{self.reference_id}"))
         said = {s.protocol for s in self.scores if s.protocol is not None}
         rule = None
         for p in sorted(said, key=lambda p: (p.extractor, p.name, p.dims)):
             if (p.extractor, p.name) != rule:
                 rule = (p.extractor, p.name)
-                lines.append(f"  protocol   {p.name}: {protocols.words(p.name)}")
+                lines.append(("protocol", f"{p.name}: {protocols.words(p.name)}"))
             lines.append(
-                f"  features   {p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256[:16]}"
+                ("features", f"{p.extractor} {p.layer}, {p.dims:,} wide, weights sha256 {p.weights_sha256[:16]}")
             )
-        if len(rows) == 1 and (notes := rows[0][3]):
-            lines.append(f"  computed   {notes}, batch {self.batch}, {self.device}")
-        else:
-            lines.append(f"  computed   batch {self.batch}, {self.device}")
-        lines.append(f"  versions   {', '.join(f'{k} {v}' for k, v in self.versions.items())}")
-        return "\n".join(lines)
+        notes = _notes(self.scores[0]) if len(self) == 1 else ""
+        lines.append(("computed", f"{notes}, batch {self.batch}, {self.device}".removeprefix(", ")))
+        lines.append(("versions", ", ".join(f"{k} {v}" for k, v in self.versions.items())))
+        return lines
+
+
+#: Of the cells of a score in a notebook.
+HEAD = ("score", "value", "interval", "better", "how")
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    return score.name, _number(score.value), _range(score.interval), score.better, _notes(score)
 
 
 def _number(value: float | None) -> str:
