@@ -22,7 +22,7 @@ DASHES = ("none", "7 3", "2 3", "9 3 2 3")
 
 
 def _variables(colours: Iterable[str]) -> str:
-    return ":root{" + "".join(f"--c{i}:{colour};" for i, colour in enumerate(colours)) + "}"
+    return ":root{" + "".join(f"--C{i}:{colour};" for i, colour in enumerate(colours)) + "}"
 
 
 STYLE = f"""

@@ -28,7 +28,7 @@ STYLE = (
     ".event{stroke:#d9a400;stroke-width:1.5}.stage{stroke:currentColor;opacity:.4;stroke-dasharray:1 3}"
     ".k{margin-right:.3rem}.legend span{margin-right:1.2rem;white-space:nowrap}"
     ".legend{font-size:.85rem;overflow-wrap:anywhere}"
-    + "".join(f".s{i}{{stroke:var(--c{i});fill:none}}.f{i}{{fill:var(--c{i})}}" for i in range(len(LIGHT)))
+    + "".join(f".s{i}{{stroke:var(--C{i});fill:none}}.f{i}{{fill:var(--C{i})}}" for i in range(len(LIGHT)))
     + "".join(f".d{i}{{stroke-dasharray:{dash}}}" for i, dash in enumerate(DASHES))
     + "@media print{.chart{overflow:visible}.chart svg{min-width:0}}"
 )

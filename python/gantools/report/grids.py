@@ -81,8 +81,8 @@ def frames(name: str, grids: list[Grid], most: int, budget: int) -> str:
     left = len(grids) - len(read)
     said = f" {len(read)} of {len(grids)} grids are in this page, evenly chosen." if left else ""
     return (
-        f'<div class="frames"><p class="q">{text(name)}, <span class="at">{read[-1][0].kimg:.10g} kimg</span>.{said}</p>'
-        f"{images}</div>"
+        f'<div class="frames"><p class="q">{text(name)}, <span class="at">{read[-1][0].kimg:.10g} kimg</span>.{said}'
+        f"</p>{images}</div>"
     )
 
 

@@ -32,9 +32,9 @@ WORDS = ("name", "description", "source", "target", "prep")
 PLAIN = ("nimg", "kimg", "epoch", "step", "seconds", "stage")
 
 STYLE = (
-    ".wide{overflow-x:auto}.wide td,.wide th{white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums}"
-    ".scroll{overflow-x:auto}.verdict{font-size:1.1rem;overflow-wrap:anywhere}td{overflow-wrap:anywhere}summary{cursor:pointer;padding:.3rem 0}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.6rem}"
+    ".wide,.scroll{overflow-x:auto}td,pre{overflow-wrap:anywhere}.verdict{font-size:1.1rem;overflow-wrap:anywhere}"
+    ".wide td,.wide th{white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums}"
+    "summary{cursor:pointer;padding:.3rem 0}pre{white-space:pre-wrap;background:#8881;padding:.6rem}"
 )
 
 
@@ -308,10 +308,12 @@ def commands(records: Sequence[Record]) -> str:
     for record in records:
         run = shlex.quote(str(record.folder))
         path = record.section("data").get("path")
-        data = f" --data {shlex.quote(path)}" if isinstance(path, str) else ""
+        again = shlex.quote(str(record.folder / RECORD))
         lines += [
             f"# {record.name}: train it again, make images, look at its figures",
-            f"gantools train {shlex.quote(str(record.folder / RECORD))}{data}",
+            f"gantools train {again} --data {shlex.quote(path)}"
+            if isinstance(path, str)
+            else f"gantools train {again}",
             f"gantools sample {run}",
             f"gantools info {run}",
         ]
