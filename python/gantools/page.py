@@ -62,6 +62,11 @@ def embedded(png: bytes, title: str = "", attributes: str = "") -> str:
     return f'<img alt="{text(title)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"{more}>'
 
 
+def scrolling(classes: str, title: str, inner: str) -> str:
+    """HTML that may be wider than the page, and is scrolled by keys too."""
+    return f'<div class="{classes}" tabindex="0" role="region" aria-label="{text(title)}">{inner}</div>'
+
+
 def picture(pixels: NDArray[np.uint8], title: str = "") -> str:
     """The element of an image uint8 (h, w, c)."""
     return embedded(_native.encode_png(np.ascontiguousarray(pixels)), title)
@@ -99,7 +104,7 @@ def write_page(file: str | Path, title: str, body: Iterable[str], style: str = "
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8">{generator(title)}'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{text(title)}</title><style>{STYLE}{style}</style><body>{''.join(body)}"
+        f"<title>{text(title)}</title><style>{STYLE}{style}</style><body><main>{''.join(body)}</main>"
         + (f"<script>{script}</script>" if script else "")
         + "</body></html>\n"
     )

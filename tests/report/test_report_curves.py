@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
@@ -117,7 +118,7 @@ def test_nothing_is_drawn_of_nothing():
 def test_names_at_the_ends_do_not_cover_each_other():
     svg = chart("a", [Curve(f"run {i}", [(0.0, 0.0), (1.0, 1.0 + i / 1000)], i) for i in range(10)])
     heights = sorted(float(y) for y in re.findall(r'class="end" x="[^"]*" y="([^"]*)"', svg))
-    assert len(heights) == 10 and all(b - a >= LABEL - 0.2 for a, b in zip(heights, heights[1:], strict=False))
+    assert len(heights) == 10 and all(b - a >= LABEL - 0.2 for a, b in itertools.pairwise(heights))
 
 
 def test_names_are_escaped():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
+import struct
 import time
 from html.parser import HTMLParser
 
@@ -22,7 +22,7 @@ from gantools.report import grids
 from gantools.report.write import report
 from gantools.training.run import train
 
-VOID = {"meta", "img", "br", "input", "circle"}
+VOID = {"meta", "img", "br", "input"}
 HOSTILE = "<script>alert('x')</script>\"&<img src=http://evil.example/x onerror=alert(1)>"
 
 
@@ -119,7 +119,7 @@ def make_run(tmp_path, make_set):
 
 
 def test_the_report_of_a_training(make_set, tiny, tmp_path):
-    run = train(tiny, data=make_set(48, 8), out=tmp_path / "runs", device="cpu", progress=False, metrics=["psnr"][:0])
+    run = train(tiny, data=make_set(48, 8), out=tmp_path / "runs", device="cpu", progress=False)
     out = report(run, csv=tmp_path / "a" / "t.csv", film=tmp_path / "film.png")
     assert out == run / "report.html"
     page = Page(out).check()
@@ -261,6 +261,45 @@ def test_files_that_are_no_grids_are_left_out(make_run):
     assert len(Page(report(run)).check().attributes("img", "data-kimg")) == 2
 
 
+def test_a_run_that_is_removed_meanwhile_has_no_grids(make_run):
+    run = make_run(grid=5)
+    found = grids.list_grids(run)
+    shutil.rmtree(run)
+    assert "no grid that could be shown" in grids.frames("run", found, 40, 10**6)
+    assert grids.list_grids(run) == [] and grids.film_files(found) == []
+
+
+def test_a_film_has_the_grids_of_the_newest_ones_size(make_run, tmp_path):
+    run = make_run(grid=6)
+    png = _native.encode_png(np.zeros((30, 30, 1), np.uint8))
+    (run / "grids" / "kimg-000000.640.png").write_bytes(png)
+    report(run, film=tmp_path / "film.png")
+    assert (tmp_path / "film.png").read_bytes().count(b"fcTL") == 5
+    grid = run / "grids" / "kimg-000003.640.png"
+    whole = grid.read_bytes()
+    grid.write_bytes(whole[:-30])  # cut off: left out, of the page too
+    page = Page(report(run, film=tmp_path / "film.png", overwrite=True)).check()
+    assert (tmp_path / "film.png").read_bytes().count(b"fcTL") == 4
+    assert "1 of them could not be read" in page.text and len(page.attributes("img", "data-kimg")) == 5
+    # A chunk that ends just before the end of the file.
+    grid.write_bytes(whole[:33] + struct.pack(">I", 8) + b"junk" + b"x" * 2 + whole[-12:])
+    with pytest.raises(DataError, match="one of its grids is damaged"):
+        report(run, film=tmp_path / "film.png", overwrite=True)
+
+
+def test_a_score_of_another_kind_than_a_number_is_none(make_run):
+    page = Page(report(make_run(overrides={"eval.metrics": ["fd"]}, fd="low"))).check()
+    assert "no score was measured" in page.text
+
+
+def test_what_scrolls_is_reached_by_the_keyboard(make_run):
+    page = Page(report(make_run())).check()
+    scrolling = [attrs for tag, attrs in page.elements if attrs.get("class") in ("chart", "wide", "scroll")]
+    assert len(scrolling) > 5 and all(attrs["tabindex"] == "0" and attrs["aria-label"] for attrs in scrolling)
+    assert all(alt for alt in page.attributes("img", "alt"))
+    assert [tag for tag, _ in page.elements if tag == "main"] == ["main"]
+
+
 def test_grids_are_chosen_evenly_and_within_their_budget(tmp_path):
     found = []
     for i in range(500):
@@ -321,7 +360,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(make_run, monkeypatch)
     with pytest.raises(OSError):
         report(run)
     assert (run / "report.html").read_bytes() == before
-    assert not [name for name in os.listdir(run) if name.endswith(".tmp")]
+    assert not list(run.glob("*.tmp"))
 
 
 def test_a_run_is_found_by_its_checkpoint_or_its_folder(make_run, tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantools.page import DASHES, LIGHT, text, ticks
+from gantools.page import DASHES, LIGHT, scrolling, text, ticks
 
 Points = list[tuple[float, float]]
 
@@ -133,7 +133,7 @@ def chart(
             drawn.append(_line(thin(curve.points), f"raw s{curve.style % len(LIGHT)}", x_of, y_of))
         drawn.append(_line(shown, f"smooth {curve.classes}", x_of, y_of))
         if len(curve.points) <= DOTS and (not smoothed or len(curve.points) == 1):
-            drawn += [_dot(x_of(x), y_of(y), curve.style) for x, y in curve.points]
+            drawn += [_dot(x_of(x), y_of(y), curve.style, f"{x:.9g} kimg: {y:.6g}") for x, y in curve.points]
         ends.append((y_of(shown[-1][1]), curve))
     drawn += _labels(ends)
     legend = "".join(
@@ -142,10 +142,9 @@ def chart(
         f"{curve.points[-1][1]:.4g}</span>"
         for curve in curves
     )
-    return (
-        f'<div class="chart"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">'
-        f'{"".join(drawn)}</svg></div><p class="legend">{legend}</p>'
-    )
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}"'
+    svg = f"<svg {box}>{''.join(drawn)}</svg>"
+    return f'{scrolling("chart", f"Curves: {title}", svg)}<p class="legend">{legend}</p>'
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
@@ -175,8 +174,9 @@ def _line(points: Points, classes: str, x_of: Any, y_of: Any) -> str:
     return f'<polyline class="{classes}" points="{places}"/>'
 
 
-def _dot(x: float, y: float, style: int) -> str:
-    return f'<circle class="f{style % len(LIGHT)}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+def _dot(x: float, y: float, style: int, words: str) -> str:
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="2.5"'
+    return f'<circle class="f{style % len(LIGHT)}" {place}><title>{text(words)}</title></circle>'
 
 
 def _labels(ends: Sequence[tuple[float, Curve]]) -> list[str]:

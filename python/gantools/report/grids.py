@@ -15,6 +15,8 @@ from gantools.sampling.film import SIGNATURE
 MOST, BUDGET = 40, 16 << 20
 #: Frames of a film at most, and how many a second.
 FRAMES, FPS = 300, 10
+# The chunk that ends a PNG file.
+END = b"\0\0\0\0IEND\xaeB`\x82"
 _NAME = re.compile(r"kimg-(\d{6,12}\.\d{3})\.png")
 
 #: Shows under the slider, of each run, the newest grid that is not newer than where it stands.
@@ -78,8 +80,8 @@ def frames(name: str, grids: list[Grid], most: int, budget: int) -> str:
         )
         for grid, png in read
     )
-    left = len(grids) - len(read)
-    said = f" {len(read)} of {len(grids)} grids are in this page, evenly chosen." if left else ""
+    said = f" {len(picked)} of {len(grids)} grids are in this page, evenly chosen." if len(picked) < len(grids) else ""
+    said += f" {len(picked) - len(read)} of them could not be read." if len(read) < len(picked) else ""
     return (
         f'<div class="frames"><p class="q">{text(name)}, <span class="at">{read[-1][0].kimg:.10g} kimg</span>.{said}'
         f"</p>{images}</div>"
@@ -102,20 +104,30 @@ def _size(file: Path) -> int:
 
 
 def _read(file: Path) -> bytes | None:
-    """A PNG file; None where it is none, or is gone."""
+    """A PNG file; None where it is none, is cut off, or is gone."""
     try:
         data = file.read_bytes()
     except OSError:
         return None
-    return data if data.startswith(SIGNATURE) else None
+    return data if data.startswith(SIGNATURE) and data.endswith(END) else None
 
 
-def film_frames(grids: list[Grid]) -> list[bytes]:
+def film_files(grids: list[Grid]) -> list[Path]:
     """Files of the grids that have the size and kind of pixels of the newest, oldest first, `FRAMES` at most.
 
     A system that grows has grids of several sizes, and a film has one.
     """
     picked = [grids[i] for i in sorted({round(i) for i in np.linspace(0, len(grids) - 1, min(FRAMES, len(grids)))})]
-    files = [png for grid in picked if (png := _read(grid.file)) is not None]
-    head = slice(len(SIGNATURE), len(SIGNATURE) + 25)  # the chunk IHDR: size and kind of pixels
-    return [png for png in files if png[head] == files[-1][head]]
+    heads = [(grid.file, head) for grid in picked if (head := _head(grid.file)) is not None]
+    return [file for file, head in heads if head == heads[-1][1]]
+
+
+def _head(file: Path) -> bytes | None:
+    """A PNG file's signature and its chunk IHDR, which says size and kind of pixels; None: cut off, or none."""
+    try:
+        with file.open("rb") as f:
+            head = f.read(len(SIGNATURE) + 25)
+            f.seek(max(0, file.stat().st_size - len(END)))
+            return head if head.startswith(SIGNATURE) and f.read() == END else None
+    except OSError:
+        return None

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from gantools.grid import make_grid
-from gantools.page import picture, text
+from gantools.page import picture, scrolling, text
 from gantools.recipes import recipe_names
 from gantools.recipes.recipe import load_recipe
 from gantools.recipes.strict import differences
 from gantools.report import grids as grids_of
 from gantools.report.curves import Curve, Mark, chart, points_of
 from gantools.report.record import Record
-from gantools.report.verdict import verdict
+from gantools.report.verdict import best_of, verdict
 from gantools.runs.checkpoint import versions
 from gantools.runs.folders import RECORD
 from gantools.runs.table import Row
@@ -109,7 +109,7 @@ def _panel(records: Sequence[Record], keys: Sequence[str], smoothed: bool, title
     about = any(key in ("real_score", "fake_score", "discriminator_score", "discriminator_accuracy") for key in keys)
     level = 0.5 if about and values and min(values) >= 0 and max(values) <= 1 else None
     made = chart(title, drawn, _marks(records), level, smoothed)
-    heading = f"<h3>{text(title)}</h3>" if made and (not one or len(keys) == 1) else ""
+    heading = f"<h3>{text(title)}</h3>" if made and (not one or title in keys) else ""
     return heading + made
 
 
@@ -146,7 +146,8 @@ def signs(records: Sequence[Record]) -> str:
         for record in records
         for mark in record.signs
     ]
-    return f"<h2>Signs of trouble</h2><table>{''.join(rows)}</table>" if rows else ""
+    heads = "<tr><th>number</th><th>run</th><th>since</th><th>what</th></tr>"
+    return f"<h2>Signs of trouble</h2><table>{heads}{''.join(rows)}</table>" if rows else ""
 
 
 def grids(records: Sequence[Record]) -> str:
@@ -173,11 +174,12 @@ def grids(records: Sequence[Record]) -> str:
 
 def facts(records: Sequence[Record]) -> str:
     """Speed, memory, device, precision and versions, a column a run."""
-    named = [("", [record.name for record in records])]
+    named = [("run", [record.name for record in records])]
     said = {
         "recipe": _recipe,
         "data": _data,
         "shown": _shown,
+        "best": _scores,
         "time": _time,
         "speed": _speed,
         "memory": _memory,
@@ -188,7 +190,7 @@ def facts(records: Sequence[Record]) -> str:
     cells = "".join(
         f"<tr><th>{title}</th>{''.join(f'<td>{text(v)}</td>' for v in values)}</tr>" for title, values in named
     )
-    return f'<h2>How it ran</h2><div class="scroll"><table>{cells}</table></div>'
+    return f"<h2>How it ran</h2>{scrolling('scroll', 'How it ran', f'<table>{cells}</table>')}"
 
 
 def _recipe(record: Record) -> str:
@@ -209,6 +211,13 @@ def _shown(record: Record) -> str:
     last = record.lines[-1]
     epochs = last.get("epoch")
     return f"{last['nimg'] / 1000:.9g} kimg" + (f", {epochs:.2f} epochs" if isinstance(epochs, int | float) else "")
+
+
+def _scores(record: Record) -> str:
+    found = (
+        (metric, best_of(metric, points)) for metric in record.metrics if (points := points_of(record.lines, metric))
+    )
+    return ", ".join(f"{metric} {y:.4g} at {x:.9g} kimg" for metric, (x, y) in found) or "no score was measured"
 
 
 def _time(record: Record) -> str:
@@ -250,10 +259,10 @@ def table(tables: Sequence[tuple[Record, list[Row]]]) -> str:
         cells += ["".join(f"<td>{_figure(row.get(name))}</td>" for name in names) for row in some]
         said = f'<p class="q">{len(some)} of {len(rows):,} rows, evenly chosen.</p>' if len(some) < len(rows) else ""
         body = "".join(f"<tr>{row}</tr>" for row in cells)
-        of = f": {text(record.name)}" if len(tables) > 1 else ""
+        of = f": {record.name}" if len(tables) > 1 else ""
         parts.append(
-            f"<details><summary>Figures by epoch{of}</summary>{said}"
-            f'<div class="wide"><table>{body}</table></div></details>'
+            f"<details><summary>Figures by epoch{text(of)}</summary>{said}"
+            f"{scrolling('wide', f'Figures by epoch{of}', f'<table>{body}</table>')}</details>"
         )
     return "".join(parts)
 

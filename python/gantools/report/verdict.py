@@ -67,8 +67,8 @@ def verdict(record: Record) -> Verdict:
     for kind, word in KINDS.items():
         if kind in kinds:
             return Verdict(word, f"{at}{kinds[kind]}{_best(record)}")
-    for metric in record.metrics[:1]:
-        values = points_of(record.lines, metric)
+    metric, values = _first(record)
+    if values:
         word = trend([value for _, value in values], better_of(metric))
         said = {
             "improving": f"{metric} still improves",
@@ -97,10 +97,19 @@ def best_of(metric: str, values: Points) -> tuple[float, float]:
 
 
 def _best(record: Record) -> str:
-    for metric in record.metrics[:1]:
-        kimg, value = best_of(metric, points_of(record.lines, metric))
-        return f" Best {metric}: {value:.4g} at {kimg:.9g} kimg."
-    return ""
+    metric, values = _first(record)
+    if not values:
+        return ""
+    kimg, value = best_of(metric, values)
+    return f" Best {metric}: {value:.4g} at {kimg:.9g} kimg."
+
+
+def _first(record: Record) -> tuple[str, Points]:
+    """The score that decides, and its values; none where it was not measured."""
+    for metric in record.metrics:
+        if values := points_of(record.lines, metric):
+            return metric, values
+    return "", []
 
 
 def _warned(record: Record) -> str:

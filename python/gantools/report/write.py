@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -121,8 +122,11 @@ def _write_table(path: Path, tables: Sequence[tuple[Record, list[Row]]]) -> None
 
 
 def _write_film(path: Path, run: Path) -> None:
-    frames = grids.film_frames(grids.list_grids(run))
-    if not frames:
+    files = grids.film_files(grids.list_grids(run))
+    if not files:
         raise CheckpointError(f"{run}: has no grids to film.", "They are in its folder grids/.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_film(path, frames, len(frames), grids.FPS)
+    try:
+        write_film(path, (file.read_bytes() for file in files), len(files), grids.FPS)
+    except (ValueError, struct.error) as e:
+        raise DataError(f"{run}: one of its grids is damaged ({e}).", "Without --film the page can be made.") from None
