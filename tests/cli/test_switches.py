@@ -45,6 +45,7 @@ SPEAKS_FOR = (
     ("errors.py", ("train",)),
     ("files.py", ("sample", "walk", "project", "translate", "export")),
     ("levels.py", ()),
+    ("report/", ("report",)),
     ("runs/", ("train",)),
     ("training/foreign.py", ("import",)),
     ("training/", ("train",)),

@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "Write a prepared set, or a trained generator, for other tools.",
     "recipes": "List, show and compare recipes.",
     "train": "Train a GAN by a recipe on a prepared set.",
+    "report": "Write what came of trainings as one HTML page: curves, grids, recipe.",
     "sample": "Generate images from a trained run.",
     "walk": "Walk from image to image of a trained run, as frames and as a film.",
     "project": "Find the latent of an image in a trained run.",

@@ -11,6 +11,8 @@ from gantools.files import write_whole
 
 #: Of a run.
 STATS = "stats.jsonl"
+# A number above it is no figure of a training, and the difference of two of them may not be finite.
+LARGEST = 1e300
 
 
 def append_line(path: Path, values: dict[str, Any]) -> None:
@@ -32,6 +34,46 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(line, dict):
             lines.append(line)
     return lines
+
+
+def read_sound(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """What is whole of a stats file, and the numbers of the lines that are not, from 1.
+
+    A line is whole when it is a JSON object with a count of images `nimg` above that of the line before. The last one,
+    when it has no end yet, is being written and not counted as damaged. Of a line, numbers that are finite are kept,
+    and words; of the others there is nothing to draw.
+    """
+    lines: list[dict[str, Any]] = []
+    damaged: list[int] = []
+    data = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+    texts = data.split("\n")
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            continue
+        line = _sound(text)
+        if line is not None and line["nimg"] > (lines[-1]["nimg"] if lines else -1):
+            lines.append(line)
+        elif number < len(texts) or line is not None:
+            damaged.append(number)
+    return lines, damaged
+
+
+def _sound(text: str) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict):
+        return None
+    nimg = line.get("nimg")
+    if isinstance(nimg, bool) or not isinstance(nimg, int) or not 0 <= nimg < 1 << 53:
+        return None
+    kept: dict[str, Any] = {}
+    for key, value in line.items():
+        number = isinstance(value, int | float) and abs(value) <= LARGEST  # not NaN
+        if number or isinstance(value, bool | str | dict):
+            kept[key] = value
+    return kept
 
 
 def cut_after(path: Path, nimg: int) -> None:

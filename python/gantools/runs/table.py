@@ -38,12 +38,29 @@ class Table:
 
     def csv(self) -> str:
         """As comma-separated values, a header first; what is not known is empty."""
-        text = io.StringIO()
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in self.rows)
-        return text.getvalue()
+        return as_csv(self.rows)
+
+
+def as_csv(rows: Sequence[Mapping[str, float | str | None]]) -> str:
+    """Rows as comma-separated values, a header of all their columns first; what is not known is empty."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def rows_of(config: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of a run by its `config`, with what a report says of it beside them.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError: they are damaged.
+    """
+    recipe, data = config["recipe"], config["data"]
+    metrics = recipe.get("eval", {}).get("metrics", [])
+    rows = by_epoch(lines, int(data["count"]), int(recipe["batch"]), metrics)
+    return beside(rows, recipe.get("reported", {}))
 
 
 def by_epoch(lines: Sequence[Mapping[str, Any]], count: int, batch: int, metrics: Iterable[str] = ()) -> list[Row]:
@@ -110,15 +127,13 @@ def table_of(path: str | Path) -> Table:
     lines = read_lines(run / "stats.jsonl")
     try:
         recipe, data = config["recipe"], config["data"]
-        metrics = recipe.get("eval", {}).get("metrics", [])
-        rows = by_epoch(lines, int(data["count"]), int(recipe["batch"]), metrics)
+        rows = rows_of(config, lines)
         shown = checkpoint_nimg(checkpoint)
         facts = {
             "recipe": f"{recipe['name']} ({recipe['model']})",
             "data": f"{data['name']} ({data['count']:,} images)",
             "shown": f"{shown / 1000:g} kimg, {shown / data['count']:.2f} epochs",
         }
-        rows = beside(rows, recipe.get("reported", {}))
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as e:
         raise CheckpointError(
             f"{run}: its records are damaged ({e!r}).", "Its checkpoints may be whole all the same."

@@ -18,9 +18,10 @@ from gantools.metrics.networks import protocols
 from gantools.metrics.networks.published import PUBLISHED, own_kind
 from gantools.metrics.numbers.kernels import mmd
 from gantools.metrics.results.details import WORDS, input_words, kernel_words, number
-from gantools.metrics.results.html import _ticks, write_report
+from gantools.metrics.results.html import write_report
 from gantools.metrics.results.scores import Scores
 from gantools.metrics.scorer import score
+from gantools.page import ticks
 
 FEATURES = ("fd", "kid", "prc", "dc", "mifid", "memorisation", "vendi", "fid-inf", "per-class")
 PAIRS = ("psnr", "ssim")
@@ -185,7 +186,7 @@ def test_ticks_are_few_round_and_within(seed: int) -> None:
     rng = np.random.default_rng(seed)
     low = float(rng.normal() * 10.0 ** rng.integers(-4, 5))
     high = low + float(rng.uniform(0.1, 1) * 10.0 ** rng.integers(-3, 6))
-    found = _ticks(low, high)
+    found = ticks(low, high)
     assert 2 <= len(found) <= 7 and found == sorted(found)
     assert all(low - 1e-6 * (high - low) <= v <= high + 1e-6 * (high - low) for v in found)
     step = found[1] - found[0]

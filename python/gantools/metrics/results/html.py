@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools import _native
 from gantools.errors import GantoolsError
-from gantools.files import atomic_write
 from gantools.grid import make_grid
 from gantools.metrics.images.open import open_source
 from gantools.metrics.images.reader import ImageReader
@@ -22,24 +18,12 @@ from gantools.metrics.networks.protocols import Input
 from gantools.metrics.results.details import detail_words, input_words, number
 from gantools.metrics.results.scores import Score, Scores
 from gantools.metrics.results.words import explain
+from gantools.page import picture, text, ticks, write_page
 
 #: Pictures in a grid, and the side of each in pixels.
 GRID, SIDE = 36, 96
 #: The resize of thumbnails; no number depends on it.
 THUMBNAIL = Input("pillow-lanczos", SIDE, "center")
-
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1b1b1f;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
-td,th{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #ddd}
-td.n{font-variant-numeric:tabular-nums;font-weight:600;white-space:nowrap}small,.q{color:#555}
-img{max-width:100%;image-rendering:auto}.pair{display:flex;flex-wrap:wrap;gap:1rem}.pair>div{flex:1 1 24rem}
-.w{background:#fff6da;border-left:4px solid #d9a400;padding:.4rem .8rem;margin:.4rem 0}svg{max-width:100%}
-figure{display:inline-block;margin:.3rem;vertical-align:top;max-width:16rem}
-figcaption{font-size:.8rem;color:#555;overflow-wrap:anywhere}.l,.r{display:inline-block;width:48%;vertical-align:top}
-@media(prefers-color-scheme:dark){body{background:#16161a;color:#e6e6ea}td,th{border-color:#333}small,.q,figcaption{color:#aaa}
-.w{background:#3a3212}}
-"""
 
 
 def write_report(scores: Scores, samples: Any, ref: Any, file: str | Path) -> Path:
@@ -59,8 +43,8 @@ def write_report(scores: Scores, samples: Any, ref: Any, file: str | Path) -> Pa
     """
     ours = _open(samples)
     theirs = _open(ref if ref is not None else scores.reference)
-    body = [f"<h1>Scores of {_text(scores.samples)}</h1>", _table(scores)]
-    body += [f'<p class="w">{_text(w)}</p>' for w in scores.warnings]
+    body = [f"<h1>Scores of {text(scores.samples)}</h1>", _table(scores)]
+    body += [f'<p class="w">{text(w)}</p>' for w in scores.warnings]
     grids = [("Samples", ours), ("Reference", theirs)]
     pictures = [f"<div><h2>{title}</h2>{_grid(source)}</div>" for title, source in grids if source is not None]
     body.append(f'<div class="pair">{"".join(pictures)}</div>')
@@ -74,22 +58,9 @@ def write_report(scores: Scores, samples: Any, ref: Any, file: str | Path) -> Pa
         if score.details.get("worst"):
             body.append(_worst(score, ours, theirs))
     body.append(_made(scores))
-    words = "".join(f"<li>{_text(sentence)}</li>" for sentence in explain(scores))
+    words = "".join(f"<li>{text(sentence)}</li>" for sentence in explain(scores))
     body.append(f"<h2>In words</h2><ul>{words}</ul>")
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>gantools score</title><style>{STYLE}</style><body>{''.join(body)}</body></html>\n"
-    )
-    path = Path(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as f:
-        f.write(page.encode("utf-8", "replace"))  # a name need not be text
-    return path
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
+    return write_page(file, "gantools score", body)
 
 
 def _open(images: Any) -> ImageReader | None:
@@ -115,15 +86,10 @@ def _table(scores: Scores) -> str:
             interval = f"{_number(i.low)} … {_number(i.high)} <small>{100 * i.level:g} %</small>"
         notes = ", ".join(detail_words(s))
         rows.append(
-            f'<tr><td>{_text(s.name)} <small>{s.better} is better</small></td><td class="n">{_number(s.value)}</td>'
-            f"<td>{interval}</td><td><small>{_text(notes)}</small></td></tr>"
+            f'<tr><td>{text(s.name)} <small>{s.better} is better</small></td><td class="n">{_number(s.value)}</td>'
+            f"<td>{interval}</td><td><small>{text(notes)}</small></td></tr>"
         )
     return f"<table>{''.join(rows)}</table>"
-
-
-def _picture(pixels: NDArray[np.uint8], title: str = "") -> str:
-    data = base64.b64encode(_native.encode_png(np.ascontiguousarray(pixels))).decode()
-    return f'<img alt="{_text(title)}" src="data:image/png;base64,{data}">'
 
 
 def _thumbnails(source: ImageReader, indices: list[int]) -> list[NDArray[np.uint8]]:
@@ -140,8 +106,8 @@ def _grid(source: ImageReader) -> str:
         # Spread over the whole set: the first of a folder are often of one class.
         images = _thumbnails(source, np.linspace(0, len(source) - 1, n).astype(int).tolist())
     except GantoolsError as e:
-        return f"<p>{_text(e.message)}</p>"
-    return _picture(make_grid(np.stack(images), math.ceil(math.sqrt(n))), source.label)
+        return f"<p>{text(e.message)}</p>"
+    return picture(make_grid(np.stack(images), math.ceil(math.sqrt(n))), source.label)
 
 
 def _called(source: ImageReader, i: int) -> str:
@@ -153,10 +119,10 @@ def _called(source: ImageReader, i: int) -> str:
 def _pair(ours: ImageReader, i: int, theirs: ImageReader, j: int, words: str) -> str:
     """Two images side by side, their names and some words under them."""
     names = f"{_called(ours, i)} | {_called(theirs, j)}"
-    picture = _picture(np.concatenate([_thumbnails(ours, [i])[0], _thumbnails(theirs, [j])[0]], 1), names)
-    a, b = _text(_called(ours, i)), _text(_called(theirs, j))
+    image = picture(np.concatenate([_thumbnails(ours, [i])[0], _thumbnails(theirs, [j])[0]], 1), names)
+    a, b = text(_called(ours, i)), text(_called(theirs, j))
     return (
-        f'<figure>{picture}<figcaption><span class="l">{a}</span><span class="r">{b}</span><br>{_text(words)}'
+        f'<figure>{image}<figcaption><span class="l">{a}</span><span class="r">{b}</span><br>{text(words)}'
         "</figcaption></figure>"
     )
 
@@ -168,7 +134,7 @@ def _nearest(score: Score, ours: ImageReader, theirs: ImageReader) -> str:
             for sample, near, distance in score.details["nearest"]
         ]
     except (GantoolsError, IndexError) as e:
-        return f"<p>{_text(e)}</p>"
+        return f"<p>{text(e)}</p>"
     head = "<h2>Samples nearest to the reference</h2><p class='q'>Left the sample, right the reference.</p>"
     return head + "".join(figures)
 
@@ -193,15 +159,7 @@ def _points(score: Score) -> str:
     label = f'<text x="{x0:.1f}" y="{y0 - 6:.1f}" {plain}>{_number(intercept)}</text>'
     axis = f'<text x="{width - margin}" y="{height - 12}" text-anchor="end" {plain}>1 / n</text>'
     drawn = f"{line}{dots}{label}{axis}"
-    return f'<h2>{_text(score.name)}</h2><svg viewBox="0 0 {width} {height}" width="{width}">{drawn}</svg>'
-
-
-def _ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers between `low` and `high`, about as many as wanted."""
-    step = 10.0 ** math.floor(math.log10((high - low) / wanted))
-    step *= next((k for k in (1, 2, 5) if (high - low) / (k * step) <= wanted), 10)
-    first = math.ceil(low / step - 1e-9)
-    return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    return f'<h2>{text(score.name)}</h2><svg viewBox="0 0 {width} {height}" width="{width}">{drawn}</svg>'
 
 
 def _histogram(score: Score) -> str:
@@ -233,18 +191,18 @@ def _histogram(score: Score) -> str:
         line = f'<polyline points="{points}" fill="none" stroke="#d4553b" stroke-width="2"/>'
     axes = f'<path d="M{left},{top}V{y(0):.1f}H{width - right}" fill="none" stroke="currentColor"/>'
     plain = 'font-size="11" fill="currentColor"'
-    for at in _ticks(low, high):
+    for at in ticks(low, high):
         axes += f'<path d="M{x(at):.1f},{y(0):.1f}v4" stroke="currentColor"/>'
         axes += f'<text class="x" x="{x(at):.1f}" y="{y(0) + 16:.1f}" text-anchor="middle" {plain}>{at:.6g}</text>'
-    for at in _ticks(0, highest, 4):
+    for at in ticks(0, highest, 4):
         axes += f'<path d="M{left},{y(at):.1f}h-4" stroke="currentColor"/>'
         axes += f'<text class="y" x="{left - 7}" y="{y(at) + 4:.1f}" text-anchor="end" {plain}>{at:.6g} %</text>'
     what = str(found["what"])
-    axes += f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle" {plain}>{_text(what)}</text>'
+    axes += f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle" {plain}>{text(what)}</text>'
     axes += f'<text x="4" y="14" {plain}>share of the images</text>'
     legend = "Filled: samples; line: reference." if len(shares) > 1 else "Filled: samples."
     return (
-        f"<h2>{_text(score.name)}: {_text(what[:1].lower() + what[1:])}</h2><p class='q'>{legend}</p>"
+        f"<h2>{text(score.name)}: {text(what[:1].lower() + what[1:])}</h2><p class='q'>{legend}</p>"
         f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img">{bars}{line}{axes}</svg>'
     )
 
@@ -254,11 +212,11 @@ def _worst(score: Score, ours: ImageReader | None, theirs: ImageReader | None) -
     rows = score.details["worst"]
     by_class = len(rows[0]) == 4
     heads = ("class", "distance", "samples", "reference images") if by_class else ("image", score.name)
-    cells = ["".join(f"<th>{_text(head)}</th>" for head in heads)]
-    cells += ["".join(f"<td>{_text(_cell(value))}</td>" for value in row) for row in rows]
+    cells = ["".join(f"<th>{text(head)}</th>" for head in heads)]
+    cells += ["".join(f"<td>{text(_cell(value))}</td>" for value in row) for row in rows]
     table = f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
     pictures = "" if by_class or ours is None else _pictures_of(score, ours, theirs)
-    return f"<h2>{_text(score.name)}: worst first</h2>{table}{pictures}"
+    return f"<h2>{text(score.name)}: worst first</h2>{table}{pictures}"
 
 
 def _pictures_of(score: Score, ours: ImageReader, theirs: ImageReader | None) -> str:
@@ -276,9 +234,9 @@ def _pictures_of(score: Score, ours: ImageReader, theirs: ImageReader | None) ->
                 j = i if theirs.names is None or names is None else theirs.names.index(names[i])
                 figures.append(_pair(ours, i, theirs, j, _cell(value)))
             else:
-                picture = _picture(_thumbnails(ours, [i])[0], _called(ours, i))
-                words = f"{_text(_called(ours, i))}<br>{_text(_cell(value))}"
-                figures.append(f"<figure>{picture}<figcaption>{words}</figcaption></figure>")
+                image = picture(_thumbnails(ours, [i])[0], _called(ours, i))
+                words = f"{text(_called(ours, i))}<br>{text(_cell(value))}"
+                figures.append(f"<figure>{image}<figcaption>{words}</figcaption></figure>")
     except (GantoolsError, IndexError, ValueError):
         return ""
     left = "<p class='q'>Left the sample, right its target.</p>" if paired else ""
@@ -313,5 +271,5 @@ def _made(scores: Scores) -> str:
     for side, found in scores.inputs.items():
         if isinstance(found, dict) and (said := input_words(found)):
             rows.append((f"files of the {side}", said))
-    cells = "".join(f"<tr><td>{_text(k)}</td><td>{_text(v)}</td></tr>" for k, v in rows)
+    cells = "".join(f"<tr><td>{text(k)}</td><td>{text(v)}</td></tr>" for k, v in rows)
     return f"<h2>How they were made</h2><table>{cells}</table>"

@@ -1,0 +1,30 @@
+"""`gantools report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The HTML file.  [default: report.html in the first run]")
+@click.option(
+    "--csv", type=click.Path(path_type=Path), help="Also write the figures by epoch as comma-separated values."
+)
+@click.option("--film", type=click.Path(path_type=Path), help="Also write the first run's grids as an animated PNG.")
+@click.option("--overwrite", is_flag=True, help="Replace these files when they are no reports of gantools.")
+def command(runs: tuple[Path, ...], out: Path | None, csv: Path | None, film: Path | None, overwrite: bool) -> None:
+    """Write what came of trainings as one HTML file: verdict, curves, grids, recipe, commands.
+
+    RUN is a run's folder, one of its checkpoints, or a folder of runs (its newest). Several are laid over each other.
+    The page needs nothing else, no network either, and can be made again while a training runs.
+
+    \b
+    gantools report runs/00003-dcgan-celeba-64
+    gantools report runs/00003-dcgan-celeba-64 runs/00004-r3gan-celeba-64 --out both.html
+    """
+    from gantools.report.write import report
+
+    click.echo(report(runs, out=out, csv=csv, film=film, overwrite=overwrite))
