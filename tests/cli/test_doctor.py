@@ -258,6 +258,7 @@ def test_a_missing_compiler_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line.hint is not None and "There is no /nowhere/g++" in line.hint
 
 
+@pytest.mark.slow
 def test_the_check_of_compiling_passes_where_training_compiles() -> None:
     lines = list(compiling.compile_and_graph())
     assert [line.level for line in lines] == ["ok"] * (2 if torch.cuda.is_available() else 1), lines
