@@ -37,6 +37,10 @@ from gantools.runs.stats import read_lines
 NARROW = (
     "network.width=16 network.critic_width=16 network.widest=4 game.critic_steps=1 optim.lr=0.001 ema.half_life_kimg=10"
 )
+GROW = (
+    "network.latent=64 network.base=512 network.widest=64 game.fade_kimg=6 game.stable_kimg=6 game.batches=[64,64,32]"
+)
+STYLE = "network.style=64 network.mapping_layers=2 game.start=0"
 # Recipes and what is changed of them.
 TRIALS: dict[str, str] = {
     "dcgan-mini": "",
@@ -56,9 +60,13 @@ TRIALS: dict[str, str] = {
     "biggan-cifar": "network.size=28 network.width=12 network.critic_width=12 network.latent=66 network.embedding=32 "
     "network.attention=14 game.critic_steps=1 optim.lr=0.001 ema.half_life_kimg=10 ema.start_kimg=0 ema.ramp=0.05",
     "msggan-celeba": "network.latent=64 network.width=448 network.max_width=64",
+    "progan-celeba": f"{GROW} ema.half_life_kimg=2",
+    "stylegan-celeba": f"{GROW} {STYLE} ema.half_life_kimg=2",
     "stylegan2-fashion": "",
     "r3gan-fashion": "",
 }
+# Those whose maps begin with 4x4 are trained at 32x32, and scored at 28x28 against images that went the same way.
+LARGE, LARGE_SIZE, SIZE = ("progan-celeba", "stylegan-celeba"), 32, 28
 SAMPLES, REFERENCE = 5_000, 10_000
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -110,11 +118,30 @@ def train(recipe: str, data: Path, out: Path, seed: int, seconds: float) -> dict
     return {"run": str(run), "kimg": float(list_checkpoints(run)[-1].name.split("-")[1]), "memory": peak}
 
 
+def enlarged(data: Path, out: Path) -> tuple[Path, Path]:
+    """The set at 32x32, and that again at 28x28: made of `data`, once."""
+    large, again = out / f"set-{LARGE_SIZE}", out / f"set-{LARGE_SIZE}-{SIZE}"
+    if not again.exists():
+        images = out / "images.npy"
+        for source, size, target in ((data, LARGE_SIZE, large), (large, SIZE, again)):
+            given = PreparedSet(source)
+            np.save(images, given.gather(np.arange(len(given))))
+            gantools.prep(images, size=size, out=target, progress=False, overwrite=True)
+        images.unlink()
+    return large, again
+
+
 def measure(run: Path, data: Path, *metrics: str) -> dict[str, float]:
     """Scores by their first words: fd, and of prc precision and recall."""
+    samples = run
+    if gantools.Generator.load(run, device="cpu").image_shape[0] != SIZE:
+        images = run.parent / "samples.npy"
+        np.save(images, gantools.Generator.load(run, device="cpu").sample(SAMPLES, seed=1))
+        place = run.parent / "samples"
+        samples = gantools.prep(images, size=SIZE, out=place, progress=False, overwrite=True).path
     scores = gantools.score(
-        run, ref=data, metrics=metrics, extractor="fashion-mnist", n=SAMPLES, n_ref=REFERENCE, interval=False, seed=1,
-        device="cpu",
+        samples, ref=data, metrics=metrics, extractor="fashion-mnist", n=SAMPLES, n_ref=REFERENCE, interval=False,
+        seed=1, device="cpu",
     )  # fmt: skip
     return {score.key.split("-")[0]: float(score.value) for score in scores}
 
@@ -131,8 +158,9 @@ def recognised(run: Path) -> float | None:
 def trial(recipe: str, data: Path, out: Path, seed: int, seconds: float) -> dict[str, Any]:
     place = out / f"{recipe}-{seed}"
     shutil.rmtree(place, ignore_errors=True)
-    subprocess.run(command(recipe, data, place / "first", seed, "--kimg=0.001", "--quiet"), check=True)
-    found = train(recipe, data, place / "run", seed, seconds)
+    trained, reference = enlarged(data, out) if recipe in LARGE else (data, data)
+    subprocess.run(command(recipe, trained, place / "first", seed, "--kimg=0.001", "--quiet"), check=True)
+    found = train(recipe, trained, place / "run", seed, seconds)
     run = Path(found["run"])
     generator = gantools.Generator.load(run, device="cpu")
     clothes = "fashion" in str(PreparedSet(data).manifest["source"]["kind"])
@@ -142,8 +170,8 @@ def trial(recipe: str, data: Path, out: Path, seed: int, seconds: float) -> dict
         "seconds": seconds,
         "images_per_s": 1000 * found["kimg"] / seconds,
         "generator": sum(p.numel() for network in generator.networks.values() for p in network.parameters()),
-        "first": measure(only_run(place / "first"), data, "fd")["fd"],
-        **measure(run, data, "fd", "prc"),
+        "first": measure(only_run(place / "first"), reference, "fd")["fd"],
+        **measure(run, reference, "fd", "prc"),
         "class": recognised(run) if clothes else None,
         "loss": {key: value for key, value in read_lines(run / "stats.jsonl")[-1].items() if key.startswith("loss")},
     }
