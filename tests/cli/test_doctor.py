@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._inductor.config as inductor
 from click.testing import CliRunner
 
 from gantools.cli import cli
@@ -266,8 +267,8 @@ def test_the_check_of_compiling_passes_where_training_compiles() -> None:
 
 def test_a_compiler_that_computes_something_else_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gantools.training.compiled.compiled_function", lambda f: lambda x: f(x) * 1.01)
-    monkeypatch.setattr("torch._inductor.config.cpp_cache_precompile_headers", True)  # as it was, afterwards
-    with pytest.raises(ArithmeticError):
+    before = inductor.cpp_cache_precompile_headers  # which the check changes, in a process of its own otherwise
+    with inductor.patch(cpp_cache_precompile_headers=before), pytest.raises(ArithmeticError):
         compiling.check_compiled("cpu")
 
 
