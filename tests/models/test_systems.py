@@ -378,7 +378,7 @@ def test_losses_are_finite_and_the_known_ones(name: str) -> None:
         assert all(t.isfinite().all() for t in network.state_dict().values())
     golden, once = ROWS[name].golden, len(values) // 2
     # Threads and the CPU's instructions move the first round by up to 2e-4; other networks or losses by far more.
-    # Adam's first step has the same length however small a gradient is: where rounding turns one, the second moves more.
+    # Adam's first step is as long however small a gradient is: where rounding turns one, the second round moves more.
     assert values[:once] == pytest.approx(golden[:once], rel=2e-3, abs=5e-4)
     assert values[once:] == pytest.approx(golden[once:], rel=5e-2, abs=5e-3)
 
