@@ -465,10 +465,12 @@ def a_run(bench: Bench, prefix: str, recipes: tuple[str, ...] = ()) -> None:
         names = [n for n in names if n.endswith("-fashion")] or names
     data = bench.options.data
     reason = "no recipe"
-    for name, place in ((name, place) for place in ([data] if data else []) + [None] * bool(recipes or not data)
-                        for name in names):  # fmt: skip
+    tries = [(name, data) for name in names] if data else []
+    if recipes or not data:
+        tries += [(name, None) for name in names]  # of the clothes that come with gantools
+    for name, asked in tries:
         recipe = load_recipe(name)
-        place = place or fashion_set(bench, recipe.image_shape[0])
+        place = asked or fashion_set(bench, recipe.image_shape[0])
         try:
             fitted(recipe, PreparedSet(place), {})
             break

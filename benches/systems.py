@@ -133,10 +133,10 @@ def enlarged(data: Path, out: Path) -> tuple[Path, Path]:
 
 def measure(run: Path, data: Path, *metrics: str) -> dict[str, float]:
     """Scores by their first words: fd, and of prc precision and recall."""
-    samples = run
-    if gantools.Generator.load(run, device="cpu").image_shape[0] != SIZE:
+    samples, generator = run, gantools.Generator.load(run, device="cpu")
+    if generator.image_shape[0] != SIZE:
         images = run.parent / "samples.npy"
-        np.save(images, gantools.Generator.load(run, device="cpu").sample(SAMPLES, seed=1))
+        np.save(images, generator.sample(SAMPLES, seed=1))
         place = run.parent / "samples"
         samples = gantools.prep(images, size=SIZE, out=place, progress=False, overwrite=True).path
     scores = gantools.score(
