@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gantools.sampling.export_onnx import export_onnx
     from gantools.sampling.generator import Generator
     from gantools.sampling.hub import export_hub
+    from gantools.sampling.latents import blend, mix_styles
     from gantools.sampling.translations import translate
     from gantools.sampling.write import sample, walk
     from gantools.training.foreign import import_weights
@@ -50,11 +51,13 @@ _PLACES = {
     "PreparedSet": "data.prepared",
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
+    "blend": "sampling.latents",
     "directions": "editing.directions",
     "export": "data.exports",
     "export_hub": "sampling.hub",
     "export_onnx": "sampling.export_onnx",
     "import_weights": "training.foreign",
+    "mix_styles": "sampling.latents",
     "open": "data.prepared:open_set",
     "prep": "data.prepare",
     "project": "editing.project",
@@ -73,11 +76,13 @@ __all__ = [
     "Score",
     "Scores",
     "__version__",
+    "blend",
     "directions",
     "export",
     "export_hub",
     "export_onnx",
     "import_weights",
+    "mix_styles",
     "open",
     "prep",
     "project",

@@ -30,6 +30,7 @@ COMMANDS = {
     "recipes": "List, show and compare recipes.",
     "train": "Train a GAN by a recipe on a prepared set.",
     "report": "Write what came of trainings as one HTML page: curves, grids, recipe.",
+    "studio": "Look at runs, trainings, sets and scores on a page of this machine.",
     "sample": "Generate images from a trained run.",
     "walk": "Walk from image to image of a trained run, as frames and as a film.",
     "project": "Find the latent of an image in a trained run.",

@@ -30,33 +30,44 @@ def write_film(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
         ConfigError: `fps` is out of its range, or there is no frame.
         ValueError: frames of different sizes or kinds, or not `n` of them.
     """
+    with atomic_write(path) as f:
+        for part in parts_of(frames, n, fps):
+            f.write(part)
+
+
+def film_of(frames: Iterable[bytes], n: int, fps: int) -> bytes:
+    """The film that `write_film` writes."""
+    return b"".join(parts_of(frames, n, fps))
+
+
+def parts_of(frames: Iterable[bytes], n: int, fps: int) -> Iterator[bytes]:
+    """The bytes of a film, frame after frame; as `write_film`."""
     if not 1 <= fps <= 1000:
         raise ConfigError(f"fps: must be from 1 to 1000 frames a second, not {fps}.")
     if n < 1:
         raise ConfigError("film: has no frame.")
     header, number, count = b"", 0, 0
-    with atomic_write(path) as f:
-        for count, frame in enumerate(frames, 1):
-            chunks = list(_chunks(frame))
-            (head,) = (data for kind, data in chunks if kind == b"IHDR")
+    for count, frame in enumerate(frames, 1):
+        chunks = list(_chunks(frame))
+        (head,) = (data for kind, data in chunks if kind == b"IHDR")
+        if count == 1:
+            header = head
+            yield SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"acTL", struct.pack(">II", n, 0))
+        if head != header:
+            raise ValueError("frames differ in size or kind of pixels")
+        width, height = struct.unpack(">II", head[:8])
+        # The whole picture each time, neither disposed of nor blended, for 1/fps seconds.
+        yield _chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, 0, 0, 1, fps, 0, 0))
+        number += 1
+        for data in (data for kind, data in chunks if kind == b"IDAT"):
             if count == 1:
-                header = head
-                f.write(SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"acTL", struct.pack(">II", n, 0)))
-            if head != header:
-                raise ValueError("frames differ in size or kind of pixels")
-            width, height = struct.unpack(">II", head[:8])
-            # The whole picture each time, neither disposed of nor blended, for 1/fps seconds.
-            f.write(_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, 0, 0, 1, fps, 0, 0)))
-            number += 1
-            for data in (data for kind, data in chunks if kind == b"IDAT"):
-                if count == 1:
-                    f.write(_chunk(b"IDAT", data))
-                else:
-                    f.write(_chunk(b"fdAT", struct.pack(">I", number) + data))
-                    number += 1
-        if count != n:
-            raise ValueError(f"{count} frames, not {n}")
-        f.write(_chunk(b"IEND", b""))
+                yield _chunk(b"IDAT", data)
+            else:
+                yield _chunk(b"fdAT", struct.pack(">I", number) + data)
+                number += 1
+    if count != n:
+        raise ValueError(f"{count} frames, not {n}")
+    yield _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -61,6 +61,44 @@ def way(keys: NDArray[np.float32], n: int, closed: bool = True) -> NDArray[np.fl
     return np.concatenate([slerp(keys[i], keys[(i + 1) % points], at[leg == i] - i) for i in range(points)])
 
 
+def blend(keys: NDArray[np.float32], x: float, y: float) -> NDArray[np.float32]:
+    """The latent between four: on great circles along x above and below, then between these two along y.
+
+    Args:
+        keys: (4, dim): at (0, 0), (1, 0), (0, 1) and (1, 1).
+        x, y: where, in [0, 1].
+
+    Returns:
+        float32 (1, dim); a key itself at a corner.
+    """
+    if len(keys) != 4:
+        raise ConfigError(f"blend: of 4 latents, not of {len(keys)}.")
+    share = np.array([x], np.float64)
+    above, below = slerp(keys[0], keys[1], share)[0], slerp(keys[2], keys[3], share)[0]
+    return slerp(above, below, np.array([y], np.float64))
+
+
+def mix_styles(rows: NDArray[np.float32], columns: NDArray[np.float32], layers: tuple[int, int]) -> NDArray[np.float32]:
+    """The styles of every row of images with some layers of every column's.
+
+    Source: Karras et al. 2019 (arXiv:1812.04948), figure 3.
+
+    Args:
+        rows: styles (r, count, style): what is kept.
+        columns: styles (c, count, style): what is taken.
+        layers: the first layer that is taken and the one after the last, from 0 (coarsest) to count.
+
+    Returns:
+        float32 (r * c, count, style), row after row.
+    """
+    count, (low, high) = rows.shape[1], layers
+    if not 0 <= low <= high <= count:
+        raise ConfigError(f"layers: from 0 to {count}, the first no later than the last, not {low} to {high}.")
+    mixed = np.repeat(rows, len(columns), 0)
+    mixed[:, low:high] = np.tile(columns, (len(rows), 1, 1))[:, low:high]
+    return mixed
+
+
 def read_latents(path: Path) -> NDArray[np.float32]:
     """Latents (n, latent) or styles (n, count, style) in a `.npy` file, as float32.
 

@@ -131,7 +131,7 @@ def sample(
         )
         if grid:
             in_turn = generator.classes is not None and class_ is None and index is None and seeds is None
-            write_grid(folder / GRID, *_rows(first, len(generator.classes or ()) if in_turn else 0))
+            write_grid(folder / GRID, *rows_of_grid(first, len(generator.classes or ()) if in_turn else 0))
         if used is not None:
             write_array(folder / LATENTS, used)
         write_json(folder / MANIFEST, manifest)
@@ -266,8 +266,13 @@ def samples_manifest(path: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def _rows(images: NDArray[np.uint8], classes: int) -> tuple[NDArray[np.uint8], int | None]:
-    """The images of a grid, and how many are in a row: those of a class, where there are few classes, each in turn."""
+def rows_of_grid(images: NDArray[np.uint8], classes: int) -> tuple[NDArray[np.uint8], int | None]:
+    """The images of a grid, and how many are in a row: those of a class, where there are few classes, each in turn.
+
+    Args:
+        images: uint8 (n, h, w, c).
+        classes: how many there are that images have in turn; 0: none.
+    """
     columns = min(GRID_COLUMNS, len(images) // classes) if 1 < classes <= GRID_CLASSES else 0
     if columns == 0:
         return images[:GRID_IMAGES], None
