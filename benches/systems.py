@@ -30,7 +30,7 @@ import numpy as np
 import gantools
 from gantools.data.prepared import PreparedSet
 from gantools.pretrained import fashion
-from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import read_lines
 
 # What makes a recipe for larger images one that learns in minutes on a CPU: narrow, few critic steps, quick schedules.

@@ -19,7 +19,8 @@ from gantools.data.prepare import prep
 from gantools.models import NAMES
 from gantools.models.system import Batch, Out, Phase, classes_of
 from gantools.recipes.recipe import Recipe, load_recipe
-from gantools.runs.checkpoint import list_checkpoints, read_state
+from gantools.runs.checkpoint import read_state
+from gantools.runs.layout import list_checkpoints
 from gantools.training.compiled import plain
 from gantools.training.run import train
 from gantools.training.seeds import reseed

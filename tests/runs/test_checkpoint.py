@@ -12,19 +12,15 @@ from torch import nn
 
 from gantools.errors import CheckpointError
 from gantools.runs.checkpoint import (
-    BEST,
     Damaged,
-    best_checkpoint,
     check_files,
-    checkpoint_name,
-    list_checkpoints,
-    mark_best,
     prune,
     read_config,
     read_state,
     read_weights,
     write_checkpoint,
 )
+from gantools.runs.layout import BEST, best_checkpoint, checkpoint_name, list_checkpoints, mark_best
 
 
 @pytest.fixture

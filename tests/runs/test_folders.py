@@ -8,16 +8,16 @@ from torch import nn
 
 from gantools.errors import CheckpointError, ConfigError
 from gantools.runs import folders
-from gantools.runs.checkpoint import list_checkpoints, mark_best, write_checkpoint
+from gantools.runs.checkpoint import newest_whole_checkpoint, write_checkpoint
 from gantools.runs.folders import (
     create_run,
     find_checkpoint,
     is_run,
     list_runs,
     newest_run,
-    newest_whole_checkpoint,
     recipe_name,
 )
+from gantools.runs.layout import list_checkpoints, mark_best
 
 
 def write(run, *kimgs, recipe="a"):

@@ -12,7 +12,7 @@ from gantools.errors import CheckpointError, ConfigError, GantoolsError
 from gantools.grid import make_grid
 from gantools.models.dcgan import SYSTEM, DCGANConfig, build
 from gantools.models.system import Control
-from gantools.runs.checkpoint import list_checkpoints, mark_best
+from gantools.runs.layout import list_checkpoints, mark_best
 from gantools.sampling.generator import Generator
 from gantools.sampling.images import generate
 from gantools.sampling.latents import latents

@@ -17,10 +17,9 @@ from gantools.cli import main
 from gantools.errors import CheckpointError, ConfigError, DataError
 from gantools.grid import make_grid
 from gantools.sampling.generator import Generator
-from gantools.studio.answers import NotThere
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 
 DCGAN, TOLD, STYLES, CYCLE = (
     "00000-dcgan-blobs",

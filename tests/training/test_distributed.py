@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tests.conftest import assert_same
 
 from gantools.errors import ConfigError
-from gantools.runs.checkpoint import list_checkpoints, read_state
+from gantools.runs.checkpoint import read_state
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import read_lines
 from gantools.training.distributed import Processes
 from gantools.training.run import train
@@ -103,7 +104,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import gantools.training.run
-from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.layout import list_checkpoints
 
 recipe, data, out, kills = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 draw = random.Random(0)

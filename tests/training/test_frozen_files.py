@@ -15,7 +15,8 @@ from tests.conftest import blobs
 from gantools import prep
 from gantools.errors import CheckpointError
 from gantools.pretrained.weights import sha256_of
-from gantools.runs.checkpoint import list_checkpoints, read_config
+from gantools.runs.checkpoint import read_config
+from gantools.runs.layout import list_checkpoints
 from gantools.training.run import train
 
 

@@ -16,7 +16,8 @@ from tests.training.test_distributed import alone, apart, newest, together
 
 from gantools import cli
 from gantools.errors import ConfigError, GantoolsError, Interrupted
-from gantools.runs.checkpoint import list_checkpoints, read_state
+from gantools.runs.checkpoint import read_state
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import read_lines
 from gantools.training import launch
 from gantools.training.run import train

@@ -7,7 +7,7 @@ import torch
 from tests.training.test_run import at_batch
 
 from gantools.layers.init import normal_init as init
-from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import read_lines
 from gantools.training import health
 from gantools.training.health import Unhealthy

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gantools.models.system import Batch
 from gantools.recipes.recipe import load_recipe
-from gantools.runs.checkpoint import list_checkpoints
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import STATS, read_lines
 from gantools.training import precision
 from gantools.training.compiled import plain

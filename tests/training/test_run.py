@@ -16,7 +16,8 @@ from tests.conftest import assert_same
 from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError, Interrupted
 from gantools.metrics.scorer import score
 from gantools.recipes.recipe import load_recipe
-from gantools.runs.checkpoint import best_checkpoint, list_checkpoints, read_state
+from gantools.runs.checkpoint import read_state
+from gantools.runs.layout import best_checkpoint, list_checkpoints
 from gantools.runs.stats import read_lines
 from gantools.training.evaluate import Evaluator
 from gantools.training.health import Diverged

@@ -33,7 +33,8 @@ def command(
     gantools studio runs/00003-dcgan-celeba-64 --port 8000
     ssh -L 8000:localhost:8000 MACHINE   # then, here, the link that it printed there
     """
-    from gantools.studio.server import serve
+    from gantools.runs.folders import RUNS
+    from gantools.studio.server import studio
 
     def ready(link: str) -> None:
         click.echo(link)
@@ -42,7 +43,7 @@ def command(
             click.launch(link)
 
     try:
-        serve(runs or (Path("runs"),), host=host, port=port, hosts=hosts, device=device, ready=ready)
+        studio(runs or (RUNS,), host=host, port=port, hosts=hosts, device=device, ready=ready)
     except KeyboardInterrupt:
         click.echo("Ended.", err=True)
         sys.stdout.flush()

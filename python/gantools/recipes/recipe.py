@@ -18,8 +18,9 @@ from gantools.models.system import Stage, System
 from gantools.recipes import recipe_names, synonyms
 from gantools.recipes.files import Layer, merged, one_length, read_layers
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
-from gantools.runs.checkpoint import list_checkpoints, read_config
+from gantools.runs.checkpoint import read_config
 from gantools.runs.folders import RECORD, find_checkpoint
+from gantools.runs.layout import list_checkpoints
 from gantools.schedules import Schedule, values_of
 
 

@@ -18,8 +18,8 @@ from gantools.models import NAMES
 from gantools.recipes.recipe import Recipe, recipe_from_dict
 from gantools.recipes.strict import read_yaml
 from gantools.report.curves import Mark
-from gantools.runs.checkpoint import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES
 from gantools.runs.folders import RECORD, list_runs
+from gantools.runs.layout import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES
 from gantools.runs.stats import STATS, read_sound
 from gantools.training import health
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import platform
 import re
@@ -21,7 +22,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -31,59 +32,36 @@ from torch import Tensor, nn
 from gantools import __version__
 from gantools.errors import CheckpointError
 from gantools.files import whole_folder, write_json, write_whole
+from gantools.runs.folders import newest_checkpoint
+from gantools.runs.layout import (
+    CHECKPOINTS,
+    CONFIG,
+    EXPORTED,
+    EXPORTED_VERSION,
+    FORMAT,
+    FORMAT_VERSION,
+    MAX_CONFIG_BYTES,
+    MODEL,
+    NAME,
+    STATE,
+    best_checkpoint,
+    checkpoint_name,
+    checkpoint_nimg,
+    list_checkpoints,
+)
 
-FORMAT = "gantools-checkpoint"
-FORMAT_VERSION = 2
-# A folder with what makes images alone: the same `config.json`, and the networks in one file (see `write_model`).
-EXPORTED = "gantools-model"
-EXPORTED_VERSION = 1
-MODEL = "model"
-CONFIG = "config.json"
-STATE = "state.pt"
-BEST = "best"
-# The folder of a run that has them.
-CHECKPOINTS = "checkpoints"
-# Recipe and file list; a larger file is something else.
-MAX_CONFIG_BYTES = 4 << 20
-
-_NAME = re.compile(r"kimg-\d{6,}\.\d{3}")
+log = logging.getLogger(__name__)
 # What `whole_folder` and `prune` leave where their process was killed: `.kimg-000020.000.PID.tmp`.
-_LEFT = re.compile(rf"\.{_NAME.pattern}\.(\d+)\.(?:tmp|old)")
+_LEFT = re.compile(rf"\.{NAME.pattern}\.(\d+)\.(?:tmp|old)")
 
 
 class Damaged(CheckpointError):
     """A checkpoint of which something is missing or not what was written; the one before may be whole."""
 
 
-class Best(NamedTuple):
-    """The best checkpoint of a run, and the score by which it is."""
-
-    path: Path
-    nimg: int
-    metric: str
-    value: float
-
-
-def checkpoint_name(nimg: int) -> str:
-    """`kimg-000060.000` for 60,000 images shown; sorts by the count."""
-    return f"kimg-{nimg // 1000:06d}.{nimg % 1000:03d}"
-
-
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
     return {"gantools": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
-
-
-def checkpoint_nimg(path: Path) -> int:
-    """Images shown when the checkpoint in folder `path` was written, by its name."""
-    return int(path.name.removeprefix("kimg-").replace(".", ""))
-
-
-def list_checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
-    folder = run / CHECKPOINTS
-    found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name)] if folder.is_dir() else []
-    return sorted(found, key=checkpoint_nimg)
 
 
 def write_checkpoint(
@@ -160,23 +138,6 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def mark_best(run: Path, nimg: int, metric: str, value: float) -> None:
-    """Record that the checkpoint of `run` at `nimg` images is the best so far, by `value` of `metric`."""
-    record = {"checkpoint": checkpoint_name(nimg), "metric": metric, "value": value}
-    write_json(run / CHECKPOINTS / BEST, record)
-
-
-def best_checkpoint(run: Path) -> Best | None:
-    """The checkpoint that `mark_best` recorded last; None where there is no record, or the checkpoint is gone."""
-    try:
-        record = json.loads((run / CHECKPOINTS / BEST).read_bytes())
-        name, metric, value = str(record["checkpoint"]), str(record["metric"]), float(record["value"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    path = run / CHECKPOINTS / name
-    return Best(path, checkpoint_nimg(path), metric, value) if _NAME.fullmatch(name) and path.is_dir() else None
-
-
 def write_model(folder: Path, networks: Mapping[str, nn.Module], config: Mapping[str, Any]) -> None:
     """Write networks and `config.json` into `folder` as an exported model, which `read_config` and `read_shown` read.
 
@@ -239,6 +200,28 @@ def read_config(path: Path, *, check: bool = True, exported: bool = False) -> di
     if check:
         check_files(path, config)
     return config
+
+
+def newest_whole_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run of which no file is damaged; a damaged one is passed over with a warning.
+
+    Raises:
+        CheckpointError: there is none, or it is of another format.
+    """
+    newest_checkpoint(run)
+    damaged: Damaged | None = None
+    for path in reversed(list_checkpoints(run)):
+        try:
+            read_config(path)
+        except Damaged as e:
+            log.warning("%s", e.message)
+            damaged = damaged or e
+        else:
+            if damaged is not None:
+                log.warning("going on from %s, the newest that is whole.", path)
+            return path
+    assert damaged is not None
+    raise CheckpointError(f"{run}: every checkpoint in it is damaged.", f"The newest: {damaged.message}")
 
 
 def check_files(path: Path, config: dict[str, Any], names: Iterable[str] | None = None) -> None:

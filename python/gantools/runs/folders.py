@@ -12,18 +12,16 @@ from pathlib import Path
 import yaml
 
 from gantools.errors import CheckpointError, ConfigError, nearest
-from gantools.runs.checkpoint import (
+from gantools.runs.layout import (
     BEST,
     CHECKPOINTS,
     CONFIG,
     EXPORTED,
     FORMAT,
-    Damaged,
     best_checkpoint,
     checkpoint_name,
     checkpoint_nimg,
     list_checkpoints,
-    read_config,
 )
 
 RUNS = Path("runs")
@@ -159,28 +157,6 @@ def _at_kimg(run: Path, which: str | float) -> Path:
 
 def _names(checkpoints: list[Path]) -> list[str]:
     return [f"{checkpoint_nimg(path) / 1000:.3f}".rstrip("0").rstrip(".") for path in checkpoints]
-
-
-def newest_whole_checkpoint(run: Path) -> Path:
-    """The newest checkpoint of a run of which no file is damaged; a damaged one is passed over with a warning.
-
-    Raises:
-        CheckpointError: there is none, or it is of another format.
-    """
-    newest_checkpoint(run)
-    damaged: Damaged | None = None
-    for path in reversed(list_checkpoints(run)):
-        try:
-            read_config(path)
-        except Damaged as e:
-            log.warning("%s", e.message)
-            damaged = damaged or e
-        else:
-            if damaged is not None:
-                log.warning("going on from %s, the newest that is whole.", path)
-            return path
-    assert damaged is not None
-    raise CheckpointError(f"{run}: every checkpoint in it is damaged.", f"The newest: {damaged.message}")
 
 
 def is_run(path: Path) -> bool:

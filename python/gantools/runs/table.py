@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gantools.errors import CheckpointError
-from gantools.runs.checkpoint import BEST, best_checkpoint, checkpoint_nimg, read_config
+from gantools.runs.checkpoint import read_config
 from gantools.runs.folders import find_checkpoint
+from gantools.runs.layout import BEST, best_checkpoint, checkpoint_nimg
 from gantools.runs.stats import read_lines
 
 #: The names by which a training's figures are reported, in this order.

@@ -21,8 +21,8 @@ from gantools.levels import to_uint8
 from gantools.models.system import classes_of
 from gantools.notebook import COUNT, image, page, picture, quiet, table
 from gantools.recipes.recipe import recipe_from_dict
-from gantools.runs.checkpoint import CHECKPOINTS
 from gantools.runs.folders import find_checkpoint
+from gantools.runs.layout import CHECKPOINTS
 from gantools.sampling.directions import FILE, Directions, read_directions
 from gantools.sampling.images import BATCH, generate, labels_of, paint, repeatable
 from gantools.sampling.latents import latents, slerp, way

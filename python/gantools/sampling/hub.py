@@ -21,7 +21,8 @@ from gantools.errors import DataError
 from gantools.files import check_replaceable, whole_folder, write_whole
 from gantools.grid import write_grid
 from gantools.recipes.recipe import Recipe
-from gantools.runs.checkpoint import CONFIG, EXPORTED, MODEL, versions, write_model
+from gantools.runs.checkpoint import versions, write_model
+from gantools.runs.layout import CONFIG, EXPORTED, MODEL
 from gantools.runs.stats import STATS, read_lines
 from gantools.sampling.generator import Generator
 

@@ -6,19 +6,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gantools.errors import GantoolsError
 from gantools.studio.query import Query
-
-if TYPE_CHECKING:
-    from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 
 PNG, JSON, HTML = "image/png", "application/json", "text/html; charset=utf-8"
-
-
-class NotThere(GantoolsError):
-    """What an address names is not on the shelf, or not any more."""
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ def page(address: str) -> Answer:
     )
     whole = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
         f"<title>{text(name)} · gantools studio</title>"
         '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/studio.css">'
         f'<script type="module" src="/static{text(address)}.js"></script></head><body>'
-        f'<a class="skip" href="#main">To the content</a><header><strong>gantools</strong><nav aria-label="Pages">{links}'
-        f'</nav></header><main id="main" tabindex="-1"><h1>{text(name)}</h1><p class="lead">{text(words)}</p>'
+        '<a class="skip" href="#main">To the content</a><header><strong>gantools</strong>'
+        f'<nav aria-label="Pages">{links}</nav></header>'
+        f'<main id="main" tabindex="-1"><h1>{text(name)}</h1><p class="lead">{text(words)}</p>'
         f'{inner}</main><p id="status" role="status"></p></body></html>\n'
     )
     return Answer(whole.encode(), HTML)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.errors import ConfigError, GantoolsError
-from gantools.runs.checkpoint import CHECKPOINTS, best_checkpoint
 from gantools.runs.folders import RECORD
+from gantools.runs.layout import CHECKPOINTS, best_checkpoint
 from gantools.sampling.directions import FILE as DIRECTIONS
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query

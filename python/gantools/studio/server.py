@@ -1,4 +1,8 @@
-"""The server: the guard, the addresses, the threads that answer. Everything it serves is a plain function elsewhere."""
+"""The server: the guard, the addresses, the threads that answer. Everything it serves is a plain function elsewhere.
+
+Pages and their files are there at once. What answers with something of a run or a set waits for torch, which is loaded
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ from functools import partial
 from pathlib import Path
 
 from gantools.errors import ConfigError, GantoolsError, cause
+from gantools.runs.folders import RUNS
 from gantools.studio.answers import Answer, Route, refused
 from gantools.studio.guard import Guard, TooLarge, read_body
 from gantools.studio.pages import PAGES, page, static_files
 from gantools.studio.query import Query
-from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 
 try:
     import uvicorn
@@ -49,14 +53,16 @@ def application(shelf: Shelf, token: str, port: int, hosts: Sequence[str] = ()) 
     networks = ThreadPoolExecutor(1, "networks")
     files = ThreadPoolExecutor(READERS, "files")
 
-    def served(route: Route) -> Callable[[Request], object]:
-        async def answer(request: Request) -> Response:
-            body = await read_body(request.receive) if route.method == "PUT" else b""
-            work = partial(_answer, route, shelf, request.scope["query_string"].decode("latin-1"), body)
-            pool = networks if route.by == "networks" else files
-            return _response(await asyncio.get_running_loop().run_in_executor(pool, work))
-
-        return answer
+    async def asked(request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        route = (await loop.run_in_executor(files, _routes)).get(request.scope["path"])
+        if route is None:
+            return _response(refused(NotThere("there is no such address.")))
+        if request.method not in (route.method, "HEAD" if route.method == "GET" else route.method):
+            return Response("", 405, {"allow": route.method})
+        body = await read_body(request.receive) if route.method == "PUT" else b""
+        work = partial(_answer, route, shelf, request.scope["query_string"].decode("latin-1"), body)
+        return _response(await loop.run_in_executor(networks if route.by == "networks" else files, work))
 
     def fixed(answer: Callable[[], Answer]) -> Callable[[Request], object]:
         async def give(request: Request) -> Response:
@@ -67,13 +73,20 @@ def application(shelf: Shelf, token: str, port: int, hosts: Sequence[str] = ()) 
     async def too_large(request: Request, error: Exception) -> Response:
         return _response(refused(ConfigError("the file is too large.", "At most 32 MiB are taken.")))
 
-    addresses = [Address(path, served(route), methods=[route.method]) for path, route in ROUTES.items()]
-    addresses += [Address(path, fixed(partial(page, path))) for path in PAGES]
+    addresses = [Address(path, fixed(partial(page, path))) for path in PAGES]
     addresses += [Address(path, fixed(partial(Answer.same, answer))) for path, answer in static_files().items()]
     addresses.append(Address("/", fixed(partial(page, next(iter(PAGES))))))
+    addresses.append(Address("/{other:path}", asked, methods=["GET", "PUT"]))
     app = Starlette(routes=addresses, exception_handlers={TooLarge: too_large})
     app.router.redirect_slashes = False  # it would lead to what the Host header says
     return Guard(app, token, port, hosts)
+
+
+def _routes() -> dict[str, Route]:
+    """All addresses that answer with something of a run or a set; the first call waits for torch."""
+    from gantools.studio.routes import ROUTES
+
+    return ROUTES
 
 
 def _answer(route: Route, shelf: Shelf, query: str, body: bytes) -> Answer:
@@ -90,8 +103,8 @@ def _response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers, answer.kind)
 
 
-def serve(
-    places: Sequence[str | Path],
+def studio(
+    runs: Sequence[str | Path] = (RUNS,),
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -102,7 +115,7 @@ def serve(
     """Serve the studio until Ctrl-C.
 
     Args:
-        places: as `Shelf`.
+        runs: runs, folders of runs, and exported models.
         host: address to listen on.
         port: to listen on; 0: a free one.
         hosts: further names under which it may be asked for.
@@ -113,7 +126,7 @@ def serve(
         CheckpointError: nothing there to show.
         ConfigError: the address cannot be listened on.
     """
-    shelf = Shelf(places, device)
+    shelf = Shelf(runs, device)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
@@ -124,7 +137,7 @@ def serve(
         )
         hosts = [*hosts, shown]
     # The first page is there before torch is.
-    threading.Thread(target=importlib.import_module, args=("gantools.sampling.generator",), daemon=True).start()
+    threading.Thread(target=_load, daemon=True).start()
     config = uvicorn.Config(
         application(shelf, token, port, hosts),
         log_config=None,
@@ -139,6 +152,12 @@ def serve(
     )
     ready(f"http://{shown}:{port}/?token={token}")
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _load() -> None:
+    """Load what answers, and what it will need at the first picture."""
+    _routes()
+    importlib.import_module("gantools.sampling.generator")
 
 
 def _listen(host: str, port: int) -> socket.socket:

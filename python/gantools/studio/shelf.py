@@ -1,4 +1,4 @@
-"""What the studio shows: runs, sets and models by short names, trained generators kept ready, pictures kept for a while.
+"""What the studio shows: runs, sets and models by short names, generators kept ready, pictures kept for a while.
 
 A name in an address is looked up here and nowhere else: no part of an address ever becomes part of a path.
 """
@@ -18,7 +18,8 @@ import yaml
 from gantools.data.prepared import PreparedSet, is_prepared
 from gantools.errors import CheckpointError, GantoolsError
 from gantools.recipes.strict import read_yaml
-from gantools.runs.checkpoint import (
+from gantools.runs.folders import RECORD, list_runs
+from gantools.runs.layout import (
     CHECKPOINTS,
     CONFIG,
     EXPORTED,
@@ -27,9 +28,7 @@ from gantools.runs.checkpoint import (
     checkpoint_nimg,
     list_checkpoints,
 )
-from gantools.runs.folders import RECORD, list_runs
 from gantools.runs.stats import STATS
-from gantools.studio.answers import NotThere
 
 if TYPE_CHECKING:
     from gantools.sampling.generator import Generator
@@ -40,6 +39,10 @@ V = TypeVar("V")
 GENERATORS, PICTURES = 4, 64 << 20
 #: The one checkpoint of an exported model.
 MODEL = "model"
+
+
+class NotThere(GantoolsError):
+    """What an address names is not on the shelf, or not any more."""
 
 
 class Kept(Generic[K, V]):
@@ -156,7 +159,7 @@ class Shelf:
 
 
 def config_of(run: Path) -> dict[str, Any]:
-    """What a run or an exported model says of itself, with sections `recipe` and `data`; empty where it cannot be read."""
+    """What a run or an exported model says of itself, with sections `recipe` and `data`; empty where unreadable."""
     for file in (run / RECORD, run / CONFIG):
         try:
             if file.stat().st_size > MAX_CONFIG_BYTES:

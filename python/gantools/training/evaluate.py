@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gantools.metrics.registry import METRICS
 from gantools.metrics.request import Request
 from gantools.metrics.scorer import score
-from gantools.runs.checkpoint import mark_best
+from gantools.runs.layout import mark_best
 from gantools.training.gallery import Gallery
 from gantools.training.job import Job
 

@@ -18,8 +18,9 @@ from gantools.models.system import classes_of
 from gantools.recipes import recipe_names
 from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
 from gantools.recipes.strict import differences, to_plain
-from gantools.runs.checkpoint import CHECKPOINTS, CONFIG, read_config, versions
-from gantools.runs.folders import RECORD, RUNS, find_checkpoint, list_runs, newest_run, newest_whole_checkpoint
+from gantools.runs.checkpoint import newest_whole_checkpoint, read_config, versions
+from gantools.runs.folders import RECORD, RUNS, find_checkpoint, list_runs, newest_run
+from gantools.runs.layout import CHECKPOINTS, CONFIG
 
 DATA = Path("data")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gantools.device import free_memory
 from gantools.models.system import Batch, Networks, Scalars, build_networks
 from gantools.recipes.recipe import Recipe
-from gantools.runs.checkpoint import checkpoint_nimg
+from gantools.runs.layout import checkpoint_nimg
 from gantools.training.compiled import Computed, Function
 from gantools.training.distributed import Processes
 from gantools.training.job import Job

@@ -14,9 +14,9 @@ from torch import Tensor
 from gantools import _native
 from gantools.files import write_whole
 from gantools.grid import make_grid
-from gantools.runs.checkpoint import checkpoint_name
 from gantools.runs.events import EventFile
 from gantools.runs.folders import RECORD
+from gantools.runs.layout import checkpoint_name
 from gantools.runs.stats import STATS, append_line, read_lines
 from gantools.runs.trackers import Trackers
 from gantools.training import health

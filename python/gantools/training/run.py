@@ -13,8 +13,9 @@ import torch
 from gantools.device import out_of_memory
 from gantools.errors import CheckpointError
 from gantools.recipes.recipe import Recipe
-from gantools.runs.checkpoint import list_checkpoints
-from gantools.runs.folders import create_run, newest_whole_checkpoint
+from gantools.runs.checkpoint import newest_whole_checkpoint
+from gantools.runs.folders import create_run
+from gantools.runs.layout import list_checkpoints
 from gantools.runs.stats import STATS, cut_after
 from gantools.runs.trackers import check as check_trackers
 from gantools.training import health
