@@ -47,6 +47,7 @@ SPEAKS_FOR = (
     ("levels.py", ()),
     ("report/", ("report",)),
     ("runs/", ("train",)),
+    ("studio/", ("studio", "sample", "walk", "translate", "show", "train", "score")),
     ("training/foreign.py", ("import",)),
     ("training/", ("train",)),
     ("recipes/", ("train",)),
@@ -147,8 +148,8 @@ def missing(file: str, text: str) -> list[str]:
     wrong = []
     for switch, commands in switches(file, text):
         have = [switch in OPTIONS[command] for command in commands]
-        # A file of commands/ may speak for any one of its commands.
-        fine = any(have) if file.startswith("cli/") else have and all(have)
+        # A file of commands may speak for any one of its commands; the studio puts together lines of several.
+        fine = any(have) if file.startswith(("cli/", "studio/")) else have and all(have)
         if not fine:
             wrong.append(
                 f"{switch} is no option of {' and '.join(c for c, h in zip(commands, have, strict=True) if not h)}"
