@@ -121,9 +121,52 @@ def test_names_at_the_ends_do_not_cover_each_other():
     assert len(heights) == 10 and all(b - a >= LABEL - 0.2 for a, b in itertools.pairwise(heights))
 
 
+def test_names_at_the_ends_stay_above_the_axis():
+    for n in (1, 3, 13, 20):
+        svg = chart("a", [Curve(f"run {i}", [(0.0, 9.0), (1.0, i / 1000)], i) for i in range(n)])
+        heights = sorted(float(y) for y in re.findall(r'class="end" x="[^"]*" y="([^"]*)"', svg))
+        assert len(heights) == min(n, (HEIGHT - BOTTOM - TOP) // LABEL + 1)
+        assert heights[-1] <= HEIGHT - BOTTOM + 4 and heights[0] >= TOP
+        assert all(b - a >= LABEL - 0.2 for a, b in itertools.pairwise(heights))
+
+
+def test_the_band_is_where_its_ends_are():
+    curve = Curve("fd", [(0.0, 5.0), (10.0, 4.0)], 2, [(0.0, 4.0, 6.0), (10.0, 0.0, 10.0)])
+    svg = chart("a", [curve], smoothed=False)
+    (band,) = re.findall(r'<polygon class="band s2 f2" points="([^"]*)"', svg)
+    height = HEIGHT - TOP - BOTTOM
+    expected = [(LEFT, 0.6), (WIDTH - RIGHT, 1.0), (WIDTH - RIGHT, 0.0), (LEFT, 0.4)]
+    expected = [(x, HEIGHT - BOTTOM - share * height) for x, share in expected]
+    assert [tuple(map(float, pair.split(","))) for pair in band.split()] == [
+        pytest.approx(p, abs=0.1) for p in expected
+    ]
+    long = Curve("fd", [(0.0, 0.0)], 0, [(float(i), -1.0, 1.0) for i in range(10_000)])
+    assert chart("a", [long], smoothed=False).count(",") < 2500
+
+
+def test_numbers_of_events_that_would_cover_each_other_are_one_text():
+    curve = Curve("a", [(0.0, 0.0), (100.0, 1.0)])
+    marks = [Mark(k, "x", n) for n, k in enumerate((10.0, 50.0, 50.5, 51.0, 90.0), 1)]
+    found = re.findall(r'class="number"[^>]*>([^<]*)<', chart("a", [curve], marks))
+    assert found == ["1", "2\u20134", "5"]
+    assert chart("a", [curve], marks).count('class="event"') == 5
+
+
+def test_events_of_several_runs_have_their_colours():
+    marks = [Mark(10.0, "x", 1, style=0), Mark(20.0, "y", 2, style=6)]
+    svg = chart("a", [Curve("a", [(0.0, 0.0), (100.0, 1.0)])], marks)
+    assert 'class="event s0"' in svg and 'class="event s1"' in svg
+
+
+def test_a_scale_of_one_small_value_is_about_it():
+    svg = chart("a", [Curve("lr", [(0.0, 0.001), (1.0, 0.001)])], smoothed=False)
+    low, high = (float(re.search(rf'data-y{i}="([^"]*)"', svg)[1]) for i in (0, 1))
+    assert 0 < low < 0.001 < high < 0.002
+
+
 def test_names_are_escaped():
-    svg = chart('<b>"', [Curve("<script>alert(1)</script>", [(0.0, 1.0)])], [Mark(0.0, "<img src=x>", 1)])
-    assert "<script" not in svg and "<img" not in svg and "<b>" not in svg
+    svg = chart('<i>"', [Curve("<script>alert(1)</script>", [(0.0, 1.0)])], [Mark(0.0, "<img src=x>", 1)])
+    assert "<script" not in svg and "<img" not in svg and "<i>" not in svg
 
 
 def luminance(colour):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import struct
 import time
@@ -19,6 +20,7 @@ from gantools.data.prepared import PreparedSet
 from gantools.errors import CheckpointError, ConfigError, DataError
 from gantools.recipes.recipe import load_recipe
 from gantools.report import grids
+from gantools.report.record import read_record
 from gantools.report.write import report
 from gantools.training.run import train
 
@@ -156,11 +158,44 @@ def test_several_runs_are_laid_over_each_other(make_run, tmp_path):
     page = Page(out).check()
     text = out.read_text()
     assert "smooth s0 d0" in text and "smooth s1 d1" in text
-    assert page.text.count("no tick has ended") == 1
+    assert page.text.count("No tick has ended") == 1
     assert "optim.lr" in page.text and "0.002" in page.text
     assert page.attributes("input", "type") == ["range"]
     rows = list(csv.DictReader((tmp_path / "all.csv").open()))
     assert {row["run"] for row in rows} == {run.name for run in runs[:2]}
+
+
+def test_events_of_several_runs_are_on_the_axis(make_run, tmp_path):
+    runs = [make_run(n=8), make_run("00001-b", n=8, loss_d=1e9), make_run("00002-c", n=8, sample_diversity=0.0)]
+    records = [read_record(run, run.name) for run in runs]
+    signs = [len(record.signs) for record in records]
+    assert signs[1] >= 1 and signs[2] >= 1
+    out = report(runs, out=tmp_path / "all.html")
+    text = out.read_text()
+    one_chart = text[text.index("<h3>loss_g</h3>") :].split("</svg>")[0]
+    for style, n in enumerate(signs):  # in the colour of the run that each is of
+        assert one_chart.count(f'class="event s{style}"') == n
+    table = text[text.index("Signs of trouble") :].split("</table>")[0]
+    assert re.findall(r"<tr><td>(\d+)</td>", table) == [str(n) for n in range(1, sum(signs) + 1)]
+    assert table.count("00001-b") == signs[1] and table.count("00002-c") == signs[2]
+
+
+@pytest.mark.parametrize(
+    "intervals",
+    [
+        {"fd": [9.0, 10.0]},
+        {"fd": "x"},
+        {"fd": [1]},
+        {"fd": [None, 2.0]},
+        {"fd": [10.0, 9.0]},
+        {"other": [1.0, 2.0]},
+        {},
+    ],
+)
+def test_the_band_of_a_score_is_its_interval(make_run, intervals):
+    text = report(make_run(overrides={"eval.metrics": ["fd"]}, fd=9.5, intervals=intervals)).read_text()
+    whole = intervals == {"fd": [9.0, 10.0]}
+    assert ('<polygon class="band' in text) is whole and ("The band is the interval" in text) is whole
 
 
 def test_the_recipe_is_what_differs(make_run):

@@ -407,6 +407,10 @@ def test_the_scores_are_those_of_score_and_touch_nothing(go, make_set):
         str(scored), ref=str(grey), metrics="fd", extractor="fashion-mnist", n=150, interval=False, cache=False
     )
     assert value == pytest.approx(found.only.value, rel=1e-6)
+    whole = score(str(scored), ref=str(grey), metrics="fd", extractor="fashion-mnist", n=150, cache=False).only.interval
+    ends = read_lines(scored / "stats.jsonl")[-1]["intervals"]["fd"]
+    assert ends == [pytest.approx(whole.low, rel=1e-5), pytest.approx(whole.high, rel=1e-5)]
+    assert ends[0] < value < ends[1]
     for name in ("generator", "generator_ema"):
         ours, theirs = (load_file(list_checkpoints(r)[-1] / f"{name}.safetensors") for r in (scored, plain))
         assert_same(ours, theirs)

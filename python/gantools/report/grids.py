@@ -19,22 +19,34 @@ FRAMES, FPS = 300, 10
 END = b"\0\0\0\0IEND\xaeB`\x82"
 _NAME = re.compile(r"kimg-(\d{6,12}\.\d{3})\.png")
 
-#: Shows under the slider, of each run, the newest grid that is not newer than where it stands.
+#: Shows under the slider, of each run, the newest grid that is not newer than where it stands; the button plays them.
 SCRIPT = """
 (()=>{const s=document.getElementById('kimg');if(!s)return;
 const stops=[...new Set([...document.querySelectorAll('img[data-kimg]')].map(i=>+i.dataset.kimg))].sort((a,b)=>a-b);
-const words=document.getElementById('kimg-words');s.max=stops.length-1;s.value=s.max;
+const words=document.getElementById('kimg-words'),play=document.getElementById('play');
+s.max=stops.length-1;s.value=s.max;
 function show(){const at=stops[+s.value];words.textContent=at+' kimg';s.setAttribute('aria-valuetext',at+' kimg');
 for(const g of document.querySelectorAll('.frames')){const f=[...g.querySelectorAll('img[data-kimg]')];let k=0;
 f.forEach((image,n)=>{if(+image.dataset.kimg<=at)k=n});f.forEach((image,n)=>{image.hidden=n!==k});
 g.querySelector('.at').textContent=f[k].dataset.kimg+' kimg'}}
-s.addEventListener('input',show);document.getElementById('slide').hidden=false;show()})();
-addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach(d=>{d.open=true}));
+let timer=0;const stop=()=>{clearInterval(timer);timer=0;play.textContent='Play'};
+play.addEventListener('click',()=>{if(timer)return stop();if(s.value===s.max)s.value=0;play.textContent='Pause';show();
+timer=setInterval(()=>{if(s.value===s.max)return stop();s.value=+s.value+1;show()},250)});
+s.addEventListener('input',()=>{stop();show()});document.getElementById('slide').hidden=false;
+play.hidden=stops.length<2;show()})();
+let shut=[];addEventListener('beforeprint',()=>{shut=[...document.querySelectorAll('details:not([open])')];
+shut.forEach(d=>{d.open=true})});addEventListener('afterprint',()=>shut.forEach(d=>{d.open=false}));
 """
 STYLE = (
-    "img[hidden]{display:none}#slide{display:block;margin:.6rem 0}#slide[hidden]{display:none}"
-    "#kimg{width:min(30rem,100%);height:24px;display:block}"
-    ".frames img,.real img{width:100%;max-width:32rem;image-rendering:pixelated}@media print{#slide{display:none}}"
+    "img[hidden]{display:none}"
+    "#slide{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem 1rem;margin:.8rem 0 1.2rem}"
+    "#slide[hidden],#play[hidden]{display:none}#slide label{display:flex;flex:1 1 16rem;align-items:center;gap:1rem}"
+    "#kimg{flex:1;min-width:8rem;height:28px;margin:0;accent-color:var(--C0)}"
+    "#kimg-words{min-width:6rem;font-weight:600;font-variant-numeric:tabular-nums}"
+    "#play{font:inherit;min-width:5rem;min-height:32px;color:inherit;background:var(--raised);"
+    "border:1px solid var(--line);border-radius:6px;cursor:pointer}"
+    ".frames img,.real img{width:100%;max-width:32rem;image-rendering:pixelated;border-radius:3px;display:block}"
+    ".frames img[hidden]{display:none}@media print{#slide{display:none}}"
 )
 
 
@@ -91,8 +103,9 @@ def frames(name: str, grids: list[Grid], most: int, budget: int) -> str:
 def slider() -> str:
     """Hidden until there is a script that moves it."""
     return (
-        '<label id="slide" hidden>Grid at <output id="kimg-words"></output>'
+        '<div id="slide" hidden><button id="play" type="button">Play</button><label><span>Grid at</span>'
         '<input id="kimg" type="range" min="0" value="0" step="1"></label>'
+        '<output id="kimg-words" for="kimg"></output></div>'
     )
 
 

@@ -42,7 +42,8 @@ class Record:
         lines: of its statistics, those that are whole.
         written: when the last one was written, in words; None: there is none.
         recipe: what it was trained by; None where this gantools cannot read it.
-        real: images of its set, uint8 (n, h, w, c); None where it is not there any more.
+        images: the set it was trained on; None where it is not there any more.
+        real: some of its images, uint8 (n, h, w, c); None where it is not there any more.
         signs: what went wrong, when it began.
         last: kinds of signs that were there at the last tick.
         notes: what could not be shown, and why.
@@ -54,6 +55,7 @@ class Record:
     lines: list[dict[str, Any]] = field(default_factory=list)
     written: str | None = None
     recipe: Recipe | None = None
+    images: PreparedSet | None = None
     real: NDArray[np.uint8] | None = None
     signs: list[Mark] = field(default_factory=list)
     last: list[health.Sign] = field(default_factory=list)
@@ -184,6 +186,7 @@ def _read_real(record: Record) -> None:
         bytes_each = max(1, int(np.prod(images.shape)))
         n = max(1, min(REAL, len(images), REAL_BYTES // bytes_each))
         record.real = images.gather(np.linspace(0, len(images) - 1, n).astype(np.int64))
+        record.images = images
     except (GantoolsError, OSError, ValueError, TypeError) as e:
         record.notes.append(f"No real images are shown: {_words(e)}")
 

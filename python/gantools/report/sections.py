@@ -15,7 +15,9 @@ from gantools.recipes import recipe_names
 from gantools.recipes.recipe import load_recipe
 from gantools.recipes.strict import differences
 from gantools.report import grids as grids_of
-from gantools.report.curves import Curve, Mark, chart, points_of
+from gantools.report import panels
+from gantools.report.curves import chart, key, points_of
+from gantools.report.panels import Group, Panel
 from gantools.report.record import Record
 from gantools.report.verdict import best_of, verdict
 from gantools.runs.checkpoint import versions
@@ -24,127 +26,124 @@ from gantools.runs.table import Row
 
 #: What the table in the page has at most; all rows are in the CSV file.
 ROWS = 120
-#: Charts of further figures.
-FURTHER = 16
 #: Keys of a recipe for people.
 WORDS = ("name", "description", "source", "target", "prep")
-#: Of a line of statistics, what is drawn elsewhere or is no curve.
-PLAIN = ("nimg", "kimg", "epoch", "step", "seconds", "stage")
+
+#: Of what a verdict's word is a sign.
+GOOD, BAD = ("improving",), ("diverged", "collapsed", "discriminator wins", "stands still", "worse")
 
 STYLE = (
-    ".wide,.scroll{overflow-x:auto}td,pre{overflow-wrap:anywhere}.verdict{font-size:1.1rem;overflow-wrap:anywhere}"
+    ".wide,.scroll{overflow-x:auto}td,pre{overflow-wrap:anywhere}"
     ".wide td,.wide th{white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums}"
-    "summary{cursor:pointer;padding:.3rem 0}pre{white-space:pre-wrap;background:#8881;padding:.6rem}"
+    ".wide table{font-size:.85rem}.scroll th{white-space:nowrap}"
+    ".by{margin:0 0 .3rem;font-size:.85rem;color:var(--quiet)}"
+    ".verdict,.tiles div{border:1px solid var(--line);border-radius:8px;padding:.6rem .9rem}"
+    ".verdict{background:var(--raised);padding:.9rem 1.1rem;margin:.6rem 0;overflow-wrap:anywhere}"
+    ".verdict p{margin:0}.verdict .of{font-weight:600;margin-bottom:.3rem}"
+    ".badge{display:inline-block;border-radius:1rem;padding:.05rem .7rem;margin-right:.5rem;font-weight:600;"
+    "font-size:.9rem;background:#e7e7ee;color:#3c3c46}"
+    ".good{background:#dff3ea;color:#0a5c41}.bad{background:#fde4df;color:#96200f}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.6rem;margin:.6rem 0 0}"
+    ".tiles dt{font-size:.8rem;"
+    "color:var(--quiet)}.tiles dd{margin:0;font-size:1.25rem;font-weight:600;line-height:1.3;"
+    "font-variant-numeric:tabular-nums}.tiles small{font-weight:400;font-size:.8rem}"
+    "details{border-top:1px solid var(--line);margin-top:1rem}summary{cursor:pointer;padding:.6rem 0;font-weight:500}"
+    "pre{white-space:pre-wrap;background:var(--raised);border:1px solid var(--line);border-radius:8px;"
+    "padding:.8rem 1rem;font-size:.85rem;line-height:1.5}"
+    "@media(prefers-color-scheme:dark){.badge{background:#34343d;color:#d5d5de}.good{background:#12382b;color:#8ce0bb}"
+    ".bad{background:#47190f;color:#ffb3a3}}"
+    "@media print{.badge,.good,.bad{background:none;color:#000;border:1px solid #000}.verdict,pre{background:none}"
+    "summary{list-style:none}details pre{columns:2;border:0;padding:0;font-size:7.5pt}.wide{overflow:visible}"
+    ".wide td,.wide th{white-space:normal;font-size:7pt;padding-right:.3rem}}"
 )
 
 
 def head(records: Sequence[Record]) -> str:
-    """Title, verdicts and notes."""
-    names = ", ".join(record.name for record in records)
-    parts = [f"<h1>{text(names)}</h1>"]
-    for record in records:
+    """Title, verdicts, notes, and of one run its main figures."""
+    title = records[0].name if len(records) == 1 else f"{len(records)} runs side by side"
+    parts = [f'<p class="by">gantools report</p><h1>{text(title)}</h1>']
+    for i, record in enumerate(records):
         found = verdict(record)
-        of = f"{text(record.name)}: " if len(records) > 1 else ""
+        of = f'<p class="of">{key(i)}{text(record.name)}</p>' if len(records) > 1 else ""
+        said = found.sentence[:1].upper() + found.sentence[1:]
         written = f" <small>Last tick written {text(record.written)}.</small>" if record.written else ""
-        parts.append(f'<p class="verdict">{of}<b>{text(found.word)}</b>. {text(found.sentence)}{written}</p>')
-        parts += [f'<p class="w">{of}{text(note)}</p>' for note in record.notes]
-    return "".join(parts)
+        kind = "good" if found.word in GOOD else "bad" if found.word in BAD else "plain"
+        parts.append(
+            f'<div class="verdict">{of}<p><b class="badge {kind}">{text(found.word)}</b>{text(said)}{written}</p></div>'
+        )
+        whose = f"{text(record.name)}: " if len(records) > 1 else ""
+        parts += [f'<p class="w">{whose}{text(note)}</p>' for note in record.notes]
+    return "".join(parts) + (_tiles(records[0]) if len(records) == 1 else "")
+
+
+def _tiles(record: Record) -> str:
+    """The figures one looks for first."""
+    metric = next(iter(record.metrics), None)
+    values = points_of(record.lines, metric) if metric else []
+    found: list[tuple[str, str, str]] = []
+    if metric and values:
+        kimg, best = best_of(metric, values)
+        found.append((f"best {metric}", f"{best:.4g}", f"at {kimg:.6g} kimg"))
+    if record.lines:
+        epochs = record.lines[-1].get("epoch")
+        said = f"{epochs:,.1f} epochs" if isinstance(epochs, int | float) else ""
+        found.append(("images shown", f"{record.lines[-1]['nimg'] / 1000:,.6g} kimg", said))
+    if seconds := points_of(record.lines, "seconds"):
+        device = record.lines[-1].get("device")
+        found.append(("time", _duration(seconds[-1][1]), f"on {device}" if isinstance(device, str) else ""))
+    if speed := points_of(record.lines, "img_per_s"):
+        found.append(("speed", f"{float(np.median([y for _, y in speed])):,.0f} img/s", "median of the ticks"))
+    cells = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd><dd><small>{text(more)}</small></dd></div>"
+        for name, value, more in found
+    )
+    return f'<dl class="tiles">{cells}</dl>' if cells else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
 
 
 def curves(records: Sequence[Record]) -> str:
     """All charts: those of one run by kind of figure; of several runs one a figure, a style a run."""
-    keys = list(dict.fromkeys(key for record in records for line in record.lines for key in line))
-    losses = [key for key in keys if key.startswith("loss_")]
-    outputs: list[str] = [key for key in ("real_score", "fake_score", "discriminator_score") if key in keys]
-    metrics = list(dict.fromkeys(metric for record in records for metric in record.metrics))
-    rates = [key for key in keys if key.startswith("lr_")]
-    samples: list[str] = [key for key in ("sample_diversity", "sample_duplicates") if key in keys]
-    speed: list[str] = [key for key in ("img_per_s", "peak_memory_mib") if key in keys]
-    parts = [
-        _group(
-            "Losses",
-            "Raw faint, smoothed over it. Losses of a GAN do not measure the quality of its images.",
-            records,
-            losses,
-        ),
-        _group(
-            "What the discriminator says",
-            "Means over real and generated images, and the mean of both; where they are probabilities, 0.5 is a draw.",
-            records,
-            outputs,
-        ),
-        "".join(_score(records, metric) for metric in metrics),
-        signs(records),
-        _group("Learning rates", "", records, rates, smoothed=False),
-        _group("Samples", "How much they differ, of what real images do; which share has a twin.", records, samples),
-    ]
-    shown = {*losses, *outputs, *metrics, *rates, *samples, *speed, *PLAIN}
-    further = [key for key in keys if key not in shown and any(points_of(r.lines, key) for r in records)]
-    charts = "".join(_panel(records, [key], True, key) for key in [*speed, *further[:FURTHER]])
-    if charts:
-        left = len(further) - FURTHER
-        said = f'<p class="q">{left} further figures are not drawn.</p>' if left > 0 else ""
-        parts.append(f"<details><summary>Speed, memory and further figures</summary>{charts}{said}</details>")
+    parts = []
+    made = panels.groups(records)
+    scores = max((i for i, group in enumerate(made) if group.title in records[0].metrics), default=1)
+    for i, group in enumerate(made):
+        parts.append(_group(group, len(records) == 1))
+        if i == scores:
+            parts.append(signs(records))
+    if len(made) <= scores:
+        parts.append(signs(records))
+    further, left = panels.further(records)
+    if further:
+        said = f'<p class="q">{left} further figures are not drawn.</p>' if left else ""
+        drawn = "".join(_panel(panel, True) for panel in further)
+        parts.append(f"<details><summary>Speed, memory and further figures</summary>{drawn}{said}</details>")
     return "".join(parts)
 
 
-def _group(title: str, words: str, records: Sequence[Record], keys: list[str], smoothed: bool = True) -> str:
-    """A heading and charts: one of all keys for one run, one a key for several."""
-    if len(records) == 1:
-        charts = _panel(records, keys, smoothed, title)
-    else:
-        charts = "".join(_panel(records, [key], smoothed, key) for key in keys)
-    note = f'<p class="q">{text(words)}</p>' if words else ""
-    return f"<h2>{text(title)}</h2>{note}{charts}" if charts else ""
+def _group(group: Group, one: bool) -> str:
+    words = f'<p class="q">{text(group.words)}</p>' if group.words else ""
+    drawn = "".join(_panel(panel, not one and panel.title != group.title) for panel in group.panels)
+    after = "".join(f'<p class="q">{text(said)}</p>' for said in group.after)
+    after += f'<p class="w">{text(group.warning)}</p>' if group.warning else ""
+    return f"<h2>{text(group.title)}</h2>{words}{drawn}{after}"
 
 
-def _panel(records: Sequence[Record], keys: Sequence[str], smoothed: bool, title: str) -> str:
-    one = len(records) == 1
-    drawn = [
-        Curve(key if one else record.name, points_of(record.lines, key), j if one else i)
-        for i, record in enumerate(records)
-        for j, key in enumerate(keys)
-    ]
-    values = [y for curve in drawn for _, y in curve.points]
-    about = any(key in ("real_score", "fake_score", "discriminator_score", "discriminator_accuracy") for key in keys)
-    level = 0.5 if about and values and min(values) >= 0 and max(values) <= 1 else None
-    made = chart(title, drawn, _marks(records), level, smoothed)
-    heading = f"<h3>{text(title)}</h3>" if made and (not one or title in keys) else ""
-    return heading + made
-
-
-def _marks(records: Sequence[Record]) -> list[Mark]:
-    """Events on the axis; of several runs none, as they would not say whose they are."""
-    return [*records[0].stages, *records[0].signs] if len(records) == 1 else []
-
-
-def _score(records: Sequence[Record], metric: str) -> str:
-    drawn = [Curve(record.name, points_of(record.lines, metric), i) for i, record in enumerate(records)]
-    made = chart(metric, drawn, _marks(records), smoothed=False)
-    how = list(dict.fromkeys(_protocol(record, metric) for record in records if metric in record.metrics))
-    warn = ""
-    if len(how) > 1:
-        warn = '<p class="w">They were measured in different ways and must not be compared.</p>'
-    said = "".join(f'<p class="q">{text(words)}</p>' for words in how)
-    return f"<h2>{text(metric)}</h2>{made}{said}{warn}" if made else ""
-
-
-def _protocol(record: Record, metric: str) -> str:
-    """How a score was measured last, in the words of its line."""
-    for line in reversed(record.lines):
-        found = line.get("protocols")
-        if metric in line and isinstance(found, dict) and isinstance(found.get(metric), str):
-            return str(found[metric])
-    return "How it was measured is not known."
+def _panel(panel: Panel, headed: bool) -> str:
+    made = chart(panel.title, panel.curves, panel.marks, panel.level, panel.smoothed, panel.dots)
+    return (f"<h3>{text(panel.title)}</h3>" if headed else "") + made
 
 
 def signs(records: Sequence[Record]) -> str:
-    """What went wrong and when, with the numbers that the charts have."""
+    """What went wrong and when, with the numbers that the charts have; of several runs of all, numbered through."""
     rows = [
-        f"<tr><td>{mark.number}</td><td>{text(record.name)}</td><td>{mark.kimg:.9g} kimg</td>"
+        f"<tr><td>{mark.number}</td><td>{key(mark.style)}{text(record.name)}</td><td>{mark.kimg:.9g} kimg</td>"
         f"<td>{text(mark.words)}</td></tr>"
-        for record in records
-        for mark in record.signs
+        for record, mark in panels.numbered(records)
     ]
     heads = "<tr><th>number</th><th>run</th><th>since</th><th>what</th></tr>"
     return f"<h2>Signs of trouble</h2><table>{heads}{''.join(rows)}</table>" if rows else ""
@@ -174,7 +173,7 @@ def grids(records: Sequence[Record]) -> str:
 
 def facts(records: Sequence[Record]) -> str:
     """Speed, memory, device, precision and versions, a column a run."""
-    named = [("run", [record.name for record in records])]
+    named = [("run", [record.name for record in records])] if len(records) > 1 else []
     said = {
         "recipe": _recipe,
         "data": _data,
@@ -299,9 +298,9 @@ def _difference(before: dict[str, Any], after: dict[str, Any], than: str) -> str
         return "(none)" if value is absent else text(json.dumps(value, ensure_ascii=False, default=str))
 
     rows = [
-        f"<tr><td>{text(key)}</td><td>{cell(old)}</td><td>{cell(new)}</td></tr>"
-        for key, old, new in differences(before, after, absent)
-        if key not in WORDS
+        f"<tr><td>{text(name)}</td><td>{cell(old)}</td><td>{cell(new)}</td></tr>"
+        for name, old, new in differences(before, after, absent)
+        if name not in WORDS
     ]
     if not rows:
         return f'<p class="q">The same as {text(than)}.</p>'

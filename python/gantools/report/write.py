@@ -9,7 +9,7 @@ from pathlib import Path
 from gantools.errors import CheckpointError, ConfigError, DataError
 from gantools.files import atomic_write
 from gantools.page import generator, write_page
-from gantools.report import curves, grids, sections
+from gantools.report import curves, figures, grids, nearest, sections
 from gantools.report.record import Record, find_run, named, read_record
 from gantools.runs.table import Row, as_csv, rows_of
 from gantools.sampling.film import write_film
@@ -28,6 +28,9 @@ def report(
     out: str | Path | None = None,
     csv: str | Path | None = None,
     film: str | Path | None = None,
+    png: str | Path | None = None,
+    pdf: str | Path | None = None,
+    width: float = figures.COLUMN,
     overwrite: bool = False,
 ) -> Path:
     """Write what came of trainings as one HTML file that needs nothing else; while they run, too.
@@ -37,6 +40,9 @@ def report(
         out: the page; `report.html` in the first run when None.
         csv: also the table of figures by epoch, as comma-separated values.
         film: also the grids of the first run as an animated PNG.
+        png: also each chart as a PNG file for a paper, into this folder.
+        pdf: also all charts as one PDF file, a page each.
+        width: of such a figure, in cm, 4 to 40.
         overwrite: replace files that are no reports of gantools.
 
     Returns:
@@ -44,7 +50,7 @@ def report(
 
     Raises:
         CheckpointError: a run is not there.
-        ConfigError: too many runs, or none.
+        ConfigError: too many runs, or none; figures without matplotlib.
         DataError: a file is there that is no report, or there is nothing to film.
     """
     asked = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -59,16 +65,27 @@ def report(
     wanted: list[tuple[Path, Callable[[bytes], bool]]] = [(page, _is_page)]
     wanted += [] if csv is None else [(Path(csv), _is_table)]
     wanted += [] if film is None else [(Path(film), lambda _: False)]
+    wanted += [] if pdf is None else [(Path(pdf), _is_pdf)]
+    if png is not None or pdf is not None:
+        figures.check_matplotlib()
+        if not 4 <= width <= 40:
+            raise ConfigError(f"width: a figure is 4 to 40 cm wide, not {width:g}.")
+    if png is not None and Path(png).exists() and not Path(png).is_dir():
+        raise DataError(f"{png}: is no folder.", "Give the name of a folder for the figures.")
     for path, ours in wanted:
         _check(path, ours, overwrite)
     if len({path.resolve() for path, _ in wanted}) < len(wanted):
-        raise ConfigError("page, table and film must be different files.")
+        raise ConfigError("page, table, film and figures must be different files.")
     records = [read_record(run, name) for run, name in zip(folders, named(folders), strict=True)]
+    if png is not None:
+        for name in figures.names(records):
+            _check(Path(png) / f"{name}.png", _is_figure, overwrite)
     tables = [(record, _rows(record)) for record in records]
     made = [
         sections.head(records),
         sections.curves(records),
         sections.grids(records),
+        nearest.nearest(records),
         sections.facts(records),
         sections.table(tables),
         sections.recipes(records),
@@ -78,7 +95,13 @@ def report(
         _write_table(Path(csv), tables)
     if film is not None:
         _write_film(Path(film), records[0].folder)
-    return write_page(page, TITLE, made, curves.STYLE + grids.STYLE + sections.STYLE, grids.SCRIPT)
+    if png is not None:
+        figures.write_png(Path(png), records, width)
+    if pdf is not None:
+        figures.write_pdf(Path(pdf), records, width)
+    return write_page(
+        page, TITLE, made, curves.STYLE + grids.STYLE + nearest.STYLE + sections.STYLE, grids.SCRIPT + curves.SCRIPT
+    )
 
 
 def _check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
@@ -99,6 +122,14 @@ def _is_page(start: bytes) -> bool:
 
 def _is_table(start: bytes) -> bool:
     return start.startswith((b"epoch,kimg,seconds", b"run,epoch,kimg,seconds"))
+
+
+def _is_figure(start: bytes) -> bool:
+    return start.startswith(b"\x89PNG") and figures.CREATOR.encode() in start
+
+
+def _is_pdf(start: bytes) -> bool:
+    return start.startswith(b"%PDF") and figures.CREATOR.encode() in start
 
 
 def _rows(record: Record) -> list[Row]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gantools.metrics.networks.registry import find
 from gantools.metrics.registry import METRICS
 from gantools.metrics.request import Request
 from gantools.metrics.scorer import score
@@ -18,6 +19,9 @@ from gantools.runs.layout import mark_best
 from gantools.training.gallery import Gallery
 from gantools.training.job import Job
 
+#: The widest features with which intervals of Frechet distances take seconds (those of Inception take half a minute and
+#: more a time), and the most images of KID, whose interval takes all pairs.
+INTERVAL_WIDTH, INTERVAL_IMAGES = 512, 2000
 # The seed that `gantools score RUN` takes by default, so that the same checkpoint gives the same number there.
 SEED = 0
 
@@ -45,7 +49,21 @@ class Evaluator:
             WeightsError, DownloadError: no weights.
         """
         if self.main:
-            Request(self.config.metrics, self.config.extractor, device=self.gallery.state.device).plan()
+            self._request().plan()
+
+    def _request(self) -> Request:
+        return Request(self.config.metrics, self.config.extractor, device=self.gallery.state.device)
+
+    def _interval(self, count: int) -> bool:
+        """Whether the scores of `count` images have intervals: where these take seconds. They change no score."""
+        uses = [
+            (find(name).layers[layer], metric)
+            for name, used in self._request().layers.items()
+            for metric, layer in used
+        ]
+        if any(metric.key == "kid" for _, metric in uses) and max(count, len(self.job.data)) > INTERVAL_IMAGES:
+            return False
+        return all(width <= INTERVAL_WIDTH for width, _ in uses)
 
     def replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Learn from the ticks of a training that goes on."""
@@ -62,7 +80,7 @@ class Evaluator:
         return nimg - self.last_nimg >= round(self.config.every_kimg * 1000)
 
     def measure(self, nimg: int) -> dict[str, Any]:
-        """The scores by key, and as `protocols` how each was measured, in words."""
+        """The scores by key, as `protocols` how each was measured, as `intervals` the ends of those that are quick."""
         device = self.gallery.state.device
         count = self.config.n if not self.gallery.translates else min(self.config.n, len(self.job.data))
         scores = score(
@@ -72,12 +90,13 @@ class Evaluator:
             extractor=self.config.extractor,
             n=count,
             seed=SEED,
-            interval=False,
+            interval=self._interval(count),
             device=device,
             distributed=False,
         )
         found: dict[str, Any] = {}
         protocols: dict[str, str] = {}
+        intervals: dict[str, list[float]] = {}
         for s in scores:
             # `fd` of another extractor is called `fd-dinov2`; here there is one of each.
             asked = next((m for m in self.config.metrics if s.key.startswith(f"{m}-") and m not in found), s.key)
@@ -89,9 +108,11 @@ class Evaluator:
                 counts = f"{scores.n_samples:,} images, seed {SEED}"
                 against = f", against {scores.reference_id}" if scores.reference_id is not None else ""
                 protocols[asked] = f"{how}{counts}{against}"
+                if s.interval is not None:
+                    intervals[asked] = [float(s.interval.low), float(s.interval.high)]
         if self.main in found:
             self._take(found[self.main], nimg)
-        return {**found, "protocols": protocols}
+        return {**found, "protocols": protocols, **({"intervals": intervals} if intervals else {})}
 
     def mark(self, nimg: int) -> None:
         """Name the checkpoint of `nimg`, which is written, as the best when it is."""
