@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.conftest import blobs, write_prepared
 
 from gantools.page import DARK, LIGHT
 from gantools.report.write import report
 from gantools.training.run import train
+from tests.conftest import blobs, write_prepared
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from tests.conftest import blobs, write_prepared
 
 import gantools
 from gantools import _native
@@ -154,6 +155,45 @@ def test_a_picture_of_other_weights_says_so(studio_runs, tmp_path):
     shutil.rmtree(runs / DCGAN / "checkpoints")
     with pytest.raises(NotThere):
         told(Shelf([runs], "cpu"), "/restore", kept)
+
+
+def test_the_nearest_training_image_is_found_and_shown_below(shelf):
+    view = f"run={DCGAN}&kind=grid&seed=5&n=12"
+    found = told(shelf, f"/api/nearest?{view}")
+    assert found["images"] == 12 and found["searched"] == 48 and len(found["pairs"]) == 8
+    apart = [pair["apart"] for pair in found["pairs"]]
+    assert apart == sorted(apart)
+    first = found["pairs"][0]
+    shown = _native.decode(
+        get(
+            shelf,
+            f"/picture/pair.png?{view}&image={first['image']}&place={first['place']}&mirrored={int(first['mirrored'])}",
+        ).body
+    )
+    data = shelf.trained_on(shelf.run(DCGAN))
+    made = shelf.generator(shelf.run(DCGAN), "last").sample(12, seed=5)[first["image"]]
+    real = data[first["place"]]
+    real = real[:, ::-1] if first["mirrored"] else real
+    np.testing.assert_array_equal(shown[20:36, 2:18], real)
+    assert np.abs(shown[2:18, 2:18].astype(int) - made).max() <= 1
+    rms = np.sqrt(((made.astype(float) - real) ** 2).mean())
+    assert first["apart"] == pytest.approx(rms, abs=1)
+    for wrong in ("image=12&place=0", "image=0&place=48"):
+        with pytest.raises(ConfigError):
+            get(shelf, f"/picture/pair.png?{view}&{wrong}")
+
+
+def test_a_set_that_is_gone_is_said(studio_runs, tmp_path):
+    shutil.copytree(studio_runs / DCGAN, tmp_path / DCGAN)
+    file = tmp_path / DCGAN / "config.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("/data/blobs", "/data/gone"))
+    with pytest.raises(NotThere, match="not there"):
+        get(Shelf([tmp_path], "cpu"), f"/api/nearest?run={DCGAN}")
+    other = write_prepared(tmp_path / "data" / "blobs", blobs(8, 16, 3, 1))
+    file.write_text(text.replace(str(studio_runs.parent / "data" / "blobs"), str(other)))
+    with pytest.raises(NotThere, match="another set"):
+        get(Shelf([tmp_path], "cpu"), f"/api/nearest?run={DCGAN}")
 
 
 def test_what_is_known_of_runs(shelf):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Of a stamp.
 VERSION = 1
+#: Pairs of an image and its nearest training image that are shown.
+PAIRS = 8
 
 
 def runs(shelf: Shelf, query: Query, body: bytes) -> Answer:
@@ -222,6 +224,45 @@ def save_film(shelf: Shelf, query: Query, body: bytes) -> Answer:
     return download(film_of(frames, view.frames, view.fps), PNG, f"{view.run}-walk.png")
 
 
+def nearest(shelf: Shelf, query: Query, body: bytes) -> Answer:
+    """The training images that a view's images are nearest to by their pixels, the nearest pairs first."""
+    from gantools.metrics.pixels.nearest import nearest_images
+
+    view, path, _ = _looked_at(shelf, query)
+    query.done()
+    generator = shelf.generator(path, view.checkpoint)
+    images, _ = images_of(view, generator, True)
+    data = shelf.trained_on(path)
+    near = nearest_images(images, data, mirror=generator.recipe.data.flip)
+    pairs = [
+        {
+            "image": int(i),
+            "place": int(near.index[i]),
+            "name": data.names[near.index[i]],
+            "apart": round(float(near.distance[i]), 2),
+            "mirrored": bool(near.mirrored[i]),
+        }
+        for i in np.argsort(near.distance, kind="stable")[:PAIRS]
+    ]
+    return told({"pairs": pairs, "searched": near.searched, "set": data.name, "images": len(images)})
+
+
+def pair(shelf: Shelf, query: Query, body: bytes) -> Answer:
+    """Image `image` of a view and training image `place` below each other."""
+    from gantools.grid import make_grid
+
+    view, path, _ = _looked_at(shelf, query)
+    generator, data = shelf.generator(path, view.checkpoint), shelf.trained_on(path)
+    images, _ = images_of(view, generator, True)
+    image = images[query.integer("image", 0, len(images) - 1, 0)]
+    real = data[query.integer("place", 0, len(data) - 1, 0)]
+    real = real[:, ::-1] if query.switch("mirrored") else real
+    query.done()
+    if image.shape != real.shape:
+        image = _native.resize(image, *real.shape[:2], "box").reshape(real.shape)
+    return Answer(_native.encode_png(make_grid(np.stack([image, real]), 1)), PNG)
+
+
 def restore(shelf: Shelf, query: Query, body: bytes) -> Answer:
     """The address of what a picture shows that was saved here, and a word where its weights are others now."""
     query.done()
@@ -256,5 +297,7 @@ ROUTES: dict[str, Route] = {
     "/save/picture.png": Route(save_picture, "networks"),
     "/save/latents.npy": Route(save_latents, "networks"),
     "/save/film.png": Route(save_film, "networks"),
+    "/api/nearest": Route(nearest, "networks"),
+    "/picture/pair.png": Route(pair, "networks"),
     "/restore": Route(restore, "files", "PUT"),
 }

@@ -157,6 +157,17 @@ class Shelf:
             raise NotThere(f"set {name!r}: is not there (any more).", "Choose another in the list.")
         return PreparedSet(found)
 
+    def trained_on(self, run: Path) -> PreparedSet:
+        """The set that a run was trained on, where it is still what it was. NotThere: it is not."""
+        said = config_of(run)["data"]
+        path = said.get("path")
+        if not isinstance(path, str) or not is_prepared(path):
+            raise NotThere(f"{path}: the set that {run.name} was trained on is not there (any more).")
+        found = PreparedSet(path)
+        if found.fingerprint != said.get("fingerprint"):
+            raise NotThere(f"{path}: holds another set now than {run.name} was trained on.")
+        return found
+
 
 def config_of(run: Path) -> dict[str, Any]:
     """What a run or an exported model says of itself, with sections `recipe` and `data`; empty where unreadable."""

@@ -76,13 +76,33 @@ function changed(moving = false) {
   }
 }
 
+/** The training images that are nearest to what is seen: copies would stand out. */
+const near = () => attempt(async () => {
+  const now = query();
+  say('Looking through the training images ...');
+  const found = await ask(`/api/nearest?${now}`);
+  if (now !== query()) return;
+  const pairs = found.pairs.map((pair) => {
+    const of = new URLSearchParams(now);
+    for (const name of ['image', 'place']) of.set(name, pair[name]);
+    if (pair.mirrored) of.set('mirrored', 1);
+    const words = pair.apart === 0 ? 'a copy' : `${pair.apart} apart`;
+    return el('figure', {}, el('img', {src: `/picture/pair.png?${of}`, className: 'pixels', alt: `Image ${pair.image}, and below ${pair.name}`}),
+      el('figcaption', {}, `${pair.name}, ${words}${pair.mirrored ? ', mirrored' : ''}`));
+  });
+  $('#near').replaceChildren(...pairs);
+  say(`The nearest of ${found.searched.toLocaleString('en')} images of ${found.set} by their pixels, in levels of 0 to 255; the sample above.`);
+});
+
 function saves() {
+  $('#near').replaceChildren();
   const link = (words, address) => el('a', {className: 'button', href: address, download: ''}, words);
   $('#saves').replaceChildren(
     link('Save picture', `/save/picture.png?${query()}`),
     link('Save picture with its state', `/save/picture.png?${query({stamp: 1})}`),
     link('Save latents', `/save/latents.npy?${query()}`),
-    ...(view.kind === 'walk' ? [link('Save film', `/save/film.png?${query()}`)] : []));
+    ...(view.kind === 'walk' ? [link('Save film', `/save/film.png?${query()}`)] : []),
+    el('button', {type: 'button', onclick: near}, 'Nearest training images'));
 }
 
 /** The part of the panel that belongs to the kind of picture. */
