@@ -169,7 +169,7 @@ def test_events_of_several_runs_are_on_the_axis(make_run, tmp_path):
     runs = [make_run(n=12), make_run("00001-b", n=12), make_run("00002-c", n=12)]
     for run, good in zip(runs[1:], (5, 7), strict=True):  # the samples collapse after so many ticks
         lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
-        lines[good:] = [line | {"sample_diversity": 0.01} for line in lines[good:]]
+        lines[good:] = [line | {"sample_diversity": 0.01, "step": 1000 + i} for i, line in enumerate(lines[good:])]
         (run / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     records = [read_record(run, run.name) for run in runs]
     signs = [len(record.signs) for record in records]
