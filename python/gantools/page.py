@@ -40,7 +40,7 @@ table{{border-collapse:collapse;width:100%}}
 td,th{{padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}}
 th{{font-weight:500;color:var(--quiet);font-size:.9rem}}
 td.n{{font-variant-numeric:tabular-nums;font-weight:600;white-space:nowrap}}
-small,.q{{color:var(--quiet)}}.q{{font-size:.9rem;margin:.3rem 0}}
+small,.q{{color:var(--quiet)}}.q{{font-size:.9rem;margin:.3rem 0;overflow-wrap:anywhere}}
 img{{max-width:100%;image-rendering:auto}}.pair{{display:flex;flex-wrap:wrap;gap:1.5rem}}
 .pair>div{{flex:1 1 24rem;min-width:0}}
 .w{{background:var(--warn);border-left:4px solid #d9a400;border-radius:0 4px 4px 0;padding:.5rem .9rem;margin:.5rem 0;

@@ -62,11 +62,12 @@ def write_png(folder: Path, records: Sequence[Record], width: float) -> list[Pat
     """Write each chart as `NAME.png` of `width` cm into a folder, which is made; each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, figure in _figures(records, width):
-        path = folder / f"{name}.png"
-        with atomic_write(path) as f:
-            figure.savefig(f, format="png", dpi=DPI, metadata={"Software": CREATOR})
-        files.append(path)
+    with _settings():
+        for name, figure in _figures(records, width):
+            path = folder / f"{name}.png"
+            with atomic_write(path) as f:
+                figure.savefig(f, format="png", dpi=DPI, metadata={"Software": CREATOR})
+            files.append(path)
     return files
 
 
@@ -74,12 +75,9 @@ def write_pdf(file: Path, records: Sequence[Record], width: float) -> Path:
     """Write all charts as one PDF file, a page each of `width` cm, its text as text; whole or not at all."""
     pages = importlib.import_module("matplotlib.backends.backend_pdf").PdfPages
     file.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        atomic_write(file) as f,
-        pages(
-            f, metadata={"Creator": CREATOR, "CreationDate": None, "Title": ", ".join(r.name for r in records)}
-        ) as pdf,
-    ):
+    said = {"Creator": CREATOR, "CreationDate": None, "Title": ", ".join(record.name for record in records)}
+    # The settings to the end: the fonts are written when the file is closed.
+    with _settings(), atomic_write(file) as f, pages(f, metadata=said) as pdf:
         for _, figure in _figures(records, width):
             pdf.savefig(figure)
     return file
@@ -104,18 +102,17 @@ def _named(records: Sequence[Record]) -> list[tuple[str, Panel]]:
 
 def _figures(records: Sequence[Record], width: float) -> Iterator[tuple[str, Any]]:
     """Name and matplotlib's Figure of each chart."""
-    matplotlib = importlib.import_module("matplotlib")
     make = importlib.import_module("matplotlib.figure").Figure
     for name, panel in _named(records):
-        with _settings(matplotlib):
-            figure = make(figsize=(width / 2.54, width * _RATIO / 2.54), layout="constrained")
-            _draw(figure.add_subplot(), panel)
-            yield name, figure
+        figure = make(figsize=(width / 2.54, width * _RATIO / 2.54), layout="constrained")
+        _draw(figure.add_subplot(), panel)
+        yield name, figure
 
 
 @contextmanager
-def _settings(matplotlib: Any) -> Iterator[None]:
+def _settings() -> Iterator[None]:
     """The defaults of matplotlib, not the reader's own, with ours over them."""
+    matplotlib = importlib.import_module("matplotlib")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({key: value for key, value in _DRAWN.items() if key in matplotlib.rcParams})

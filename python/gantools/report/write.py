@@ -110,7 +110,9 @@ def _check(path: Path, ours: Callable[[bytes], bool], overwrite: bool) -> None:
     if not path.exists() or overwrite:
         return
     with path.open("rb") as f:
-        if not ours(f.read(2048)):
+        start = f.read(2048)
+        f.seek(max(2048, path.stat().st_size - 4096))  # a PDF file says at its end what it is
+        if not ours(start + f.read() if start.startswith(b"%PDF") else start):
             raise DataError(
                 f"{path}: exists already, and is no report.", "Replace it with --overwrite, or choose another."
             )
