@@ -19,7 +19,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
+from gantools.errors import check_least, check_shares
 from gantools.layers.equalised import EqualisedConv2d
 from gantools.layers.growing import GAIN, DoublingConv2d, GrowingDiscriminator, enlarged
 from gantools.layers.precision import wide
@@ -47,8 +47,7 @@ class StyleGANConfig(GrowingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.style, self.mapping_layers) < 1:
-            raise ConfigError("network: style and mapping_layers must be at least 1.")
+        check_least("network", self, "style", "mapping_layers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +68,7 @@ class StyleGANGame(GrowingGame):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("mixing", "style_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"game.{name}: must be in [0, 1], not {getattr(self, name)}.")
+        check_shares("game", self, "mixing", "style_decay")
 
 
 class StyleGANGenerator(nn.Module):
