@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, pixel_norm
-from gantools.layers.growing import GAIN, DoublingConv2d, slope
+from gantools.layers.growing import GAIN, doubling_layers, slope
 from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.precision import wide
 from gantools.layers.sizes import SquareConfig, tapered_widths
@@ -94,8 +93,7 @@ class MSGGenerator(nn.Module):
         self.dense = EqualisedLinear(config.latent, widths[0] * self.base**2, bias=False, gain=GAIN)
         self.bias = nn.Parameter(torch.zeros(widths[0]))
         self.first = EqualisedConv2d(widths[0], widths[0], 3, gain=GAIN)
-        self.ups = nn.ModuleList(DoublingConv2d(before, after, 3, gain=GAIN) for before, after in pairwise(widths))
-        self.convs = nn.ModuleList(EqualisedConv2d(after, after, 3, gain=GAIN) for after in widths[1:])
+        self.ups, self.convs = doubling_layers(widths)
         self.to_rgb = nn.ModuleList(EqualisedConv2d(width, config.channels, 1) for width in widths)
 
     def pyramid(self, z: Tensor) -> list[Tensor]:

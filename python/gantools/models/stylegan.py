@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from gantools.errors import check_least, check_shares
 from gantools.layers.equalised import EqualisedConv2d
-from gantools.layers.growing import GAIN, DoublingConv2d, GrowingDiscriminator, enlarged
+from gantools.layers.growing import GAIN, GrowingDiscriminator, doubling_layers, enlarged
 from gantools.layers.precision import wide
 from gantools.layers.resample import Blur
 from gantools.layers.residual import doubled
@@ -91,10 +90,7 @@ class StyleGANGenerator(nn.Module):
         self.constant = nn.Parameter(torch.ones(widths[0], 4, 4))
         # Biases are in what follows a convolution.
         self.first = EqualisedConv2d(widths[0], widths[0], 3, bias=False, gain=GAIN)
-        self.ups = nn.ModuleList(
-            DoublingConv2d(before, after, 3, bias=False, gain=GAIN) for before, after in pairwise(widths)
-        )
-        self.convs = nn.ModuleList(EqualisedConv2d(after, after, 3, bias=False, gain=GAIN) for after in widths[1:])
+        self.ups, self.convs = doubling_layers(widths, bias=False)
         self.norms = nn.ModuleList(
             StyledNorm(width, config.style, 4 << i) for i, width in enumerate(widths) for _ in range(2)
         )
