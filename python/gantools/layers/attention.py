@@ -99,5 +99,5 @@ def check_attention(side: int, size: int, most: int) -> None:
     known = ", ".join(map(str, sides)) or "none"
     raise ConfigError(
         f"network.attention: {side} is no side of maps in both networks; of images of {size} pixels there are {known}.",
-        "--set network.attention=0 is none.",
+        "Set network.attention=0 for none.",
     )
