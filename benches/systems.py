@@ -38,7 +38,8 @@ NARROW = (
     "network.width=16 network.critic_width=16 network.widest=4 game.critic_steps=1 optim.lr=0.001 ema.half_life_kimg=10"
 )
 GROW = (
-    "network.latent=64 network.base=512 network.widest=64 game.fade_kimg=6 game.stable_kimg=6 game.batches=[64,64,32]"
+    "network.latent=64 network.base=512 network.widest=64 game.fade_kimg=2 game.stable_kimg=2 game.batches=[32,32,32] "
+    "optim.lr=0.003 ema.half_life_kimg=1"
 )
 STYLE = "network.style=64 network.mapping_layers=2 game.start=0"
 # Recipes and what is changed of them.
@@ -60,8 +61,8 @@ TRIALS: dict[str, str] = {
     "biggan-cifar": "network.size=28 network.width=12 network.critic_width=12 network.latent=66 network.embedding=32 "
     "network.attention=14 game.critic_steps=1 optim.lr=0.001 ema.half_life_kimg=10 ema.start_kimg=0 ema.ramp=0.05",
     "msggan-celeba": "network.latent=64 network.width=448 network.max_width=64",
-    "progan-celeba": f"{GROW} ema.half_life_kimg=2",
-    "stylegan-celeba": f"{GROW} {STYLE} ema.half_life_kimg=2",
+    "progan-celeba": GROW,
+    "stylegan-celeba": f"{GROW} {STYLE}",
     "stylegan2-fashion": "",
     "r3gan-fashion": "",
 }

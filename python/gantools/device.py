@@ -40,17 +40,18 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 @contextlib.contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Within it, CUDA convolutions and products keep all float32 bits: TF32 moves pooled features by about 1e-3."""
-    if device.type != "cuda":
-        yield
-        return
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+def full_precision() -> Iterator[None]:
+    """Within it, float32 keeps all its bits, and no algorithm is chosen by timing: the next start gives the same bits.
+
+    A training around it may have allowed less. TF32 moves pooled features by about 1e-3.
+    """
+    products = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
     try:
-        yield
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+        torch.set_float32_matmul_precision(products)
 
 
 def free_memory(device: torch.device) -> int | None:

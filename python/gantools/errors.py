@@ -104,6 +104,36 @@ def _plain(text: str) -> str:
     return "its content is damaged" if not first or _CODE.search(first) else first
 
 
+def check_least(section: str, config: object, *names: str, least: int = 1) -> None:
+    """Refuse a config with a field below `least`; a field that is None is none.
+
+    Args:
+        section: of the recipe that the fields are in.
+        config: has them.
+        names: which.
+        least: what each must be at least.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise ConfigError(f"{section}.{name}: must be at least {least}, not {value}.")
+
+
+def check_shares(section: str, config: object, *names: str, whole: bool = True) -> None:
+    """Refuse a config with a field outside [0, 1], or where not the `whole` is let through outside [0, 1).
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not 0 <= value <= 1 or (value == 1 and not whole):
+            raise ConfigError(f"{section}.{name}: must be in [0, 1{']' if whole else ')'}, not {value}.")
+
+
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate most like `word` in any case of letters, or None when none is close."""
     names = {name.casefold(): name for name in candidates}

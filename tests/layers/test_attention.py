@@ -1,8 +1,12 @@
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from gantools.layers.attention import SelfAttention, check_side
+from gantools.errors import ConfigError
+from gantools.layers.attention import AttendedBlocks, SelfAttention, attention_at, check_attention
 
 WIDE = torch.float64
 
@@ -80,10 +84,36 @@ def test_second_derivatives():
 
 
 def test_sides_that_both_networks_have():
-    assert check_side("network.attention", 0, 64, 3) is None
-    assert check_side("network.attention", 32, 64, 3) is None
-    assert check_side("network.attention", 14, 28, 1) is None
-    assert check_side("network.attention", 64, 64, 3) == (
+    check_attention(0, 64, 3)
+    check_attention(32, 64, 3)
+    check_attention(14, 28, 1)
+    with pytest.raises(ConfigError) as found:
+        check_attention(64, 64, 3)
+    assert found.value.message == (
         "network.attention: 64 is no side of maps in both networks; of images of 64 pixels there are 32, 16, 8."
     )
-    assert "there are none" in (check_side("network.attention", 7, 28, 0) or "")
+    with pytest.raises(ConfigError, match="there are none"):
+        check_attention(7, 28, 0)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(0, None), (8, 6), (16, 4)])
+def test_attention_is_behind_the_block_whose_maps_have_its_side(side, channels):
+    class Double(nn.Conv2d):
+        def forward(self, x, told):
+            return super().forward(x.repeat_interleave(2, 2).repeat_interleave(2, 3)) + told
+
+    widths, told = [8, 6, 4], [1.0, 2.0]
+    blocks = AttendedBlocks(Double(before, after, 1) for before, after in pairwise(widths))
+    found = attention_at(side, [4, 8, 16], widths)
+    x = torch.randn(2, 8, 4, 4)
+    expected = blocks[0](x, told[0])
+    if channels is None:
+        assert found is None
+    else:
+        assert found.query.in_channels == channels
+        nn.init.ones_(found.gain)
+    expected = found(expected) if side == 8 else expected
+    expected = blocks[1](expected, told[1])
+    expected = found(expected) if side == 16 else expected
+    assert torch.equal(blocks(x, told, found, side), expected)
+    assert set(blocks.state_dict()) == {f"{i}.{name}" for i in (0, 1) for name in ("weight", "bias")}

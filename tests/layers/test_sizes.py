@@ -1,7 +1,7 @@
 import pytest
 
 from gantools.errors import ConfigError
-from gantools.layers.sizes import SquareConfig
+from gantools.layers.sizes import SquareConfig, doubled_widths, tapered_widths
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,16 @@ def test_fields_that_are_too_small():
     with pytest.raises(ConfigError, match=r"network.channels: must be at least 1, not 0\."):
         SquareConfig(8, 0).check("channels")
     SquareConfig(8, 0).check("channels", least=0)
+
+
+def test_channels_that_get_fewer_as_maps_get_larger():
+    # ProGAN's table 2, from 4x4 to 1024x1024.
+    sides = [4 << i for i in range(9)]
+    assert tapered_widths(sides, 16 * 1024, 512) == [512, 512, 512, 512, 256, 128, 64, 32, 16]
+    assert tapered_widths([7, 14, 28], 448, 64) == [64, 32, 16]
+    assert tapered_widths([4, 8], 6, 512) == [1, 0] and tapered_widths([4, 8], 6, 512, least=1) == [1, 1]
+
+
+def test_channels_that_double_from_the_image_inwards():
+    assert doubled_widths(64, 4) == [64, 128, 256, 512]
+    assert doubled_widths(64, 5, 8) == [64, 128, 256, 512, 512] and doubled_widths(3, 3, 1) == [3, 3, 3]

@@ -53,7 +53,7 @@ def test_parameters_of_the_published_128x128_networks():
     blocks = [up(a, b, 20 + 128) for a, b in pairwise(widths)]
     assert [count(block) for block in generator.blocks] == blocks
     assert count(generator.dense) == 20 * 16 * 1536 + 16 * 1536 and count(generator.embedding) == 128000
-    assert count(generator.attention) == attention(192) and generator.attentive == 3  # after the block to 64x64
+    assert count(generator.attention) == attention(192) and generator.side == 64
     rest = 128000 + count(generator.dense) + attention(192) + 2 * 96 + conv(96, 3)
     assert count(generator) == sum(blocks) + rest == 70_433_988
 
@@ -67,7 +67,7 @@ def test_parameters_of_the_networks_for_cifar():
     networks = networks_of("biggan-cifar")
     generator, critic = networks["generator"], networks["discriminator"]
     assert [count(block) for block in generator.blocks] == [up(384, 384, 20 + 128)] * 3
-    assert generator.attentive == 1 and count(generator.attention) == attention(384)
+    assert generator.side == 16 and count(generator.attention) == attention(384)
     assert [count(block) for block in critic.blocks] == [
         down(3, 192), attention(192), down(192, 192), *[down(192, 192, straight=True)] * 2,
     ]  # fmt: skip

@@ -86,7 +86,7 @@ def test_parameters_of_sagan_at_64x64():
 
     generator, critic = networks["generator"], networks["discriminator"]
     assert [count(block) for block in generator.blocks] == [up(a, b) for a, b in pairwise([1024, 512, 256, 128, 64])]
-    assert generator.attentive == 2 and count(generator.attention) == attention(128)
+    assert generator.side == 32 and count(generator.attention) == attention(128)
     assert [count(block) for block in critic.blocks] == [
         wide(3, 64), attention(64), wide(64, 128), wide(128, 256), wide(256, 512), 2 * conv(512, 512),
     ]  # fmt: skip

@@ -45,7 +45,7 @@ def test_the_networks_of_256_pixels_have_the_published_numbers_of_parameters():
     with torch.device("meta"):
         networks = build(config)
     width = {4: 512, 8: 512, 16: 512, 32: 512, 64: 256, 128: 128, 256: 64}
-    assert {size: config.channels_at(size) for size in config.sizes} == width
+    assert dict(zip(config.sizes, config.widths, strict=True)) == width
 
     def conv(inputs, outputs):  # weights, bias, style, strength of noise
         return inputs * outputs * 9 + outputs + 513 * inputs + 1

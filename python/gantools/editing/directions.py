@@ -21,6 +21,7 @@ from gantools.grid import make_grid
 from gantools.models.system import classes_of
 from gantools.sampling.directions import FILE, PICTURE, About, Directions, write_directions
 from gantools.sampling.generator import Generator
+from gantools.sampling.given import load_sampler
 from gantools.sampling.images import Space, paint
 from gantools.sampling.write import samples_latents, samples_manifest
 
@@ -77,8 +78,7 @@ def directions(
     """
     if n < 1:
         raise ConfigError(f"n: must be at least 1, not {n}.")
-    generator = Generator.load(run, checkpoint, device=device)
-    generator.check_samples()
+    generator = load_sampler(run, checkpoint, device)
     place = generator.run / FILE
     if place.exists() and not overwrite:
         raise DataError(f"{place}: exists already.", "Replace it with --overwrite.")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools import _native
-from gantools.device import out_of_memory
+from gantools.device import full_precision, out_of_memory
 from gantools.editing.distances import Distance, find_distance
 from gantools.editing.pictures import read_pictures
 from gantools.errors import ConfigError
@@ -32,7 +32,8 @@ from gantools.models.system import classes_of
 from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
 from gantools.sampling.generator import Generator
-from gantools.sampling.images import BATCH, paint, repeatable
+from gantools.sampling.given import load_sampler
+from gantools.sampling.images import BATCH, paint
 from gantools.sampling.latents import write_array
 from gantools.sampling.write import LATENTS
 
@@ -143,7 +144,7 @@ def search(
     nearest, least = point.detach().clone(), torch.full((len(best),), math.inf, device=device)
     at = torch.zeros(len(best), dtype=torch.int64, device=device)
     adam = torch.optim.Adam([point], lr=rate)
-    with repeatable():
+    with full_precision():
         for step in range(steps + 1):
             made = paint(system, networks, spread(point), labels, chosen)
             # As pixels clamp it, but what is too bright for its target still has a gradient that makes it darker.
@@ -186,7 +187,7 @@ def _distances(distance: Distance, images: NDArray[np.uint8], wanted: Tensor) ->
     parts = []
     for start in range(0, len(images), BATCH):
         x = _enter(images[start : start + BATCH], wanted.device)
-        with repeatable():
+        with full_precision():
             parts.append(distance.of(x, wanted.expand_as(x)).double().cpu().numpy())
     return np.concatenate(parts)
 
@@ -249,8 +250,7 @@ def project(
         raise ConfigError(f"rate: must be above 0, not {rate:g}.", "For example 0.1.")
     target = Path(out)
     check_replaceable(target, MANIFEST, FORMAT, "projections", overwrite)
-    generator = Generator.load(run, checkpoint, device=device)
-    generator.check_samples()
+    generator = load_sampler(run, checkpoint, device)
     where = _where(generator, space)
     chosen = generator.chosen(class_=class_, controls=controls)
     names, wanted = read_pictures(images, generator.image_shape, n=n, crop=crop, alpha=alpha)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantools.errors import ConfigError
 from gantools.layers.precision import wide
 
 
@@ -45,17 +48,56 @@ class SelfAttention(nn.Module):
         return x + added
 
 
-def check_side(name: str, side: int, size: int, most: int) -> str | None:
-    """Why maps of this side cannot attend in both networks of a GAN for images of `size` pixels; None: they can.
+class AttendedBlocks(nn.ModuleList):
+    """A generator's blocks in a row, after one of which the maps may attend to themselves.
 
     Args:
-        name: of the setting.
-        side: 0: no attention.
+        blocks: each called with the features and what it is told.
+    """
+
+    def forward(self, x: Tensor, told: Iterable[Tensor | None], attention: SelfAttention | None, side: int) -> Tensor:
+        """Features after all blocks.
+
+        Args:
+            x: float (n, c, h, w), what the first block sees.
+            told: of each block, what it is told besides.
+            attention: of the maps behind a block whose side is `side`; None: there is none.
+            side: of these maps.
+        """
+        for block, given in zip(self, told, strict=True):
+            x = block(x, given)
+            if attention is not None and x.shape[-1] == side:
+                x = attention(x)
+        return x
+
+
+def attention_at(side: int, sides: Sequence[int], widths: Sequence[int]) -> SelfAttention | None:
+    """The attention of the maps of this side, or None where that is 0.
+
+    Args:
+        side: one of `sides`, or 0.
+        sides: of a network's maps.
+        widths: channels of each.
+    """
+    return SelfAttention(widths[sides.index(side)]) if side else None
+
+
+def check_attention(side: int, size: int, most: int) -> None:
+    """Refuse a `network.attention` at which not both networks of a GAN for images of `size` pixels have maps.
+
+    Args:
+        side: of the maps that are to attend to themselves; 0: none.
         size: of the images.
         most: halvings of the resolution at which both networks have maps.
+
+    Raises:
+        ConfigError: there are no such maps in both.
     """
     sides = [size >> i for i in range(1, most + 1) if (size >> i) % 2 == 0]
     if side == 0 or side in sides:
-        return None
+        return
     known = ", ".join(map(str, sides)) or "none"
-    return f"{name}: {side} is no side of maps in both networks; of images of {size} pixels there are {known}."
+    raise ConfigError(
+        f"network.attention: {side} is no side of maps in both networks; of images of {size} pixels there are {known}.",
+        "Set network.attention=0 for none.",
+    )

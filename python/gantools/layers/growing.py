@@ -6,6 +6,7 @@ Source: Karras et al. 2018 (arXiv:1710.10196), section 2 and table 2.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -35,6 +36,12 @@ class HalvingConv2d(EqualisedConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Half the convolution of `x`."""
         return convolve_then_halve(x, self.weight * self.scale, self.bias)
+
+
+def doubling_layers(widths: Sequence[int], bias: bool = True) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Of each doubling from `widths[i]` to `widths[i + 1]` channels: the convolution that doubles, and a 3x3 one."""
+    ups = nn.ModuleList(DoublingConv2d(before, after, 3, bias=bias, gain=GAIN) for before, after in pairwise(widths))
+    return ups, nn.ModuleList(EqualisedConv2d(after, after, 3, bias=bias, gain=GAIN) for after in widths[1:])
 
 
 class GrowingDiscriminator(nn.Module):

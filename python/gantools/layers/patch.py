@@ -8,6 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from gantools.layers.norm import Norm, make_norm
+from gantools.layers.sizes import doubled_widths
 
 
 def receptive_field(halvings: int) -> int:
@@ -28,7 +29,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, channels: int, width: int = 64, halvings: int = 3, norm: Norm = "instance") -> None:
         super().__init__()
-        widths = [channels, *(width * min(8, 1 << i) for i in range(halvings + 1))]
+        widths = [channels, *doubled_widths(width, halvings + 1, 8)]
         layers: list[nn.Module] = []
         for i, (before, after) in enumerate(pairwise(widths)):
             stride = 2 if i < halvings else 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,7 @@ class SquareConfig:
         Raises:
             ConfigError: there is one.
         """
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"network.{name}: must be at least {least}, not {value}.")
+        check_least("network", self, *names, least=least)
         if self.size < 8 or self.base << self.doublings != self.size:
             raise ConfigError(
                 f"network.size: {self.size} is not 4, 5, 6 or 7 doubled at least once.",
@@ -54,3 +52,16 @@ class SquareConfig:
     def image_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of the images."""
         return (self.size, self.size, self.channels)
+
+
+def tapered_widths(sides: Iterable[int], numbers: int, widest: int, least: int = 0) -> list[int]:
+    """Channels of maps that get narrower as they get larger: `numbers` / side, from `least` to `widest`.
+
+    Source: Karras et al. 2018 (arXiv:1710.10196), table 2; 16 · 512 numbers, at most 512 channels there.
+    """
+    return [max(least, min(numbers // side, widest)) for side in sides]
+
+
+def doubled_widths(width: int, count: int, times: int | None = None) -> list[int]:
+    """Channels of `count` maps from the image inwards: `width`, doubled at each, at most `times` as many."""
+    return [width * min(1 << i, times or 1 << i) for i in range(count)]

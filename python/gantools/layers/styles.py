@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.layers.equalised import EqualisedLinear, leaky, pixel_norm
+from gantools.layers.labels import required
 from gantools.layers.precision import wide
 
 
@@ -34,9 +35,7 @@ class MappingNetwork(nn.Module):
         """Styles."""
         parts = [] if z is None else [pixel_norm(z)]
         if self.embed is not None:
-            if labels is None:
-                raise ValueError("networks with classes are called with labels")
-            one_hot = F.one_hot(labels, self.classes).to(self.embed.weight.dtype)
+            one_hot = F.one_hot(required(labels), self.classes).to(self.embed.weight.dtype)
             parts.append(pixel_norm(self.embed(one_hot)))
         x = torch.cat(parts, 1)
         for layer in self.layers:

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
-from gantools.layers.attention import SelfAttention, check_side
+from gantools.errors import ConfigError, check_least
+from gantools.layers.attention import AttendedBlocks, SelfAttention, attention_at, check_attention
+from gantools.layers.labels import required
 from gantools.layers.norm import EmbeddedBatchNorm2d
 from gantools.layers.residual import Convolution, ResidualBlock
 from gantools.layers.sizes import SquareConfig
@@ -74,10 +75,7 @@ class BigGANConfig(SquareConfig):
                 f"network.latent: {self.latent} cannot be cut into the {parts} parts that {self.size} pixels need.",
                 f"For example: --set network.latent={near}",
             )
-        shared = min(self.doublings - 1, sum(self.halved))
-        wrong = check_side("network.attention", self.attention, self.size, shared)
-        if wrong:
-            raise ConfigError(wrong, "--set network.attention=0 is none.")
+        check_attention(self.attention, self.size, min(self.doublings - 1, sum(self.halved)))
 
     @property
     def generator_widths(self) -> list[int]:
@@ -109,8 +107,7 @@ class BigGANGame(TwoPlayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.orthogonal < 0:
-            raise ConfigError(f"game.orthogonal: must be at least 0, not {self.orthogonal}.")
+        check_least("game", self, "orthogonal", least=0)
 
 
 class BigGANGenerator(nn.Module):
@@ -134,10 +131,8 @@ class BigGANGenerator(nn.Module):
         def norm(channels: int) -> nn.Module:
             return EmbeddedBatchNorm2d(channels, told)
 
-        self.blocks = nn.ModuleList(ResidualBlock(a, b, "up", norm, bias=True) for a, b in pairwise(widths))
-        sides = [config.base << (i + 1) for i in range(config.doublings)]
-        self.attentive = sides.index(config.attention) if config.attention else -1
-        self.attention = SelfAttention(widths[self.attentive + 1]) if config.attention else None
+        self.blocks = AttendedBlocks(ResidualBlock(a, b, "up", norm, bias=True) for a, b in pairwise(widths))
+        self.side, self.attention = config.attention, attention_at(config.attention, config.sizes, widths)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.out = Convolution(widths[-1], config.channels)
         self.standing: dict[tuple[float, int, str], dict[str, Tensor]] = {}
@@ -146,15 +141,10 @@ class BigGANGenerator(nn.Module):
         """Images of latents `z`, and of classes `labels` int64 (n,) where the network knows some."""
         first, *parts = torch.split(z, self.part, 1)
         if self.embedding is not None:
-            if labels is None:
-                raise ValueError("networks with classes are called with labels")
-            vector = self.embedding(labels)
+            vector = self.embedding(required(labels))
             parts = [torch.cat([vector, part], 1) for part in parts]
         x: Tensor = self.dense(first).view(len(z), -1, self.base, self.base)
-        for i, (block, told) in enumerate(zip(self.blocks, parts, strict=True)):
-            x = block(x, told)
-            if self.attention is not None and i == self.attentive:
-                x = self.attention(x)
+        x = self.blocks(x, parts, self.attention, self.side)
         return cast(Tensor, self.out(F.relu(self.norm(x)))).tanh()
 
     def statistics(self, truncation: float) -> dict[str, Tensor]:
@@ -201,9 +191,7 @@ class BigGANCritic(nn.Module):
         h = F.relu(self.blocks(x)).sum((2, 3))
         out: Tensor = self.out(h).flatten()
         if self.classes is not None:
-            if labels is None:
-                raise ValueError("networks with classes are called with labels")
-            product: Tensor = self.classes(labels) * h
+            product: Tensor = self.classes(required(labels)) * h
             out = out + product.sum(1)
         return out
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from gantools.errors import ConfigError
+from gantools.errors import check_least, check_shares
 from gantools.layers import keras
 from gantools.layers.init import glorot_init, initialised
 from gantools.models.games import TwoPlayer, two_player
@@ -38,10 +38,8 @@ class ConvMNISTConfig:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.latent, self.hidden) < 1:
-            raise ConfigError("network: latent and hidden must be at least 1.")
-        if not (0 <= self.dropout < 1 and 0 <= self.slope < 1):
-            raise ConfigError("network: slope and dropout must be in [0, 1).")
+        check_least("network", self, "latent", "hidden")
+        check_shares("network", self, "slope", "dropout", whole=False)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gantools.layers.init import normal_networks
 from gantools.layers.minibatch import MinibatchDiscrimination
 from gantools.layers.norm import VirtualBatchNorm2d
-from gantools.layers.sizes import SquareConfig
+from gantools.layers.sizes import SquareConfig, doubled_widths
 from gantools.layers.stacks import doubling, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
@@ -53,7 +53,7 @@ class DCGANConfig(SquareConfig):
     @property
     def widths(self) -> list[int]:
         """Channels from the image inwards: 64, 128, 256, 512 for 64 x 64."""
-        return [self.width << i for i in range(self.doublings)]
+        return doubled_widths(self.width, self.doublings)
 
 
 class DCGANGenerator(nn.Module):

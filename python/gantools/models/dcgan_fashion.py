@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from gantools.errors import ConfigError
+from gantools.errors import check_least, check_shares
 from gantools.layers import keras
 from gantools.layers.init import normal_networks
 from gantools.models.games import TwoPlayer, two_player
@@ -29,10 +29,8 @@ class DCGANFashionConfig:
     dropout_last: float = 0.4
 
     def __post_init__(self) -> None:
-        if self.latent < 1:
-            raise ConfigError(f"network.latent: must be at least 1, not {self.latent}.")
-        if not (0 <= self.dropout < 1 and 0 <= self.dropout_last < 1):
-            raise ConfigError("network: dropout and dropout_last must be in [0, 1).")
+        check_least("network", self, "latent")
+        check_shares("network", self, "dropout", "dropout_last", whole=False)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gantools.layers.init import normal_networks
 from gantools.layers.precision import wide
-from gantools.layers.sizes import SquareConfig
+from gantools.layers.sizes import SquareConfig, doubled_widths
 from gantools.layers.stacks import doubling, halving
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
@@ -43,7 +43,7 @@ class EBGANConfig(SquareConfig):
     @property
     def widths(self) -> list[int]:
         """Channels from the image inwards."""
-        return [self.width << i for i in range(self.doublings)]
+        return doubled_widths(self.width, self.doublings)
 
 
 class Generator(nn.Module):

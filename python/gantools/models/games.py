@@ -9,12 +9,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least
 from gantools.layers.memory import History
 from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
-from gantools.objectives.penalties import PENALTIES, Penalties
+from gantools.objectives.penalties import PENALTIES, Penalties, PenaltyConfig
 from gantools.objectives.terms import classification, feature_matching, historical, pulling_away, recognised
 
 
@@ -33,8 +33,7 @@ class Auxiliary:
     generator: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.discriminator, self.generator) < 0:
-            raise ConfigError("game.auxiliary: discriminator and generator must be at least 0.")
+        check_least("game.auxiliary", self, "discriminator", "generator", least=0)
 
     @property
     def on(self) -> bool:
@@ -60,8 +59,8 @@ class Bursts:
     every: int = 500
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.every) < 1 or self.first < 0:
-            raise ConfigError("game.bursts: steps and every must be at least 1, first at least 0.")
+        check_least("game.bursts", self, "steps", "every")
+        check_least("game.bursts", self, "first", least=0)
 
     def ends(self, critic_steps: int) -> Callable[[int], bool]:
         """Whether a step, counted from 0, is the last before the generator moves: a phase's `when`."""
@@ -124,13 +123,10 @@ class TwoPlayer:
     auxiliary: Auxiliary = field(default_factory=Auxiliary)
 
     def __post_init__(self) -> None:
-        if self.critic_steps < 1:
-            raise ConfigError(f"game.critic_steps: must be at least 1, not {self.critic_steps}.")
+        check_least("game", self, "critic_steps")
         if self.clip is not None and self.clip <= 0:
             raise ConfigError(f"game.clip: must be above 0, or null for no clipping, not {self.clip}.")
-        for key in ("adversarial", "feature_matching", "pulling_away", "historical"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"game.{key}: must be at least 0, not {getattr(self, key)}.")
+        check_least("game", self, "adversarial", "feature_matching", "pulling_away", "historical", least=0)
         if self.adversarial == self.feature_matching == 0:
             raise ConfigError(
                 "game: the generator has neither an adversarial loss nor feature matching.",
@@ -209,6 +205,26 @@ def scores(loss: LossConfig, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     return found
 
 
+def discriminator_loss(loss: LossConfig, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The adversarial loss of a discriminator's outputs float (n,), and what is logged of it: `loss_d` and `scores`."""
+    value = loss.discriminator(real, fake)
+    return value, {"loss_d": value.detach(), **scores(loss, real, fake)}
+
+
+def with_penalties(out: Out, penalties: Penalties, term: Callable[[PenaltyConfig], Tensor]) -> Out:
+    """`out` and the terms of those penalties that are of every step, each logged by its name."""
+    value, means = out.value, dict(out.means)
+    for penalty in penalties.always:
+        added = term(penalty)
+        value, means[penalty.name] = value + added, added.detach()
+    return Out(value, means, out.rows)
+
+
+def roles(classes: int) -> tuple[Role, ...]:
+    """What a stage needs of the data whose networks are told `classes` classes: see `Stage.needs`."""
+    return ("images", "labels") if classes else ("images",)
+
+
 def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
     """The ordinary game: discriminator steps, then one generator step against fresh latents.
 
@@ -253,12 +269,14 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         with torch.no_grad():
             fake = call(networks["generator"], draw_latents(networks, batch), labels)
         (real_outputs, real_features), (fake_outputs, fake_features) = judge_both(networks, batch, fake, labels)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
-        for penalty in game.penalties.always:
+
+        def term(penalty: PenaltyConfig) -> Tensor:
             of_these = labels if PENALTIES[penalty.name].generated else batch.labels
-            term = penalty(critic(networks, of_these, told), batch.images, fake, batch)
-            value, means[penalty.name] = value + term, term.detach()
+            return penalty(critic(networks, of_these, told), batch.images, fake, batch)
+
+        out = Out(*discriminator_loss(game.loss, real_outputs, fake_outputs))
+        out = with_penalties(out, game.penalties, term)
+        value, means = out.value, dict(out.means)
         if game.auxiliary.on:
             assert batch.labels is not None and labels is not None
             for kind, features, right in (("real", real_features, batch.labels), ("fake", fake_features, labels)):
@@ -315,8 +333,7 @@ def two_player(config: Any, game: TwoPlayer) -> tuple[Stage, ...]:
         *lazy_penalties(game.penalties, classes, game.labels, told),
         Phase("generator", ("generator",), generator, every=game.critic_steps, after=after("generator"), when=when),
     ]
-    needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
-    return (Stage("all", tuple(phases), needs=needs),)
+    return (Stage("all", tuple(phases), needs=roles(classes)),)
 
 
 def critic(networks: Networks, labels: Tensor | None, classes: int) -> Callable[[Tensor], Tensor]:

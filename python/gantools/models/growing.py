@@ -17,9 +17,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least
 from gantools.layers.growing import shrunk
-from gantools.models.games import scores
+from gantools.layers.sizes import tapered_widths
+from gantools.models.games import discriminator_loss, with_penalties
 from gantools.models.system import Batch, Networks, Out, Phase, Scalars, Seen, Stage
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Penalties
@@ -47,8 +48,7 @@ class GrowingConfig:
     group: int = 4
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.latent, self.widest, self.group) < 1:
-            raise ConfigError("network: channels, latent, widest and group must be at least 1.")
+        check_least("network", self, "channels", "latent", "widest", "group")
         if self.size < 8 or self.size & (self.size - 1):
             raise ConfigError(
                 f"network.size: {self.size} is not 4 doubled at least once.",
@@ -65,7 +65,7 @@ class GrowingConfig:
     @property
     def widths(self) -> list[int]:
         """Channels of each level, from 4x4 on."""
-        return [min(self.base >> (i + 1), self.widest) for i in range(self.levels)]
+        return tapered_widths([4 << i for i in range(self.levels)], 2 * self.base, self.widest)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -101,8 +101,7 @@ class GrowingGame:
         if any(batch < 1 for batch in self.batches):
             raise ConfigError(f"game.batches: must be at least 1 each, not {list(self.batches)}.")
         self.penalties.refuse_lazy()
-        if self.start < 0:
-            raise ConfigError(f"game.start: must be at least 0, not {self.start}.")
+        check_least("game", self, "start", least=0)
 
 
 def growing_phases(
@@ -121,13 +120,8 @@ def growing_phases(
             return out
 
         # Two passes: a group of the minibatch deviation must not mix real and generated images.
-        real_outputs, fake_outputs = judge(real), judge(fake)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
-        for penalty in game.penalties.always:
-            term = penalty(judge, real, fake, batch)
-            value, means[penalty.name] = value + term, term.detach()
-        return Out(value, means)
+        value, means = discriminator_loss(game.loss, judge(real), judge(fake))
+        return with_penalties(Out(value, means), game.penalties, lambda penalty: penalty(judge, real, fake, batch))
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         alpha, judge = scalars["alpha"], networks["discriminator"]

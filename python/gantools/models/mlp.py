@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least, check_shares
 from gantools.layers.init import fan_in_init, initialised
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
@@ -43,12 +43,11 @@ class MLPConfig:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.size, self.channels, self.latent, self.embedding, *self.widths) < 1 or self.classes < 0:
-            raise ConfigError(
-                "network: size, channels, latent, embedding and widths must be at least 1, classes at least 0."
-            )
-        if not (0 <= self.dropout < 1 and 0 <= self.slope < 1):
-            raise ConfigError("network: slope and dropout must be in [0, 1).")
+        check_least("network", self, "size", "channels", "latent", "embedding")
+        check_least("network", self, "classes", least=0)
+        check_shares("network", self, "slope", "dropout", whole=False)
+        if min(self.widths, default=1) < 1:
+            raise ConfigError(f"network.widths: must be at least 1 each, not {list(self.widths)}.")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -17,11 +16,11 @@ from torch import Tensor, nn
 
 from gantools.errors import ConfigError
 from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, pixel_norm
-from gantools.layers.growing import GAIN, DoublingConv2d, slope
+from gantools.layers.growing import GAIN, doubling_layers, slope
 from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.precision import wide
-from gantools.layers.sizes import SquareConfig
-from gantools.models.games import draw_latents, scores
+from gantools.layers.sizes import SquareConfig, tapered_widths
+from gantools.models.games import discriminator_loss, draw_latents, with_penalties
 from gantools.models.system import Batch, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import Critic, Draws, Penalties, PenaltyConfig, gradients, norms
@@ -61,7 +60,7 @@ class MSGGANConfig(SquareConfig):
     @property
     def widths(self) -> list[int]:
         """Channels of the maps of each."""
-        return [min(self.width // side, self.max_width) for side in self.sizes]
+        return tapered_widths(self.sizes, self.width, self.max_width)
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,7 @@ class MSGGenerator(nn.Module):
         self.dense = EqualisedLinear(config.latent, widths[0] * self.base**2, bias=False, gain=GAIN)
         self.bias = nn.Parameter(torch.zeros(widths[0]))
         self.first = EqualisedConv2d(widths[0], widths[0], 3, gain=GAIN)
-        self.ups = nn.ModuleList(DoublingConv2d(before, after, 3, gain=GAIN) for before, after in pairwise(widths))
-        self.convs = nn.ModuleList(EqualisedConv2d(after, after, 3, gain=GAIN) for after in widths[1:])
+        self.ups, self.convs = doubling_layers(widths)
         self.to_rgb = nn.ModuleList(EqualisedConv2d(width, config.channels, 1) for width in widths)
 
     def pyramid(self, z: Tensor) -> list[Tensor]:
@@ -242,15 +240,15 @@ def stages(config: MSGGANConfig, game: MSGGANGame) -> tuple[Stage, ...]:
             fake = drawn(networks, batch)
         judge: Callable[[Sequence[Tensor]], Tensor] = networks["discriminator"]
         # Two passes: a group of the minibatch deviation must not mix real and generated images.
-        real_outputs, fake_outputs = judge(real), judge(fake)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
-        for penalty in game.penalties.always:
-            term = penalised(
-                penalty, lambda rows: judge(unpacked(rows, sizes, channels)), packed(real), packed(fake), batch
-            )
-            value, means[penalty.name] = value + term, term.detach()
-        return Out(value, means)
+        value, means = discriminator_loss(game.loss, judge(real), judge(fake))
+
+        def of_rows(rows: Tensor) -> Tensor:
+            return judge(unpacked(rows, sizes, channels))
+
+        def term(penalty: PenaltyConfig) -> Tensor:
+            return penalised(penalty, of_rows, packed(real), packed(fake), batch)
+
+        return with_penalties(Out(value, means), game.penalties, term)
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         judge = networks["discriminator"]

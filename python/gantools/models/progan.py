@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, pixel_norm
-from gantools.layers.growing import GAIN, DoublingConv2d, GrowingDiscriminator, enlarged, slope
+from gantools.layers.growing import GAIN, GrowingDiscriminator, doubling_layers, enlarged, slope
 from gantools.layers.residual import doubled
 from gantools.models.games import draw_latents
 from gantools.models.growing import GrowingConfig, GrowingGame, growing_stages
@@ -55,8 +54,7 @@ class GrowingGenerator(nn.Module):
         self.dense = EqualisedLinear(config.latent, widths[0] * 16, bias=False, gain=GAIN / 4)
         self.bias = nn.Parameter(torch.zeros(widths[0]))
         self.first = EqualisedConv2d(widths[0], widths[0], 3, gain=GAIN)
-        self.ups = nn.ModuleList(DoublingConv2d(before, after, 3, gain=GAIN) for before, after in pairwise(widths))
-        self.convs = nn.ModuleList(EqualisedConv2d(after, after, 3, gain=GAIN) for after in widths[1:])
+        self.ups, self.convs = doubling_layers(widths)
         self.to_rgb = nn.ModuleList(EqualisedConv2d(width, config.channels, 1) for width in widths)
         self.register_buffer("level", torch.tensor(config.levels - 1))
         self.register_buffer("alpha", torch.tensor(1.0))

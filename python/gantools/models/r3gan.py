@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from gantools.augment import ada
 from gantools.errors import ConfigError
 from gantools.layers.grouped import GroupedBlock, convolution, fan_scaled
+from gantools.layers.labels import required
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample
-from gantools.layers.sizes import SquareConfig
-from gantools.models.games import call, draw_labels, draw_latents, scores
-from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Stage, System
+from gantools.layers.sizes import SquareConfig, tapered_widths
+from gantools.models.games import call, discriminator_loss, draw_labels, draw_latents, roles
+from gantools.models.system import Batch, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import outputs_and_gradients, zero_centred
 from gantools.schedules import Schedule, value_at, values_of
@@ -68,7 +69,7 @@ class R3GANConfig(SquareConfig):
     @property
     def widths(self) -> list[int]:
         """Channels of each, from the smallest map to the image's."""
-        return [min(self.width // side, self.max_width) for side in self.sizes]
+        return tapered_widths(self.sizes, self.width, self.max_width)
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,7 @@ def embedding(classes: int, width: int, gain: float = 1.0) -> nn.Linear:
 
 def embedded(embed: nn.Linear, labels: Tensor | None) -> Tensor:
     """The vectors of classes int64 (n,), float (n, width)."""
-    if labels is None:
-        raise ValueError("networks with classes are called with labels")
-    return embed.weight.t()[labels]
+    return embed.weight.t()[required(labels)]
 
 
 def build(config: R3GANConfig) -> dict[str, nn.Module]:
@@ -193,35 +192,33 @@ def stages(config: R3GANConfig, game: R3GANGame) -> tuple[Stage, ...]:
         uniform, normal, p = batch.uniform(ada.UNIFORMS), batch.normal(ada.NORMALS), scalars["augment_p"]
         return lambda x: call(networks["discriminator"], networks["augment"](x, uniform, normal, p), labels)
 
-    def real_labels(batch: Batch) -> Tensor | None:
-        return batch.labels if classes else None
-
     def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         labels = draw_labels(classes, batch, game.labels)
         with torch.no_grad():
             fake = call(networks["generator"], draw_latents(networks, batch), labels)
         # Its outputs and their gradients by the images as they are, before any augmentation, in one pass for each.
         with torch.autocast(batch.images.device.type, enabled=False):
-            of_real = judge(networks, batch, scalars, real_labels(batch))
+            of_real = judge(networks, batch, scalars, draw_labels(classes, batch, "data"))
             of_fake = judge(networks, batch, scalars, labels)
             real_outputs, real_slopes = outputs_and_gradients(of_real, batch.images)
             fake_outputs, fake_slopes = outputs_and_gradients(of_fake, fake)
-        loss = game.loss.discriminator(real_outputs, fake_outputs)
+        loss, means = discriminator_loss(game.loss, real_outputs, fake_outputs)
         r1, r2 = zero_centred(real_slopes), zero_centred(fake_slopes)
-        means = {"loss_d": loss.detach(), "r1": r1.detach(), "r2": r2.detach(), "gamma": scalars["gamma"].clone()}
+        means |= {"r1": r1.detach(), "r2": r2.detach(), "gamma": scalars["gamma"].clone()}
         if augmented:
             means["augment_p"] = scalars["augment_p"].clone()
-        return Out(loss + scalars["gamma"] * (r1 + r2), {**means, **scores(game.loss, real_outputs, fake_outputs)})
+        return Out(loss + scalars["gamma"] * (r1 + r2), means)
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         labels = draw_labels(classes, batch, game.labels)
         fake = call(networks["generator"], draw_latents(networks, batch), labels)
         outputs = judge(networks, batch, scalars, labels)(fake)
-        real = judge(networks, batch, scalars, real_labels(batch))(batch.images) if game.loss.loss.pairs else None
+        real = None
+        if game.loss.loss.pairs:
+            real = judge(networks, batch, scalars, draw_labels(classes, batch, "data"))(batch.images)
         value = game.loss.generator(outputs, real)
         return Out(value, {"loss_g": value.detach()})
 
-    needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
     scheduled = {"gamma": game.gamma, "augment_p": game.augment_p}
     return (
         Stage(
@@ -230,7 +227,7 @@ def stages(config: R3GANConfig, game: R3GANGame) -> tuple[Stage, ...]:
                 Phase("discriminator", ("discriminator",), discriminator, uncoupled=("discriminator",)),
                 Phase("generator", ("generator",), generator),
             ),
-            needs=needs,
+            needs=roles(classes),
             scalars={name: partial(value_at, value) for name, value in scheduled.items()},
         ),
     )

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.attention import SelfAttention, check_side
+from gantools.layers.attention import AttendedBlocks, SelfAttention, attention_at, check_attention
 from gantools.layers.norm import Norm
 from gantools.layers.residual import Convolution, ResidualBlock
-from gantools.layers.sizes import SquareConfig
+from gantools.layers.sizes import SquareConfig, doubled_widths
 from gantools.layers.spectral import spectral
 from gantools.models.games import TwoPlayer, two_player
 from gantools.models.system import System
@@ -69,10 +69,7 @@ class ResNetConfig(SquareConfig):
         self.check("channels", "latent", "width", "critic_width", "widest")
         if self.halvings < 1 or self.size % (1 << self.halvings):
             raise ConfigError(f"network.critic_halvings: {self.size} pixels cannot be halved {self.halvings} times.")
-        shared = min(self.doublings - 1, self.halvings)
-        wrong = check_side("network.attention", self.attention, self.size, shared)
-        if wrong:
-            raise ConfigError(wrong, "--set network.attention=0 is none.")
+        check_attention(self.attention, self.size, min(self.doublings - 1, self.halvings))
 
     @property
     def halvings(self) -> int:
@@ -81,7 +78,7 @@ class ResNetConfig(SquareConfig):
 
     def widths(self, width: int, steps: int) -> list[int]:
         """Channels at each resolution from the image inwards, `steps` times halved: 64, 128, 256, 512, 512 for 4."""
-        return [width * min(1 << i, self.widest) for i in range(steps + 1)]
+        return doubled_widths(width, steps + 1, self.widest)
 
 
 class ResNetGenerator(nn.Module):
@@ -95,22 +92,17 @@ class ResNetGenerator(nn.Module):
         self.dense = nn.Linear(config.latent, widths[0] * config.base**2)
         nn.init.xavier_uniform_(self.dense.weight)
         nn.init.zeros_(self.dense.bias)
-        self.blocks = nn.ModuleList(
+        self.blocks = AttendedBlocks(
             ResidualBlock(before, after, "up", "batch", config.classes) for before, after in pairwise(widths)
         )
-        at = [config.base << (i + 1) for i in range(config.doublings)]
-        self.attentive = at.index(config.attention) if config.attention else -1
-        self.attention = SelfAttention(widths[self.attentive + 1]) if config.attention else None
+        self.side, self.attention = config.attention, attention_at(config.attention, config.sizes, widths)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.out = Convolution(widths[-1], config.channels)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of latents `z`, and of classes `labels` int64 (n,) where the network knows some."""
         x: Tensor = self.dense(z).view(len(z), -1, self.base, self.base)
-        for i, block in enumerate(self.blocks):
-            x = block(x, labels)
-            if self.attention is not None and i == self.attentive:
-                x = self.attention(x)
+        x = self.blocks(x, [labels] * len(self.blocks), self.attention, self.side)
         return cast(Tensor, self.out(F.relu(self.norm(x)))).tanh()
 
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
+from gantools.errors import check_least, check_shares
 from gantools.layers.equalised import EqualisedConv2d
-from gantools.layers.growing import GAIN, DoublingConv2d, GrowingDiscriminator, enlarged
+from gantools.layers.growing import GAIN, GrowingDiscriminator, doubling_layers, enlarged
 from gantools.layers.precision import wide
 from gantools.layers.resample import Blur
 from gantools.layers.residual import doubled
@@ -47,8 +46,7 @@ class StyleGANConfig(GrowingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.style, self.mapping_layers) < 1:
-            raise ConfigError("network: style and mapping_layers must be at least 1.")
+        check_least("network", self, "style", "mapping_layers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +67,7 @@ class StyleGANGame(GrowingGame):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("mixing", "style_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"game.{name}: must be in [0, 1], not {getattr(self, name)}.")
+        check_shares("game", self, "mixing", "style_decay")
 
 
 class StyleGANGenerator(nn.Module):
@@ -94,10 +90,7 @@ class StyleGANGenerator(nn.Module):
         self.constant = nn.Parameter(torch.ones(widths[0], 4, 4))
         # Biases are in what follows a convolution.
         self.first = EqualisedConv2d(widths[0], widths[0], 3, bias=False, gain=GAIN)
-        self.ups = nn.ModuleList(
-            DoublingConv2d(before, after, 3, bias=False, gain=GAIN) for before, after in pairwise(widths)
-        )
-        self.convs = nn.ModuleList(EqualisedConv2d(after, after, 3, bias=False, gain=GAIN) for after in widths[1:])
+        self.ups, self.convs = doubling_layers(widths, bias=False)
         self.norms = nn.ModuleList(
             StyledNorm(width, config.style, 4 << i) for i, width in enumerate(widths) for _ in range(2)
         )

@@ -20,17 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from gantools.augment import ada, diffaugment
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least, check_shares
 from gantools.layers.equalised import EqualisedConv2d, EqualisedLinear, leaky
 from gantools.layers.minibatch import MinibatchDeviation
 from gantools.layers.modulated import StyledConv, ToImage
 from gantools.layers.precision import wide
 from gantools.layers.resample import Resample, ResidualDown
-from gantools.layers.sizes import SquareConfig
+from gantools.layers.sizes import SquareConfig, tapered_widths
 from gantools.layers.styles import MappingNetwork
-from gantools.models.games import call, draw_labels, scores
+from gantools.models.games import call, discriminator_loss, draw_labels, roles
 from gantools.models.styling import CONTROLS, MIXING, Draw, drawn_from, follow_mean, layer_noise, mixed, styled
-from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, Styles, System
+from gantools.models.system import Batch, Networks, Out, Phase, Scalars, Seen, Stage, Styles, System
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.penalties import r1
 
@@ -66,9 +66,10 @@ class StyleGAN2Config(SquareConfig):
         self.check("channels", "latent", "style", "mapping_layers", "width", "max_width", "group")
         self.check("classes", least=0)
 
-    def channels_at(self, size: int) -> int:
-        """Channels of the maps of this side."""
-        return max(1, min(self.width // size, self.max_width))
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the maps of each, from the smallest to the image's."""
+        return tapered_widths(self.sizes, self.width, self.max_width, least=1)
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class AugmentConfig:
             raise ConfigError(
                 "game.augment.p: with a target the strength is found.", "Set game.augment.target to null."
             )
-        if not 0 <= self.p <= 1:
-            raise ConfigError(f"game.augment.p: must be in [0, 1], not {self.p}.")
+        check_shares("game.augment", self, "p")
         if self.kimg <= 0:
             raise ConfigError(f"game.augment.kimg: must be above 0, not {self.kimg}.")
 
@@ -129,15 +129,9 @@ class StyleGAN2Game:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        for name in ("r1", "path_length"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"game.{name}: must be at least 0, not {getattr(self, name)}.")
-        for name in ("r1_every", "path_length_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"game.{name}: must be at least 1, not {getattr(self, name)}.")
-        for name in ("path_length_decay", "mixing", "style_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"game.{name}: must be in [0, 1], not {getattr(self, name)}.")
+        check_least("game", self, "r1", "path_length", least=0)
+        check_least("game", self, "r1_every", "path_length_every")
+        check_shares("game", self, "path_length_decay", "mixing", "style_decay")
 
 
 class StyleGAN2Generator(nn.Module):
@@ -152,8 +146,7 @@ class StyleGAN2Generator(nn.Module):
         super().__init__()
         self.latent = config.latent
         self.mapping = MappingNetwork(config.latent, config.classes, config.style, config.mapping_layers)
-        sizes = config.sizes
-        widths = [config.channels_at(size) for size in sizes]
+        sizes, widths = config.sizes, config.widths
         self.constant = nn.Parameter(torch.randn(widths[0], sizes[0], sizes[0]))
         self.convs = nn.ModuleList([StyledConv(widths[0], widths[0], config.style, sizes[0])])
         self.images = nn.ModuleList([ToImage(widths[0], config.channels, config.style)])
@@ -204,8 +197,7 @@ class StyleGAN2Discriminator(nn.Module):
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
-        sizes = config.sizes[::-1]
-        widths = [config.channels_at(size) for size in sizes]
+        sizes, widths = config.sizes[::-1], config.widths[::-1]
         self.from_image = EqualisedConv2d(config.channels, widths[0], 1)
         self.blocks = nn.Sequential(*(ResidualDown(widths[i], widths[i + 1]) for i in range(len(sizes) - 1)))
         self.deviation = MinibatchDeviation(config.group, rows=config.rows)
@@ -285,7 +277,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
         return generator.synthesis(styles, batch.normal), labels, mean
 
     def real_labels(batch: Batch) -> Tensor | None:
-        return batch.labels if classes else None
+        return draw_labels(classes, batch, "data")
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         fake, labels, mean = drawn(networks, batch)
@@ -313,8 +305,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
         # Two passes: real and generated images in one group would see each other in the minibatch deviation.
         fake_outputs = judged(networks, fake, labels, batch)
         real_outputs = judged(networks, batch.images, real_labels(batch), batch)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        means = {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)}
+        value, means = discriminator_loss(game.loss, real_outputs, fake_outputs)
         means["real_sign"] = wide(real_outputs.detach()).sign().mean()
         if game.augment.kind == "ada":
             means["augment_p"] = cast(Tensor, networks["augment"].p).clone()
@@ -365,8 +356,7 @@ def stages(config: StyleGAN2Config, game: StyleGAN2Game) -> tuple[Stage, ...]:
                 uncoupled=("discriminator",),
             )
         )
-    needs: tuple[Role, ...] = ("images", "labels") if classes else ("images",)
-    return (Stage("all", tuple(phases), needs=needs),)
+    return (Stage("all", tuple(phases), needs=roles(classes)),)
 
 
 def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:

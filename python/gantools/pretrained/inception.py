@@ -295,7 +295,7 @@ class Inception(Frozen):
             return [torch.cat(found) for found in zip(*parts, strict=True)]
         x = x.to(device=weight.device, dtype=weight.dtype).contiguous(memory_format=torch.channels_last)
         found: dict[Layer, Tensor] = {}
-        with full_precision(x.device):
+        with full_precision():
             for name, value in self._stages((x - offset) / scale):
                 if name in layers:
                     found[name] = value.float()

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gantools.device import out_of_memory
+from gantools.device import full_precision, out_of_memory
 from gantools.errors import ConfigError, nearest, unknown_name
 from gantools.levels import to_uint8
 from gantools.models.system import classes_of
@@ -24,7 +24,7 @@ from gantools.recipes.recipe import recipe_from_dict
 from gantools.runs.folders import find_checkpoint
 from gantools.runs.layout import CHECKPOINTS
 from gantools.sampling.directions import FILE, Directions, read_directions
-from gantools.sampling.images import BATCH, generate, labels_of, paint, repeatable
+from gantools.sampling.images import BATCH, generate, labels_of, paint
 from gantools.sampling.latents import latents, slerp, way
 from gantools.sampling.loading import load_networks
 from gantools.sampling.options import Chosen, Options
@@ -208,7 +208,7 @@ class Generator:
             rows = torch.from_numpy(z[start : start + 256]).to(self.device)
             y = np.arange(start, start + len(rows)) % max(count, 1) if labels is None else labels[start : start + 256]
             y_here = torch.from_numpy(y).to(self.device) if count else None
-            with repeatable():
+            with full_precision():
                 parts.append(self.system.styles.of(self.networks, rows, y_here, self.controls(controls)).cpu().numpy())
         return np.concatenate(parts)
 
@@ -352,7 +352,7 @@ class Generator:
             # A full batch, as in `generate`: what is missing at the end is the first rows again.
             rows = torch.from_numpy(z[numbers % len(z)].astype(np.float32, copy=False)).to(self.device)
             y = torch.from_numpy(labels_of(numbers, classes, chosen.label)).to(self.device) if classes else None
-            with _memory(batch), repeatable():
+            with _memory(batch), full_precision():
                 images = to_uint8(paint(self.system, self.networks, rows, y, chosen.controls, chosen.move))
                 yield images.permute(0, 2, 3, 1)[: len(z) - start].contiguous().cpu().numpy()
 

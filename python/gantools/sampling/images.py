@@ -8,7 +8,6 @@ of 1,000 images are the 10 images that asking for 10 gives, bit for bit, on the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gantools.device import full_precision
 from gantools.levels import to_uint8
 from gantools.models.system import System
 from gantools.sampling.latents import latents
@@ -127,22 +127,10 @@ def generate(
             z = torch.from_numpy(latents(seed, start, batch, int(sampler.latent))).to(device)  # type: ignore[arg-type]
             numbers = np.arange(start, start + batch)
             y = torch.from_numpy(labels_of(numbers, classes, label)).to(device) if classes else None
-            with repeatable():
+            with full_precision():
                 images = to_uint8(paint(system, networks, z, y, chosen, move)).permute(0, 2, 3, 1).contiguous()
             yield images[: first + n - start]
     finally:
         for name, network in networks.items():
             for module, training in zip(network.modules(), modes[name], strict=True):
                 module.training = training
-
-
-@contextmanager
-def repeatable() -> Iterator[None]:
-    """Full float32 and no algorithm chosen by timing on CUDA: the next start on this machine gives the same bits."""
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)

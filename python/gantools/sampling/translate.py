@@ -90,7 +90,7 @@ class Translator:
         x = np.pad(image, (*more, (0, 0)), "symmetric") if any(m for _, m in more) else image
         device = next(self.networks[self.system.sampler].parameters()).device
         start = torch.from_numpy(np.ascontiguousarray(x)).to(device).permute(2, 0, 1)[None].float().div(127.5).sub(1)
-        with full_precision(device):
+        with full_precision():
             made = self.system.render(self.networks, start, None, controls)
         levels: NDArray[np.uint8] = to_uint8(made)[0].permute(1, 2, 0).contiguous().cpu().numpy()
         return levels[: h * self.scale, : w * self.scale]

@@ -28,6 +28,7 @@ from gantools.grid import write_grid
 from gantools.runs.checkpoint import versions
 from gantools.sampling.film import write_film
 from gantools.sampling.generator import Generator
+from gantools.sampling.given import given_latents, load_sampler
 from gantools.sampling.images import BATCH
 from gantools.sampling.latents import read_latents, write_array
 from gantools.sampling.options import Options
@@ -100,9 +101,8 @@ def sample(
     check_replaceable(target, MANIFEST, FORMAT, "samples", overwrite)
     if sum(given is not None for given in (index, seeds, latents)) > 1:
         raise ConfigError("index, seeds and latents: one of them.")
-    given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
-    generator = Generator.load(run, checkpoint, device=device)
-    generator.check_samples()
+    given, by = given_latents(latents)
+    generator = load_sampler(run, checkpoint, device)
     options: Options = {"class_": class_, "controls": controls, "directions": directions, "batch": batch}
     if given is not None:
         n, batches = len(given), generator.batches_of(given, **options)
@@ -122,7 +122,7 @@ def sample(
         **({"seed": seed} if given is None else {}),
         **({} if index is None else {"index": index}),
         **({} if seeds is None else {"seeds": list(seeds)}),
-        **({} if given is None else {"latents": str(latents) if isinstance(latents, str | Path) else "an array"}),
+        **by,
     }
     manifest = _manifest(generator, n, format, said, options)
     with whole_folder(target, overwrite=target.exists()) as folder:
@@ -189,16 +189,14 @@ def walk(
         raise ConfigError(f"fps: must be from 1 to 1000 frames a second, not {fps}.")
     if seeds is not None and latents is not None:
         raise ConfigError("seeds and latents: one of them.")
-    given = read_latents(Path(latents)) if isinstance(latents, str | Path) else latents
-    generator = Generator.load(run, checkpoint, device=device)
-    generator.check_samples()
+    given, by = given_latents(latents)
+    generator = load_sampler(run, checkpoint, device)
     if given is not None and (given.ndim != 2 or given.shape[1] != generator.latent):
         raise ConfigError(f"latents: a walk goes by (points, {generator.latent}), found {tuple(given.shape)}.")
     seeds = KEYS if seeds is None and given is None else seeds
     keys = generator.keys(seeds=seeds) if given is None else given.astype(np.float32, copy=False)
     label = 0 if class_ is None and generator.classes else class_
     options: Options = {"class_": label, "controls": controls, "directions": directions, "batch": batch}
-    by = {"latents": str(latents) if isinstance(latents, str | Path) else "an array"} if seeds is None else {}
     said = {"walk": {**({} if seeds is None else {"seeds": list(seeds)}), **by, "closed": not once}}
     manifest = _manifest(generator, frames, "png", said, options)
     with whole_folder(target, overwrite=target.exists()) as folder:

@@ -66,7 +66,7 @@ class TorchNetwork:
     def __call__(self, x: Tensor) -> Tensor:
         """Normalised float32 (n, 3, size, size) -> float32 (n, d). MetricError: it gives something else."""
         try:
-            with _evaluating(self._module), full_precision(self.device):
+            with _evaluating(self._module), full_precision():
                 out = self._module(x.to(self.device))
         except torch.OutOfMemoryError:
             raise

@@ -140,7 +140,7 @@ class NetworkFeatures:
         """As `Extractor.__call__`."""
         x = to_device(torch.from_numpy(batch), self.device)
         x = ((x - self._shift) / self._scale).permute(0, 3, 1, 2).contiguous()
-        with full_precision(self.device), torch.no_grad():
+        with full_precision(), torch.no_grad():
             found: NDArray[np.float32] = self._network(x).float().cpu().numpy()
         return dict.fromkeys(self.layers, found)
 

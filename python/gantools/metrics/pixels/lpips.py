@@ -188,7 +188,7 @@ class Lpips:
                 "Resize both sides of the pairs alike, and say so with the number.",
             )
         total = torch.zeros(len(x), device=self.device)
-        with full_precision(self.device):
+        with full_precision():
             for weight, a, b in zip(self._linear, self._units(x), self._units(y), strict=True):
                 total += torch.einsum("nchw,c->nhw", (a - b).square(), weight).mean((1, 2))
         return total
