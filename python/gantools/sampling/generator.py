@@ -129,7 +129,12 @@ class Generator:
 
     @overload
     def translate(
-        self, images: NDArray[np.uint8], *, tile: int | None = None, controls: Mapping[str, float] | None = None
+        self,
+        images: NDArray[np.uint8],
+        *,
+        tile: int | None = None,
+        pad: bool = False,
+        controls: Mapping[str, float] | None = None,
     ) -> NDArray[np.uint8]: ...
 
     @overload
@@ -138,6 +143,7 @@ class Generator:
         images: Sequence[NDArray[np.uint8]],
         *,
         tile: int | None = None,
+        pad: bool = False,
         controls: Mapping[str, float] | None = None,
     ) -> list[NDArray[np.uint8]]: ...
 
@@ -146,13 +152,14 @@ class Generator:
         images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
         *,
         tile: int | None = None,
+        pad: bool = False,
         controls: Mapping[str, float] | None = None,
     ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """Images made from images; the result of one does not depend on the others.
 
         Args:
             images: uint8 (n, h, w, c), or any number of uint8 (h, w, c) of any sizes.
-            tile: as in `Translator.translate`.
+            tile, pad: as in `Translator.translate`.
             controls: what the system lets a user turn, by name: {"interpolation": 0.8}.
 
         Returns:
@@ -160,9 +167,9 @@ class Generator:
 
         Raises:
             ConfigError: the system starts from latents, or no such control, or a tile that is too small.
-            DataError: an image is no uint8 (h, w, c) with the channels that the network takes.
+            DataError: an image is no uint8 (h, w, c) with the channels and sides that the network takes.
         """
-        made = self.translator.translate(images, tile=tile, controls=self.controls(controls))
+        made = self.translator.translate(images, tile=tile, pad=pad, controls=self.controls(controls))
         return np.stack(made) if isinstance(images, np.ndarray) and made else made
 
     @property
