@@ -85,7 +85,7 @@ class Pix2PixConfig:
             raise ConfigError(
                 f"network.hole: images of {self.channels} channel(s) cannot take over what is whole in inputs of "
                 f"{self.input_channels}.",
-                "Make the pairs by --operation hole, or set network.hole=null.",
+                "Make the pairs by gantools prep pairs --operation hole, or set network.hole=null.",
             )
 
     @property
