@@ -361,22 +361,45 @@ def recipe_like(prefix: str) -> list[str]:
 
 def stylegan2(bench: Bench, size: int) -> None:
     """Images a second over whole rounds of the seldom phases."""
-    from benches.train import Ours, steps_per_second, wait
-
     names = recipe_like("stylegan2")
     name = "stylegan2-256" if "stylegan2-256" in names else names[0]
     side = 32 if bench.small else size
     bench.note(recipe=name, pixels=side, authors_on_an_a100=AUTHORS[size])
+    given = {"batch": 4, "changes": NARROW} if bench.small else {"batch": None}
+    speeds(bench, bench.set_of(side), name, given)
+
+
+def pix2pix(bench: Bench, size: int) -> None:
+    """Images a second of pairs of an image and its edges: of 286 px, of which crops are shown, for 256."""
+    import gantools
+
+    name, side = f"pix2pix-{size}", 286 if size == 256 else size
+    place = bench.work / f"edges-{side}"
+    if not (place / "manifest.json").is_file():
+        images = bench.set_of(side).parent / "images.npy"
+        gantools.prep(images, operation="edges", size=side, out=place, progress=False)
+    bench.note(recipe=name, pixels=size)
+    narrow = {"network.width": 4, "network.judge_width": 4}
+    # The recipe's batch of one, and one that keeps a GPU busy.
+    for batch in (None, 16):
+        given = {"batch": batch, "changes": narrow if bench.small else {}}
+        speeds(bench, place, name, given, f"batch {batch or 1}, ")
+
+
+def speeds(bench: Bench, data: Path, name: str, given: dict[str, Any], label: str = "") -> None:
+    """A row of results for each way to compute a recipe's steps."""
+    from benches.train import Ours, steps_per_second, wait
+
     hows: dict[str, dict[str, bool]] = {"eager float32": {}, "eager bfloat16": {"bfloat16": True}}
     if bench.cuda:
         hows["graph bfloat16"] = {"bfloat16": True, "compiled": True, "graphs": True}
         hows["graph float32"] = {"compiled": True, "graphs": True}
-    for label, how in hows.items():
+    for way, how in hows.items():
+        row_of = label + way
         if bench.left() < 0:
-            bench.note(**{label: {"images/s": "no time left"}})
+            bench.note(**{row_of: {"images/s": "no time left"}})
             continue
-        given = {"batch": 4 if bench.small else None, "changes": NARROW if bench.small else None}
-        ours = Ours(bench.set_of(side), name, device=bench.device, **given, **how)
+        ours = Ours(data, name, device=bench.device, **given, **how)
         try:
             cycle = math.lcm(*(phase.every for phase in ours.work.stage.phases))
             with bench.memory() as peak, ours.settings():
@@ -386,9 +409,9 @@ def stylegan2(bench: Bench, size: int) -> None:
                 wait(ours.device)
                 rate = ours.images * steps_per_second(ours.step, ours.device, bench.seconds, cycle)
                 row = {"images/s": rate, "batch": ours.images, "GiB at most": peak()}
-            bench.note(**{label: row})
+            bench.note(**{row_of: row})
             if ours.said:
-                bench.note(**{f"said {label}": ours.said})
+                bench.note(**{f"said {row_of}": ours.said})
         finally:
             ours.close()
 
@@ -612,6 +635,7 @@ STAGES = (
     Stage("tests", 3.0, tests),
     Stage("stylegan2 256", 3.0, functools.partial(stylegan2, size=256)),
     Stage("stylegan2 128", 3.0, functools.partial(stylegan2, size=128)),
+    *(Stage(f"pix2pix {size}", 1.5, functools.partial(pix2pix, size=size)) for size in (256, 64)),
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),

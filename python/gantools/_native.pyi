@@ -275,6 +275,8 @@ def prepare_shard(
     *,
     store: str = "pixels",
     regions: NDArray[np.float64] | None = None,
+    noise: float | None = None,
+    seeds: NDArray[np.uint64] | None = None,
 ) -> tuple[int, str, list[tuple[int, str, str]], list[tuple[int, int]], int]:
     """Decodes, crops and resizes items and writes them into one file, whole or not at all.
 
@@ -290,6 +292,8 @@ def prepare_shard(
         regions: float64 (n, 8) for the crops `box`, `landmarks` and `tile`: x and y of the north-west, south-west,
             south-east and north-east corner of what is kept of each item; those of a box or tile are whole, upright and
             square, and a tile's a whole multiple of the policy's width.
+        noise: deviation in levels of noise that is added to the finished pixels.
+        seeds: uint64 (n,), what decides each item's noise.
 
     Returns:
         The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,

@@ -104,6 +104,38 @@ def test_operations_are_done_to_the_prepared_targets(photos, store):
     )
 
 
+def test_noise_is_a_function_of_seed_and_name(photos):
+    plain = np.stack([np.asarray(Image.open(photos / f"{i}.png")) for i in range(N)]).astype(int)
+
+    def noise(name, **options):
+        made = make(photos, operation="noise", out=photos.parent / name, **options)
+        assert verify(made.path) == []
+        return made, made.inputs.gather(np.arange(len(made))).astype(int)
+
+    made, usual = noise("usual")
+    np.testing.assert_array_equal(made.gather(np.arange(N)), plain)
+    entry = made.manifest["inputs"]
+    assert (entry["operation"], entry["sigma"], entry["seed"]) == ("noise", 25, 0)
+    inside = (plain > 100) & (plain < 155)  # where nothing is cut off
+    assert (usual - plain)[inside].std() == pytest.approx(25, rel=0.1)
+    # Neither threads nor shards nor the other images matter.
+    np.testing.assert_array_equal(noise("threads", threads=3, shard_size=2)[1], usual)
+    np.testing.assert_array_equal(noise("encoded", store="encoded")[1], usual)
+    (photos / "1.png").rename(photos.parent / "kept.png")
+    np.testing.assert_array_equal(noise("fewer")[1], usual[[0, 2, 3, 4, 5]])
+    # The same pixels under another name have other noise: it is no pattern of the image.
+    (photos / "9.png").write_bytes((photos / "0.png").read_bytes())
+    more = noise("more")[1]
+    np.testing.assert_array_equal(more[0], usual[0])
+    assert (more[0] != more[-1]).mean() > 0.8
+    (photos / "9.png").unlink()
+    (photos.parent / "kept.png").rename(photos / "1.png")
+    assert (noise("seed", seed=1)[1] != usual).mean() > 0.8
+    weak = noise("weak", sigma=2.5)[1] - plain
+    assert weak[inside].std() == pytest.approx(2.5, rel=0.1)
+    assert noise("grey", channels=1)[1].shape == (N, 24, 24, 1)
+
+
 def test_info_show_and_verify_know_pairs(photos):
     made = make(photos, scale=4)
     assert info(made.path)["inputs"]["operation"] == "bicubic"
@@ -141,6 +173,10 @@ def test_a_set_of_other_images_has_no_inputs(photos):
         ({"operation": "bicubic"}, ConfigError, "needs a scale"),
         ({"operation": "grey", "scale": 2}, ConfigError, "grey has no scale"),
         ({"operation": "grey", "channels": 1}, ConfigError, "grey of grey images"),
+        ({"operation": "grey", "sigma": 5}, ConfigError, "the sigma is that of noise"),
+        ({"operation": "noise", "sigma": 0}, ConfigError, "the sigma is 0"),
+        ({"operation": "noise", "scale": 2}, ConfigError, "noise has no scale"),
+        ({"operation": "grey", "seed": 2}, ConfigError, "the seed is that of a random sample, or of noise"),
         ({"scale": 5}, ConfigError, "the size 24 is no multiple of the scale 5"),
         ({"scale": 1}, ConfigError, "the scale is 1"),
         ({"operation": "grey", "direction": "AtoB"}, ConfigError, "--operation and --side-by-side both say"),
@@ -173,6 +209,14 @@ def test_the_commands(photos):
     assert done.exit_code == 0 and len(gantools.open(out).inputs) == N
     done = run(command, ["tiles", str(photos), "--size", "12", "--scale", "4", "--out", out + "t"])
     assert done.exit_code == 0 and gantools.open(out + "t").inputs.shape == (3, 3, 3)
+    done = run(
+        command, ["pairs", str(photos), "--operation", "noise", "--sigma", "9.5", "--seed", "3", "--out", out + "n"]
+    )
+    assert done.exit_code == 2 or "which size" in str(done.exception)
+    done = run(
+        command, ["pairs", str(photos), "--operation", "noise", "--sigma", "9.5", "--size", "8", "--out", out + "n"]
+    )
+    assert done.exit_code == 0 and gantools.open(out + "n").manifest["inputs"]["sigma"] == 9.5
     assert "where do the inputs come from" in run(command, ["pairs", str(photos), "--size", "8"]).output
     assert "goes with --side-by-side" in run(command, ["pairs", str(photos), "--direction", "AtoB"]).output
     assert "--stride" in run(command, ["tiles", "--help"]).output

@@ -228,6 +228,14 @@ ROWS = {
         [21.760414, 0.646538, 0.540511, 21.509462, 0.597924, 0.515755],
         {"network": {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 2, "pool": 5}},
     ),
+    "pix2pix": Row(
+        "pix2pix-64",
+        {"generator": 29_244_035, "discriminator": 666_433},
+        (3, 64, 64),
+        [0.703559, 64.105515, 0.699992, 64.070183],
+        {"network": {"width": 2, "judge_width": 4}},
+        BATCH_NORM,
+    ),
     "srgan": Row(
         "srgan-x4",
         {"generator": 1_547_350, "discriminator": 23_563_649, "content": 1_547_350},
@@ -465,7 +473,8 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
             for i, image in enumerate(blobs(16, h, c)):
                 Image.fromarray(image).save(images / f"{i:02d}.png")
             scale = h // recipe.network.input_shape[0]
-            found["data"] = prep(images, size=h, scale=scale, out=tmp_path / "data" / "pairs", progress=False).path
+            made_by: dict[str, Any] = {"scale": scale} if scale > 1 else {"operation": "hole"}
+            found["data"] = prep(images, size=h, **made_by, out=tmp_path / "data" / "pairs", progress=False).path
         return found
 
     return make

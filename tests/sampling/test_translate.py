@@ -4,11 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from tests.conftest import blobs, write_prepared
 
-from gantools.errors import ConfigError, DataError
+from gantools.cli.translate import command
+from gantools.errors import ConfigError, DataError, Interrupted
 from gantools.metrics.scorer import score
+from gantools.models import cyclegan, pix2pix
+from gantools.models.cyclegan import CycleGANConfig
+from gantools.models.pix2pix import Pix2PixConfig
 from gantools.models.srgan import SYSTEM as SRGAN
 from gantools.models.srgan import SRGANConfig, build
 from gantools.sampling.generator import Generator
@@ -140,6 +145,198 @@ def test_two_of_one_name_and_nothing_readable(run, tmp_path):
     with pytest.raises(DataError, match=r"both be written as a\.png"):
         translate(run, [tmp_path / "x", tmp_path / "y"], out=tmp_path / "out", device="cpu")
     (tmp_path / "x" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    with pytest.raises(DataError, match="none of the 1 images"):
+    with pytest.raises(DataError, match="none of the 1 images could be translated"):
         translate(run, [tmp_path / "x"], out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+def translator_of(module, config, seed=0) -> Translator:
+    """Random networks, lively enough that a pixel out of place would show."""
+    torch.manual_seed(seed)
+    networks = {name: network.eval() for name, network in module.build(config).items()}
+    for network in networks.values():
+        for p in network.parameters():
+            if p.dim() > 1:
+                p.data.mul_(6)
+    return Translator(module.SYSTEM, networks, config)
+
+
+UNETS = {
+    "running": Pix2PixConfig(size=64, downs=6, width=2, judge_width=2, judge_halvings=2, norm_eval="running"),
+    "shallow": Pix2PixConfig(size=16, downs=3, width=4, judge_width=2, judge_halvings=1, norm="none"),
+}
+FIXED = {"dropout": 1.0, "seed": 3.0, "back": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("module", "config", "shape", "tile"),
+    [
+        (pix2pix, UNETS["shallow"], (136, 104), 72),
+        (pix2pix, UNETS["shallow"], (61, 150), 56),
+        (pix2pix, UNETS["running"], (448, 128), 320),
+        (cyclegan, CycleGANConfig(size=16, width=4, blocks=2, norm="none", judge_halvings=1), (150, 91), 96),
+    ],
+)
+def test_tiles_of_a_network_that_sees_no_farther_than_its_reach_are_the_whole(module, config, shape, tile, monkeypatch):
+    translator = translator_of(module, config)
+    assert translator.reach == config.reach
+    image = picture(*shape)
+    (whole,) = translator.translate([image], pad=True, controls=FIXED)
+    assert whole.shape == image.shape and whole.std() > 3
+    (tiled,) = translator.translate([image], tile=tile, pad=True, controls=FIXED)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    # With the margin that is enough for others, the places where tiles meet are seen.
+    monkeypatch.setattr(translator, "reach", 0)
+    (tiled,) = translator.translate([image], tile=tile // 2, pad=True, controls=FIXED)
+    assert np.abs(whole.astype(int) - tiled).max() > 3
+
+
+def test_tiles_of_a_network_that_normalises_each_image_go_over_into_each_other(monkeypatch):
+    config = Pix2PixConfig(size=64, downs=6, width=2, judge_width=2, judge_halvings=2)
+    translator = translator_of(pix2pix, config)
+    assert config.reach is None and translator.margin == 64
+    y, x = np.mgrid[:256, :320]
+    image = np.stack([(128 + 100 * np.sin(x / 40 + k) * np.cos(y / 50)).astype(np.uint8) for k in range(3)], 2)
+    (tiled,) = translator.translate([image], tile=192, controls=FIXED)
+    assert tiled.shape == image.shape
+    # Tiles in tones of their own: where they meet, nothing jumps.
+    tones = iter((40, 200, 90, 250, 10, 120))
+
+    def flat(part, controls):
+        return np.full(part.shape, next(tones), np.uint8)
+
+    monkeypatch.setattr(translator, "_whole", flat)
+    (tiled,) = translator.translate([image], tile=192, controls=FIXED)
+    jumps = [np.abs(np.diff(tiled.astype(int), axis=axis)).max() for axis in (0, 1)]
+    assert max(jumps) <= 4 and tiled[0, 0, 0] == 40 and tiled[-1, -1, 0] != 40
+
+
+@pytest.mark.parametrize("tile", [16, 100, 191])
+def test_a_tile_of_which_nothing_is_left_is_refused(tile):
+    translator = translator_of(pix2pix, Pix2PixConfig(size=64, downs=6, width=2, judge_width=2, judge_halvings=2))
+    with pytest.raises(ConfigError, match="at least 192") as error:
+        translator.translate([picture(512, 512)], tile=tile, controls=FIXED)
+    assert "\n" not in error.value.message and error.value.hint
+
+
+def test_sizes_that_a_network_does_not_take_are_an_error_or_padded_on_request():
+    translator = translator_of(pix2pix, Pix2PixConfig(size=64, downs=6, width=2, judge_width=2, judge_halvings=2))
+    (made,) = translator.translate([picture(64, 128)], controls=FIXED)
+    assert made.shape == (64, 128, 3)
+    # A single map of one pixel is enough: no side is made larger than it has to be.
+    x = torch.from_numpy(picture(64, 64)).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        wanted = pix2pix.render(translator.networks, x, None, FIXED)[0].permute(1, 2, 0)
+    (made,) = translator.translate([picture(64, 64)], controls=FIXED)
+    assert np.abs(made - (127.5 * wanted.numpy() + 127.5)).max() <= 1
+    with pytest.raises(
+        DataError, match=r"70 x 64 pixels: this network takes sides that are multiples of 64\."
+    ) as error:
+        translator.translate([picture(64, 70)], controls=FIXED)
+    assert "--pad" in (error.value.hint or "")
+    odd = picture(50, 70)
+    (made,) = translator.translate([odd], pad=True, controls=FIXED)
+    mirrored = np.pad(odd, ((0, 14), (0, 58), (0, 0)), "symmetric")
+    (whole,) = translator.translate([mirrored], controls=FIXED)
+    assert np.array_equal(made, whole[:50, :70])
+
+
+def interrupted_after(n: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Ctrl-C while image `n` is computed; gives the list that counts how many were."""
+    computed: list[int] = []
+    usual = Translator._whole
+
+    def whole(self, image, controls):
+        computed.append(1)
+        if len(computed) == n + 1:
+            raise KeyboardInterrupt
+        return usual(self, image, controls)
+
+    monkeypatch.setattr(Translator, "_whole", whole)
+    return computed
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_after_ctrl_c_the_same_call_goes_on(run, tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    (photos / "deep").mkdir(parents=True)
+    for i in range(5):
+        Image.fromarray(picture(16, 12, i)).save(photos / ("deep" if i % 2 else ".") / f"{i}.png")
+    (photos / "2b.png").write_bytes(b"no image")
+    straight, _ = translate(run, [photos], out=tmp_path / "straight", device="cpu")
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        interrupted_after(3, patch)
+        with pytest.raises(Interrupted, match="3 of 6 images are translated and kept") as error:
+            translate(run, [photos], out=out, device="cpu")
+    assert error.value.exit_code == 130 and "same command" in (error.value.hint or "")
+    assert not out.exists() and len(list((tmp_path / "out.partial").rglob("*.png"))) == 3
+    # Another call does not take what this one left, and does not throw it away unasked.
+    with pytest.raises(DataError, match="stopped call of other images or settings"):
+        translate(run, [photos], out=out, device="cpu", controls={"back": 1.0})
+    with monkeypatch.context() as patch:
+        computed = interrupted_after(99, patch)
+        found, rejects = translate(run, [photos], out=out, device="cpu")
+    assert len(computed) == 2 and [name for name, _ in rejects] == ["2b.png"]
+    assert contents(found) == contents(straight) and not (tmp_path / "out.partial").exists()
+
+
+def test_an_image_that_was_changed_meanwhile_is_not_what_was_translated(run, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    for i in range(2):
+        Image.fromarray(picture(16, 16, i)).save(tmp_path / "in" / f"{i}.png")
+    with monkeypatch.context() as patch:
+        interrupted_after(1, patch)
+        with pytest.raises(Interrupted):
+            translate(run, [tmp_path / "in"], out=tmp_path / "out", device="cpu")
+    Image.fromarray(picture(20, 16, 7)).save(tmp_path / "in" / "0.png")
+    with pytest.raises(DataError, match="other images"):
+        translate(run, [tmp_path / "in"], out=tmp_path / "out", device="cpu")
+    out, _ = translate(run, [tmp_path / "in"], out=tmp_path / "out", device="cpu", overwrite=True)
+    assert Image.open(out / "0.png").size == (16, 20)
+    (tmp_path / "mine.partial").mkdir()
+    (tmp_path / "mine.partial" / "letter.txt").write_text("dear")
+    with pytest.raises(DataError, match="is in the way"):
+        translate(run, [tmp_path / "in"], out=tmp_path / "mine", device="cpu", overwrite=True)
+    assert (tmp_path / "mine.partial" / "letter.txt").read_text() == "dear"
+
+
+def test_sixteen_bits_and_transparency_by_the_policies_of_prep(run, tmp_path):
+    deep = np.linspace(0, 4095, 256).reshape(16, 16).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    glass = np.dstack([picture(16, 16), np.arange(256, dtype=np.uint8).reshape(16, 16)])
+    Image.fromarray(glass).save(tmp_path / "glass.png")
+    generator = Generator.load(run, device="cpu")
+
+    def made(name, **policy):
+        out, _ = translate(run, [tmp_path / name], out=tmp_path / "out", device="cpu", overwrite=True, **policy)
+        return np.asarray(Image.open(out / name))
+
+    def expected(levels):
+        return generator.translate([levels])[0]
+
+    shown = np.floor(deep / 4095 * 255 + 0.5).astype(np.uint8)
+    apart = np.abs(made("deep.png", sixteen_bit="0:4095").astype(int) - expected(np.dstack([shown] * 3)))
+    assert apart.max() <= 4  # of a level of the input
+    high = (deep >> 8).astype(np.uint8)
+    assert np.array_equal(made("deep.png"), expected(np.dstack([high] * 3)))
+    assert np.array_equal(made("glass.png", alpha="drop"), expected(glass[..., :3].copy()))
+    white = made("glass.png", alpha="white")
+    assert not np.array_equal(white, made("glass.png", alpha="black"))
+    done = CliRunner().invoke(command, [str(run), str(tmp_path / "glass.png"), "--out", str(tmp_path / "none")])
+    assert isinstance(done.exception, DataError) and "--alpha drop" in (done.exception.hint or "")
+
+
+def test_the_command_names_what_is_left_out(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(picture(16, 16)).save(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.png").write_bytes(b"nothing")
+    given = [str(run), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--pad", "--tile", "64", "--device", "cpu"]
+    done = CliRunner().invoke(command, given)
+    assert done.exit_code == 0, done.output
+    assert "warning: left out: bad.png: " in done.stderr and done.stdout.strip() == str(tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["pad"] is True and manifest["tile"] == 64

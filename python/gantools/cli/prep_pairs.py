@@ -21,7 +21,10 @@ INPUTS: Options = (
     click.option(
         "--operation",
         type=click.Choice(list(OPERATIONS)),
-        help="Make the inputs of the images: smaller, grey, edges, or with a hole in the middle.",
+        help="Make the inputs of the images: smaller, grey, edges, with a hole or noisy.",
+    ),
+    click.option(
+        "--sigma", type=float, help="Deviation of --operation noise in levels of 255 [25]; --seed is its seed."
     ),
     click.option(
         "--scale", type=click.IntRange(min=2), help="Inputs are smaller by so much; alone: made by --operation bicubic."

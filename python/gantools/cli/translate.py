@@ -18,8 +18,9 @@ from gantools.cli.options import numbers, one_of
     "--control", "controls", multiple=True, metavar="NAME=VALUE", help="Of the system, e.g. interpolation=0.8."
 )
 @click.option(
-    "--tile", type=int, metavar="PIXELS", help="Compute large images in tiles of this side.  [default: whole]"
+    "--tile", type=int, metavar="PIXELS", help="Compute larger images in tiles of this side.  [default: whole]"
 )
+@click.option("--pad", is_flag=True, help="Mirror images beyond their edge where the network does not take their size.")
 @one_of("--alpha", ["error", "drop", "white", "black"], "error", "Transparent images: left out, or so.")
 @click.option("--sixteen-bit", default="full", show_default=True, metavar="RANGE", help="full, stretch or LOW:HIGH.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")
@@ -31,6 +32,7 @@ def command(
     checkpoint: str,
     controls: tuple[str, ...],
     tile: int | None,
+    pad: bool,
     alpha: str,
     sixteen_bit: str,
     device: str | None,
@@ -39,7 +41,8 @@ def command(
     """Translate or enlarge images by a trained run; file names are kept, results are PNG.
 
     RUN is a run's folder, one of its checkpoints or an exported model. INPUTS are image files, folders or archives of
-    them, or prepared sets; images of any size are taken. What cannot be read is named, and listed in manifest.json.
+    them, or prepared sets; images of any size are taken (a U-Net's, whose sides are to be multiples of 64 or more, with
+    --pad). What cannot be translated is named, and listed in manifest.json. After Ctrl-C the same command goes on.
     """
     # Here, so that --help does not wait for torch.
     from gantools.sampling.translations import translate
@@ -51,10 +54,12 @@ def command(
         checkpoint=checkpoint,
         controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
+        pad=pad,
         alpha=alpha,
         sixteen_bit=sixteen_bit,
         device=device,
         overwrite=overwrite,
+        progress=True,
     )
     for name, reason in rejects:
         click.echo(f"warning: left out: {name}: {reason}", err=True)

@@ -8,6 +8,7 @@ they are computed from the pixels of the targets.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gantools import _native
 from gantools.data.policy import PIXELS, TILE, Policy
 from gantools.data.sources import Source, open_source
 from gantools.data.tiles import squares, upright_sizes
@@ -26,11 +28,32 @@ OPERATIONS = {
     "grey": "its luma (ITU-R 601), one channel",
     "edges": "the magnitude of Sobel's gradient of its luma, one channel",
     "hole": "the image with its middle quarter grey",
+    "noise": "the image with noise of deviation --sigma",
 }
 #: Which half is the target where two images stand side by side.
 DIRECTIONS = {"AtoB": "right", "BtoA": "left"}
 KERNEL = "bicubic, a = -0.5, antialiased, as Pillow 13"
 NAMES_SHOWN = 3
+#: Deviation of the noise in levels where none is given: what papers on denoising have most often.
+SIGMA = 25.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise on the inputs.
+
+    Attributes:
+        sigma: its deviation in levels.
+        seed: with the name of an image it decides that image's noise.
+    """
+
+    sigma: float
+    seed: int
+
+    def seeds(self, names: Sequence[str]) -> NDArray[np.uint64]:
+        """A seed for each image, uint64 (n,): the first 8 bytes of SHA-256 of the seed and its name."""
+        digests = (hashlib.sha256(f"{self.seed} {name}".encode()).digest()[:8] for name in names)
+        return np.array([int.from_bytes(found, "little") for found in digests], np.uint64)
 
 
 @dataclass(frozen=True)
@@ -43,6 +66,7 @@ class Inputs:
         names: the name of each, rejects included.
         images: their source, a row for each target; None where they are made of the prepared targets.
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
+        noise: what is added to each at last.
     """
 
     policy: Policy
@@ -50,6 +74,7 @@ class Inputs:
     names: list[str]
     images: Source | None = None
     regions: NDArray[np.float64] | None = None
+    noise: Noise | None = None
 
     def document(self) -> dict[str, Any]:
         """What of it decides a byte of the set."""
@@ -63,7 +88,14 @@ class Inputs:
 
 
 def check_pairs(
-    operation: str | None, scale: int | None, inputs: object, direction: str | None, *, tiled: bool, size: int | None
+    operation: str | None,
+    scale: int | None,
+    inputs: object,
+    direction: str | None,
+    *,
+    tiled: bool,
+    size: int | None,
+    sigma: float | None = None,
 ) -> None:
     """ConfigError: options of pairs that contradict each other, whatever the source is."""
     if operation is not None and operation not in OPERATIONS:
@@ -83,6 +115,10 @@ def check_pairs(
         raise ConfigError(f"the scale is {scale}; it has to be at least 2.", "For example --scale 4.")
     if operation == "bicubic" and scale is None:
         raise ConfigError("the operation bicubic needs a scale.", "For example --scale 4.")
+    if sigma is not None and operation != "noise":
+        raise ConfigError("the sigma is that of noise.", "Add --operation noise, or leave --sigma away.")
+    if sigma is not None and not 0 < sigma <= 255:
+        raise ConfigError(f"the sigma is {sigma:g}; it has to be above 0 and at most 255 levels.", "For example 25.")
     if scale is not None and (direction is not None or operation not in (None, "bicubic")):
         other = "images side by side have" if direction is not None else f"the operation {operation} has"
         raise ConfigError(f"{other} no scale.", "Leave --scale away.")
@@ -100,6 +136,7 @@ def inputs_of(
     inputs: str | Path | None,
     direction: str | None,
     tiles: tuple[NDArray[np.int64], NDArray[np.float64], Source, NDArray[np.int64]] | None,
+    noise: Noise | None = None,
 ) -> Inputs | None:
     """The inputs of a set, or None where it is no set of pairs. `check_pairs` has passed.
 
@@ -112,6 +149,7 @@ def inputs_of(
         direction: a name in `DIRECTIONS`, where both stand in one file.
         tiles: of targets that are tiles, the row of each one's image and its corners; the images before they were cut,
             and their sizes (n, 2).
+        noise: of the operation `noise`.
 
     Raises:
         DataError: names that do not match, or sizes that are no multiple.
@@ -145,10 +183,13 @@ def inputs_of(
         if tiles is not None:
             return Inputs(small, entry, images.names, images, tiles[1])
         return Inputs(replace(small, crop="none"), entry, images.names)
-    effect = entry["operation"] if entry["operation"] != "grey" else "none"
-    channels = policy.channels if operation == "hole" else 1
+    if operation == "noise":
+        noise = noise or Noise(SIGMA, 0)
+        entry |= {"sigma": noise.sigma, "seed": noise.seed}
+    effect = operation if operation in _native.EFFECTS else "none"
+    channels = policy.channels if operation in ("hole", "noise") else 1
     plain = replace(small, crop="none", filter="bicubic", pad_color=None, band=None, effect=effect, channels=channels)
-    return Inputs(plain, entry, images.names)
+    return Inputs(plain, entry, images.names, noise=noise if operation == "noise" else None)
 
 
 def tiled_policy(policy: Policy) -> Policy:

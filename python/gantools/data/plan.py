@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data import filters, heif, remote
-from gantools.data.pairs import DIRECTIONS, Inputs, check_pairs, inputs_of, tiled_policy
+from gantools.data.pairs import DIRECTIONS, SIGMA, Inputs, Noise, check_pairs, inputs_of, tiled_policy
 from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
@@ -65,6 +65,7 @@ class PrepOptions:
     operation: str | None = None
     scale: int | None = None
     direction: str | None = None
+    sigma: float | None = None
     tile: int | None = None
     stride: int | None = None
     rest: str | None = None
@@ -102,6 +103,7 @@ class PrepKeywords(TypedDict, total=False):
     operation: str | None
     scale: int | None
     direction: str | None
+    sigma: float | None
     tile: int | None
     stride: int | None
     rest: str | None
@@ -171,7 +173,8 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
     _check_tiles(o)
-    check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=o.tile is not None, size=o.tile or width)
+    tiled, side = o.tile is not None, o.tile or width
+    check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=tiled, size=side, sigma=o.sigma)
     # With a table of labels it is the table's column.
     asked = Asked(o.column, o.key, o.label_column if o.labels is None else None)
     if source is not None and remote.is_url(source):
@@ -233,6 +236,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         inputs=o.inputs,
         direction=o.direction,
         tiles=tiles,
+        noise=Noise(o.sigma or SIGMA, o.seed or 0),
     )
     target = Path(o.out) if o.out is not None else Path("data") / _name(images, side)
     per_shard = o.shard_size or max(1, min(SHARD_IMAGES, SHARD_BYTES // (side * side * channels)))
@@ -283,8 +287,8 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
-    if o.seed is not None and o.sample is None:
-        raise ConfigError("the seed is that of a random sample.", "Add --sample N, or leave --seed out.")
+    if o.seed is not None and o.sample is None and o.operation != "noise":
+        raise ConfigError("the seed is that of a random sample, or of noise.", "Add --sample N, or leave --seed out.")
     if o.sample is not None and o.limit is not None:
         raise ConfigError("a sample and a limit both say how many images.", "Give --sample or --limit.")
     if o.crop == "center-wide":

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.advice import in_words
-from gantools.data.pairs import Inputs
+from gantools.data.pairs import Inputs, Noise
 from gantools.data.plan import PrepPlan
 from gantools.data.policy import PIXELS, Policy
 from gantools.data.prepared import INPUTS, open_shards
@@ -90,6 +90,7 @@ def _prepare(
     path: Path,
     threads: int,
     progress: Callable[[int], object] | None,
+    noise: Noise | None = None,
 ) -> _Made:
     """The images `rows` of a source as one file.
 
@@ -105,6 +106,8 @@ def _prepare(
         progress,
         store=policy.store,
         regions=None if regions is None else regions[rows],
+        noise=None if noise is None else noise.sigma,
+        seeds=None if noise is None else noise.seeds([images.names[row] for row in rows]),
     )
     # What was not read for want of a network is no reject, and this shard is not done.
     if images.failure is not None and (error := images.failure()) is not None:
@@ -127,8 +130,14 @@ def _inputs(plan: PrepPlan, inputs: Inputs, targets: _Made, shard: int, folder: 
         manifest = {"shape": list(shape), "policy": plan.policy.to_manifest()}
         numbers = np.arange(count, dtype=np.int64)
         open_shards(manifest, [folder / targets.file], [count]).gather(numbers, pixels)
-    made_of = replace(plan.images, reader=_native.Source.array(pixels), items=np.arange(count), failure=None)
-    made = _prepare(made_of, None, inputs.policy, np.arange(count), path, threads, None)
+    made_of = replace(
+        plan.images,
+        reader=_native.Source.array(pixels),
+        items=np.arange(count),
+        names=[plan.images.names[row] for row in targets.rows],
+        failure=None,
+    )
+    made = _prepare(made_of, None, inputs.policy, np.arange(count), path, threads, None, inputs.noise)
     return replace(made, rows=targets.rows[made.rows])
 
 

@@ -32,6 +32,24 @@ class ConditionalBatchNorm2d(nn.Module):
         return cast(Tensor, self.norm(x)) * scale[:, :, None, None] + shift[:, :, None, None]
 
 
+class LoneBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation that treats each image as a batch of one once training is over: float (n, c, h, w).
+
+    In training it takes the statistics of the batch. In evaluation each image has its own, so that its result does not
+    depend on its neighbours and is that of training with batches of one; with `running` those of the training, as
+    usual. Source: Isola et al. 2017 (arXiv:1611.07004), section 3.4.
+    """
+
+    def __init__(self, channels: int, running: bool = False) -> None:
+        super().__init__(channels, track_running_stats=running)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` normalised, scaled and shifted."""
+        if self.training or self.track_running_stats:
+            return super().forward(x)
+        return nn.functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
 class VirtualBatchNorm2d(nn.Module):
     """Each sample by the statistics of a reference batch and of itself: features float (r + n, c, h, w), same shape.
 

@@ -12,6 +12,16 @@ from gantools.layers.norm import Norm, make_norm
 MULTIPLE = 4
 
 
+def reach(blocks: int) -> int:
+    """Pixels beyond a block of `MULTIPLE` that the outputs of `ResNetTranslator` in it see, without a normalisation.
+
+    3 for either 7x7 convolution, 2 and 4 for the transposed ones, 1 and 2 for those of stride 2, 4 and 4 a block of the
+    two; rounded up to a multiple.
+    """
+    seen = 3 + 2 + 4 + 8 * blocks + 2 + 1 + 3
+    return seen + -seen % MULTIPLE
+
+
 class TranslationBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x))))), 3x3 convolutions with reflected borders; no activation after the sum."""
 

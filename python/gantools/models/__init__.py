@@ -24,6 +24,7 @@ NAMES = {
     "ebgan": "ebgan",
     "mlp": "mlp",
     "msggan": "msggan",
+    "pix2pix": "pix2pix",
     "progan": "progan",
     "r3gan": "r3gan",
     "resnet": "resnet",

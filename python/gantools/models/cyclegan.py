@@ -17,7 +17,7 @@ from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
 from gantools.layers.memory import Pool
 from gantools.layers.patch import PatchDiscriminator, receptive_field
-from gantools.layers.translation import MULTIPLE, ResNetTranslator
+from gantools.layers.translation import MULTIPLE, ResNetTranslator, reach
 from gantools.models.games import scores
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Seen, Stage, System
 from gantools.objectives.content import l1, luma_correlation
@@ -76,6 +76,11 @@ class CycleGANConfig:
     def multiple(self) -> int:
         """What the sides of an image have to be multiples of."""
         return MULTIPLE
+
+    @property
+    def reach(self) -> int | None:
+        """Pixels around a tile that its result depends on; None: each image's own statistics depend on all of it."""
+        return None if self.norm == "instance" else reach(self.blocks)
 
 
 @dataclass(frozen=True)

@@ -235,8 +235,10 @@ class System:
     Attributes:
         config: frozen dataclass of the networks' shape, a recipe's section `network`. Has `image_shape`, the (h, w, c)
             of the images it makes. Where it has fields `size`, `channels` or `classes`, they follow the data unless the
-            user sets them; `classes` above 0 means that networks are called with labels. A system that starts from
-            images has `input_shape` as well.
+            user sets them, and `input_channels` the inputs of a set of pairs; `classes` above 0 means that networks are
+            called with labels. A system that starts from images has `input_shape` as well, and may have `multiple` and
+            `least` (what its sides must be multiples of, and at least), `pads` (whether others are continued unasked)
+            and `reach` (pixels beyond a block of `multiple` that a result depends on; None: all).
         game: frozen dataclass of the weights and switches of its objective, a recipe's section `game`. Where it has a
             method `prepare(networks)`, that refuses networks that lack what its switches need, and gives further ones
             whose buffers these need, by name.

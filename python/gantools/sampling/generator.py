@@ -27,7 +27,7 @@ from gantools.sampling.directions import FILE, Directions, read_directions
 from gantools.sampling.images import BATCH, generate, labels_of, paint
 from gantools.sampling.latents import latents, slerp, way
 from gantools.sampling.loading import load_networks
-from gantools.sampling.options import Chosen, Options
+from gantools.sampling.options import Chosen, Options, TranslateOptions
 from gantools.sampling.translate import Translator
 
 log = logging.getLogger(__name__)
@@ -128,41 +128,31 @@ class Generator:
         return Translator(self.system, self.networks, self.recipe.network)
 
     @overload
-    def translate(
-        self, images: NDArray[np.uint8], *, tile: int | None = None, controls: Mapping[str, float] | None = None
-    ) -> NDArray[np.uint8]: ...
+    def translate(self, images: NDArray[np.uint8], **options: Unpack[TranslateOptions]) -> NDArray[np.uint8]: ...
 
     @overload
     def translate(
-        self,
-        images: Sequence[NDArray[np.uint8]],
-        *,
-        tile: int | None = None,
-        controls: Mapping[str, float] | None = None,
+        self, images: Sequence[NDArray[np.uint8]], **options: Unpack[TranslateOptions]
     ) -> list[NDArray[np.uint8]]: ...
 
     def translate(
-        self,
-        images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
-        *,
-        tile: int | None = None,
-        controls: Mapping[str, float] | None = None,
+        self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], **options: Unpack[TranslateOptions]
     ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """Images made from images; the result of one does not depend on the others.
 
         Args:
             images: uint8 (n, h, w, c), or any number of uint8 (h, w, c) of any sizes.
-            tile: as in `Translator.translate`.
-            controls: what the system lets a user turn, by name: {"interpolation": 0.8}.
+            options: tile, pad, controls; see `TranslateOptions`.
 
         Returns:
             uint8 (n, scale h, scale w, c) of an array, else a list of uint8 (scale h, scale w, c).
 
         Raises:
             ConfigError: the system starts from latents, or no such control, or a tile that is too small.
-            DataError: an image is no uint8 (h, w, c) with the channels that the network takes.
+            DataError: an image is no uint8 (h, w, c) with the channels and sides that the network takes.
         """
-        made = self.translator.translate(images, tile=tile, controls=self.controls(controls))
+        chosen = {**options, "controls": self.controls(options.get("controls"))}
+        made = self.translator.translate(images, **chosen)  # type: ignore[arg-type]
         return np.stack(made) if isinstance(images, np.ndarray) and made else made
 
     @property

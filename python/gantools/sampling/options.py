@@ -38,3 +38,16 @@ class Chosen:
     label: Label
     controls: dict[str, float]
     move: Move | None
+
+
+class TranslateOptions(TypedDict, total=False):
+    """What every way to make images from images takes.
+
+    Attributes:
+        tile, pad: as in `Translator.translate`.
+        controls: what the system lets a user turn, by name: {"interpolation": 0.8}.
+    """
+
+    tile: int | None
+    pad: bool
+    controls: Mapping[str, float] | None

@@ -15,7 +15,7 @@ from gantools.errors import ConfigError, DataError
 from gantools.levels import to_uint8
 from gantools.models.system import System
 
-#: Pixels around a tile that are computed and cut off, so that its border is not seen.
+#: Pixels around a tile that are computed and cut off, so that its border is not seen, where a system does not say them.
 OVERLAP = 16
 
 
@@ -26,8 +26,12 @@ class Translator:
         system: says how they do.
         networks: those it shows, by name.
         scale: how many times as large as an image the result is.
-        multiple: the sides of what the network takes are multiples of it; images are mirrored beyond their edge until
-            they are, and what came of that is cut off again.
+        multiple: the sides of what the network takes are multiples of it.
+        least: the smallest side that it takes.
+        pads: whether images are mirrored beyond their edge until their sides are such, and what came of that cut off
+            again, without being asked.
+        reach: pixels around a tile that its result depends on; None: a result depends on all of its image, because the
+            network normalises each image by itself.
         channels: 1 or 3.
     """
 
@@ -35,13 +39,37 @@ class Translator:
         self.system, self.networks = system, networks
         self.scale = int(config.image_shape[0]) // int(config.input_shape[0])
         self.multiple = int(getattr(config, "multiple", 1))
+        # A network that halves has to be left two pixels at its smallest, unless it says otherwise.
+        self.least = int(getattr(config, "least", 2 * self.multiple if self.multiple > 1 else 1))
+        self.pads = bool(getattr(config, "pads", True))
+        self.reach: int | None = getattr(config, "reach", OVERLAP)
         self.channels = int(config.input_shape[2])
+
+    @property
+    def margin(self) -> int:
+        """Pixels that a tile is larger by on each side, a multiple of `multiple`."""
+        reach = OVERLAP if self.reach is None else self.reach
+        return reach + -reach % self.multiple
+
+    def check_tile(self, tile: int | None) -> None:
+        """Refuse a side of tiles of which nothing is left without their margins.
+
+        Raises:
+            ConfigError: it is too small.
+        """
+        least = 2 * self.margin + (self.multiple if self.multiple > 1 else 1)
+        if tile is not None and tile < least:
+            raise ConfigError(
+                f"tile: must be at least {least} for this network, not {tile}.",
+                f"For example {max(256, least + least // 2)}.",
+            )
 
     def translate(
         self,
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
         *,
         tile: int | None = None,
+        pad: bool = False,
         controls: Mapping[str, float],
     ) -> list[NDArray[np.uint8]]:
         """What the network makes of each image; an image's result does not depend on the others.
@@ -49,7 +77,10 @@ class Translator:
         Args:
             images: uint8 (h, w, c) each, of any sizes, or uint8 (n, h, w, c).
             tile: side of the parts that an image is computed in, in its own pixels, for images that do not fit in
-                memory; None: whole. Networks that normalise each image by itself give tiles slightly different tones.
+                memory; None: whole. The parts are those of the whole image to within a level where the network sees
+                no farther than `reach`. Networks that normalise each image by itself give each tile tones of its own;
+                where tiles meet, they go over into each other.
+            pad: mirror images beyond their edge where the network does not take their sides, and cut the result.
             controls: a value for each of the system's controls, by name.
 
         Returns:
@@ -57,20 +88,20 @@ class Translator:
 
         Raises:
             ConfigError: a tile that is too small.
-            DataError: an image has another number of channels.
+            DataError: an image has another number of channels, or sides that the network does not take.
         """
-        return list(self.each(images, tile=tile, controls=controls))
+        return list(self.each(images, tile=tile, pad=pad, controls=controls))
 
     def each(
         self,
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
         *,
         tile: int | None = None,
+        pad: bool = False,
         controls: Mapping[str, float],
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
-        if tile is not None and tile <= 2 * OVERLAP:
-            raise ConfigError(f"tile: must be above {2 * OVERLAP}, not {tile}.", "For example 256.")
+        self.check_tile(tile)
         for image in images:
             if not isinstance(image, np.ndarray):
                 raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
@@ -78,14 +109,23 @@ class Translator:
                 raise DataError(
                     f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {self.channels})."
                 )
-            yield self._whole(image, controls) if tile is None else self._tiled(image, tile, controls)
+            h, w, _ = image.shape
+            if not (pad or self.pads) and (h % self.multiple or w % self.multiple):
+                raise DataError(
+                    f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
+                    "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
+                )
+            if tile is None or max(h, w) <= tile:
+                yield self._whole(image, controls)
+            elif self.reach is None:
+                yield self._blended(image, tile, controls)
+            else:
+                yield self._tiled(image, tile, controls)
 
     @torch.no_grad()
     def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
         h, w, _ = image.shape
-        # A network that halves has to be left two pixels at its smallest.
-        least = 2 * self.multiple if self.multiple > 1 else 1
-        more = [(0, max(least, side + -side % self.multiple) - side) for side in (h, w)]
+        more = [(0, max(self.least, side + -side % self.multiple) - side) for side in (h, w)]
         # Symmetric, since by reflection a side of one pixel has nothing to be continued by.
         x = np.pad(image, (*more, (0, 0)), "symmetric") if any(m for _, m in more) else image
         device = next(self.networks[self.system.sampler].parameters()).device
@@ -96,15 +136,52 @@ class Translator:
         return levels[: h * self.scale, : w * self.scale]
 
     def _tiled(self, image: NDArray[np.uint8], tile: int, controls: Mapping[str, float]) -> NDArray[np.uint8]:
-        h, w, c = image.shape
-        s, step = self.scale, (tile - 2 * OVERLAP) // self.multiple * self.multiple or self.multiple
-        out = np.empty((h * s, w * s, c), np.uint8)
+        """Of parts of which all is cut off that could see a border that is not the image's."""
+        h, w, _ = image.shape
+        s, margin = self.scale, self.margin
+        # Corners are multiples, so that a halving network has its grid where it has it in the image.
+        step = (tile - 2 * margin) // self.multiple * self.multiple
+        out: NDArray[np.uint8] | None = None
         for y in range(0, h, step):
             for x in range(0, w, step):
-                top, left = max(0, y - OVERLAP), max(0, x - OVERLAP)
-                bottom, right = min(h, y + step + OVERLAP), min(w, x + step + OVERLAP)
+                top, left = max(0, y - margin), max(0, x - margin)
+                bottom, right = min(h, y + step + margin), min(w, x + step + margin)
                 made = self._whole(image[top:bottom, left:right], controls)
+                out = np.empty((h * s, w * s, made.shape[2]), np.uint8) if out is None else out
                 core = out[y * s : (y + step) * s, x * s : (x + step) * s]
                 y0, x0 = (y - top) * s, (x - left) * s
                 core[:] = made[y0 : y0 + core.shape[0], x0 : x0 + core.shape[1]]
+        assert out is not None
         return out
+
+    def _blended(self, image: NDArray[np.uint8], tile: int, controls: Mapping[str, float]) -> NDArray[np.uint8]:
+        """Of parts that go over into each other where they overlap, by weights that rise from their borders."""
+        h, w, _ = image.shape
+        s, margin = self.scale, self.margin
+        tile = tile // self.multiple * self.multiple
+        total: NDArray[np.float32] | None = None
+        weights = np.zeros((h * s, w * s, 1), np.float32)
+        for y in _starts(h, tile, tile - 2 * margin):
+            for x in _starts(w, tile, tile - 2 * margin):
+                part = image[y : y + tile, x : x + tile]
+                made = self._whole(part, controls)
+                rows, columns = (_rise(n * s, 2 * margin * s) for n in part.shape[:2])
+                weight = (rows[:, None] * columns)[:, :, None]
+                total = np.zeros((h * s, w * s, made.shape[2]), np.float32) if total is None else total
+                place = np.s_[y * s : y * s + made.shape[0], x * s : x * s + made.shape[1]]
+                total[place] += weight * made
+                weights[place] += weight
+        assert total is not None
+        return np.floor(total / weights + 0.5).astype(np.uint8)
+
+
+def _starts(length: int, tile: int, step: int) -> list[int]:
+    """Where tiles begin along a side of `length`: every `step`, and the last so that it ends with the side."""
+    last = max(0, length - tile)
+    return [*range(0, last, step), last]
+
+
+def _rise(length: int, over: int) -> NDArray[np.float32]:
+    """Weights float32 (length,) that rise from either end over `over` pixels, to 1; none is 0."""
+    distance = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
+    return np.minimum(1.0, distance / (over + 1)).astype(np.float32)

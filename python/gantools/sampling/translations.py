@@ -3,10 +3,17 @@
 translations/
   manifest.json       of which run, with which controls, and what could not be read
   NAME.png, ...       an image for each input, by its path without the suffix
+
+Until all are done they are in the folder NAME.partial, which the next call of the same images and settings goes on
+with.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,14 +24,17 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data.prepared import PreparedSet, is_prepared
 from gantools.data.sources import open_source
-from gantools.errors import ConfigError, DataError
-from gantools.files import check_replaceable, whole_folder, write_json
+from gantools.errors import ConfigError, DataError, Interrupted
+from gantools.files import atomic_write, check_replaceable, write_json
+from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
 from gantools.sampling.generator import Generator
 
 FORMAT = "gantools-translations"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+# Of a folder that is not whole yet: what decides its images.
+PLAN = "plan.json"
 
 
 def translate(
@@ -35,10 +45,12 @@ def translate(
     checkpoint: str | float = "last",
     controls: Mapping[str, float] | None = None,
     tile: int | None = None,
+    pad: bool = False,
     alpha: str = "error",
     sixteen_bit: str = "full",
     device: str | None = None,
     overwrite: bool = False,
+    progress: bool = False,
 ) -> tuple[Path, list[tuple[str, str]]]:
     """Translate images into a folder of PNG files with their names.
 
@@ -48,11 +60,12 @@ def translate(
         out: the folder to make.
         checkpoint: of the run: "last", "best", or the thousands of images shown.
         controls: the system's controls by name.
-        tile: as in `Generator.translate`.
+        tile, pad: as in `Generator.translate`. Images whose sides the network does not take are left out.
         alpha: `error` leaves transparent images out with that reason; `drop`, `white`, `black`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`, as `gantools prep` has it.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
-        overwrite: replace `out` when it holds translations of gantools.
+        overwrite: replace `out` when it holds translations of gantools, and discard what a stopped call left.
+        progress: show a progress bar on stderr.
 
     Returns:
         The folder, and (name, reason) of what could not be read.
@@ -60,6 +73,7 @@ def translate(
     Raises:
         DataError: nothing there, nothing readable, two inputs of one name, or `out` exists.
         ConfigError, CheckpointError: the run, a control or a policy.
+        Interrupted: Ctrl-C; what is done is kept, and the same call goes on.
     """
     if not inputs:
         raise ConfigError("which images?", "For example: gantools translate RUN photos/ --out results")
@@ -72,49 +86,123 @@ def translate(
     found = [item for path in inputs for item in _items(Path(path), translator.channels, alpha, sixteen_bit)]
     names = _output_names([name for name, _ in found])
     chosen = generator.controls(controls)
+    translator.check_tile(tile)
+    plan: dict[str, Any] = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "scale": translator.scale,
+        "run": str(generator.run.absolute()),
+        "checkpoint": generator.checkpoint.absolute().name,
+        "recipe": generator.recipe.name,
+        "controls": chosen,
+        "tile": tile,
+        "pad": pad,
+        "alpha": alpha,
+        "sixteen_bit": sixteen_bit,
+        "versions": versions(),
+    }
+    # Other images of these names, and other weights in the place of these, are another plan.
+    inputs_now = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
+    weights = [[p.name, *_stamp(p)] for p in sorted(generator.checkpoint.glob("*.safetensors"))]
+    partial = target.with_name(target.name + ".partial")
+    done = _begin(partial, plan, [inputs_now, weights], overwrite)
     rejects: list[tuple[str, str]] = []
     files: dict[str, str] = {}
-    with whole_folder(target, overwrite=target.exists()) as folder:
-        for (name, read), file in zip(found, names, strict=True):
-            try:
-                image = read()
-            except DataError as e:
-                rejects.append((name, e.message))
-                continue
-            place = folder / file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (made,) = translator.translate([image], tile=tile, controls=chosen)
-            place.write_bytes(_native.encode_png(np.ascontiguousarray(made)))
-            files[file] = name
-        if not files:
-            name, reason = rejects[0]
-            raise DataError(
-                f"none of the {len(rejects):,} images could be read; the first: {name}: {reason}",
-                "Transparent images need --alpha drop, white or black." if "alpha" in reason else None,
-            )
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "count": len(files),
-            "scale": translator.scale,
-            "run": str(generator.run.absolute()),
-            "checkpoint": generator.checkpoint.absolute().name,
-            "recipe": generator.recipe.name,
-            "controls": chosen,
-            "tile": tile,
-            "files": files,
-            "rejects": [{"name": name, "reason": reason} for name, reason in rejects],
-            "versions": versions(),
-        }
-        write_json(folder / MANIFEST, manifest)
+    with Progress("translating", len(found), show=progress) as bar:
+        if done:
+            bar.print(f"Going on after {len(done):,} images.")
+        try:
+            for (name, read), file in zip(found, names, strict=True):
+                place = partial / file
+                if file not in done:
+                    try:
+                        (made,) = translator.translate([read()], tile=tile, pad=pad, controls=chosen)
+                    except DataError as e:
+                        rejects.append((name, e.message))
+                        bar.advance(1)
+                        continue
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    with atomic_write(place) as f:
+                        f.write(_native.encode_png(np.ascontiguousarray(made)))
+                files[file] = name
+                bar.advance(1)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{len(files):,} of {len(found):,} images are translated and kept in {partial}.",
+                "Run the same command again to go on.",
+            ) from None
+    if not files:
+        shutil.rmtree(partial)
+        name, reason = rejects[0]
+        raise DataError(
+            f"none of the {len(rejects):,} images could be translated; the first: {name}: {reason}", _advice(reason)
+        )
+    left_out = [{"name": name, "reason": reason} for name, reason in rejects]
+    write_json(partial / MANIFEST, {**plan, "count": len(files), "files": files, "rejects": left_out})
+    (partial / PLAN).unlink()
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
     return target, rejects
+
+
+def _begin(partial: Path, plan: Mapping[str, Any], inputs: Any, overwrite: bool) -> set[str]:
+    """The files that a stopped call of this plan has made in `partial`, which is there afterwards.
+
+    Raises:
+        DataError: it holds what another call left, or something else.
+    """
+    given = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    text = json.dumps({**plan, "inputs": given}, indent=1)
+    if partial.exists():
+        file = partial / PLAN
+        if file.is_file() and file.read_text(encoding="utf-8") == text:
+            for leftover in partial.rglob("*.tmp"):
+                leftover.unlink()
+            return {p.relative_to(partial).as_posix() for p in partial.rglob("*.png")}
+        ours = file.is_file() or (partial.is_dir() and not any(partial.iterdir()))
+        if not (overwrite and ours):
+            raise DataError(
+                f"{partial}: holds a stopped call of other images or settings."
+                if ours
+                else f"{partial}: is in the way.",
+                "Discard it with --overwrite, or choose another place with --out."
+                if ours
+                else "Move it away, or choose another place with --out.",
+            )
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    with atomic_write(partial / PLAN) as f:
+        f.write(text.encode())
+    return set()
+
+
+def _advice(reason: str) -> str | None:
+    """What helps against a reason why nothing could be translated."""
+    if "alpha" in reason or "transparen" in reason:
+        return "Transparent images need --alpha drop, white or black."
+    return "Mirrored beyond the edge and cut back: --pad" if "multiples of" in reason else None
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of a file: another one where it has been written anew; nothing of a pattern."""
+    if not path.exists():
+        return []
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 class _Read:
     """Reads an image when it is called; DataError: it cannot be."""
 
-    def __init__(self, source: _native.Source, item: int, policy: Mapping[str, Any]) -> None:
-        self.source, self.item, self.policy = source, item, policy
+    def __init__(self, source: _native.Source, item: int, policy: Mapping[str, Any], at: Path) -> None:
+        self.source, self.item, self.policy, self.at = source, item, policy, at
+
+    def stamp(self) -> list[Any]:
+        """What is another one when the image may be."""
+        return [str(self.at.absolute()), self.item, *_stamp(self.at)]
 
     def __call__(self) -> NDArray[np.uint8]:
         return _native.decode(self.source.read(self.item), **self.policy)
@@ -125,6 +213,10 @@ class _Stored:
 
     def __init__(self, data: PreparedSet, i: int) -> None:
         self.data, self.i = data, i
+
+    def stamp(self) -> list[Any]:
+        """What is another one when the image may be."""
+        return [self.data.fingerprint, self.i]
 
     def __call__(self) -> NDArray[np.uint8]:
         return self.data[self.i]
@@ -142,14 +234,14 @@ def _items(path: Path, channels: int, alpha: str, sixteen_bit: str) -> Iterator[
         yield from ((name, _Stored(data, i)) for i, name in enumerate(data.names))
         return
     if path.is_file() and path.suffix.lower() not in (".zip", ".tar", ".tgz", ".gz", ".zst", ".bz2", ".xz"):
-        yield path.name, _Read(_native.Source.files(path.parent, [path.name]), 0, policy)
+        yield path.name, _Read(_native.Source.files(path.parent, [path.name]), 0, policy, path)
         return
     source = open_source(path, "all", loose=True)
     if source.pixels is not None:
         raise DataError(f"{path}: holds pixels, not image files.", "Prepare it first: gantools prep")
-    yield from (
-        (name, _Read(source.reader, int(item), policy)) for name, item in zip(source.names, source.items, strict=True)
-    )
+    for name, item in zip(source.names, source.items, strict=True):
+        file = path / name
+        yield name, _Read(source.reader, int(item), policy, file if path.is_dir() and file.is_file() else path)
 
 
 def _output_names(names: Sequence[str]) -> list[str]:

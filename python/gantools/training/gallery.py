@@ -98,6 +98,9 @@ class Gallery:
         assert batch.inputs is not None
         inputs = torch.nn.functional.interpolate(batch.inputs.float(), size=samples.shape[1:3], mode="nearest")
         columns = [to_uint8(x).permute(0, 2, 3, 1).cpu() for x in (inputs, batch.images)]
+        # Grey beside colour is shown as colour.
+        most = max(x.shape[3] for x in (*columns, samples))
+        columns, shown_samples = [x.expand(-1, -1, -1, most) for x in columns], samples.expand(-1, -1, -1, most)
         paired = self.state.recipe.data.feed != "unpaired"
-        shown = [columns[0], samples, columns[1]] if paired else [columns[0], samples]
+        shown = [columns[0], shown_samples, columns[1]] if paired else [columns[0], shown_samples]
         return torch.stack(shown, 1).flatten(0, 1).numpy(), samples

@@ -341,6 +341,12 @@ def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str,
     return changed
 
 
+def _names(asked: Mapping[str, Any], key: str) -> bool:
+    """Whether the user has set this key of `network`."""
+    section = asked.get("network")
+    return f"network.{key}" in asked or (isinstance(section, Mapping) and key in section)
+
+
 def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """`recipe` with networks that fit `data`, and a line for each key that was changed for it.
 
@@ -363,6 +369,13 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
         )
     if classes and data.classes is not None and "network.classes" not in asked and len(data.classes) != classes:
         network = dataclasses.replace(changed.network, classes=len(data.classes))
+        changed = dataclasses.replace(changed, network=network)
+    names = {f.name for f in dataclasses.fields(changed.network)}
+    if "input_channels" in names and not _names(asked, "input_channels") and data.inputs is not None:
+        try:
+            network = dataclasses.replace(changed.network, input_channels=data.inputs.shape[2])
+        except ConfigError as e:
+            raise DataError(f"{data.path}: {e.message}", prep) from None
         changed = dataclasses.replace(changed, network=network)
     if recipe.data.balance and data.labels is None:
         raise DataError(f"{data.path}: has no labels to balance.", "Leave it out: --set data.balance=false")
@@ -404,5 +417,14 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
         raise DataError(
             f"{data.path}: is no set of pairs, and recipe {recipe.name} needs one.",
             f"Make one: {recipe.prep or 'gantools prep pairs'}",
+        )
+    wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
+    # Of crops the feed compares the sides.
+    apart = pairs.shape[2:] != wanted[2:] if recipe.data.feed == "crops" else pairs.shape != wanted
+    if apart:
+        raise DataError(
+            f"{data.path}: its inputs are {'x'.join(map(str, pairs.shape))}, "
+            f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}.",
+            f"Make fitting pairs: {recipe.prep or 'gantools prep pairs'}",
         )
     return pairs

@@ -16,6 +16,7 @@ mod encode;
 mod error;
 mod formats;
 mod inspect;
+mod noise;
 mod orientation;
 #[cfg(target_arch = "x86_64")]
 pub mod permute;
@@ -34,6 +35,7 @@ pub use error::ImageError;
 pub use formats::depth::SixteenBit;
 pub use formats::Format;
 pub use inspect::{inspect, Header, Mode};
+pub use noise::add_noise;
 pub use orientation::OrientationPolicy;
 pub use pixels::{Pixels, Rect};
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};

@@ -19,6 +19,6 @@ mod zip;
 pub use hash::{hash_bytes, hash_file, Fingerprint};
 pub use links::Fault;
 pub use reader::{Encoding, Layout, ReadError, Reader};
-pub use shard::{prepare_shard, Reject, Shard, ShardError, Store, Work};
+pub use shard::{prepare_shard, Noise, Reject, Shard, ShardError, Store, Work};
 pub use source::{Archive, Fetch, Item, Range, Ranges, Source};
 pub use tar::TarError;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use gantools_image::{
-    encode_jpeg, encode_png, named, Crop, ImageError, PixelPolicy, Pixels, Preparer, Region,
+    add_noise, encode_jpeg, encode_png, named, Crop, ImageError, PixelPolicy, Pixels, Preparer,
+    Region,
 };
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
@@ -40,6 +41,17 @@ pub struct Work<'a> {
     pub regions: Option<&'a [Region]>,
     /// What is written of it.
     pub store: Store,
+    /// Noise on the finished pixels.
+    pub noise: Option<Noise<'a>>,
+}
+
+/// Noise that is added to each item.
+#[derive(Debug, Clone, Copy)]
+pub struct Noise<'a> {
+    /// Its deviation in levels.
+    pub sigma: f64,
+    /// The seed of each item's, as many as items.
+    pub seeds: &'a [u64],
 }
 
 /// Why an item has no image.
@@ -183,6 +195,7 @@ impl Job<'_> {
                 let region = self.work.regions.map(|regions| &regions[i]);
                 if let Some(size) = hand.preparer.again(self.work.policy, region, out) {
                     let size = size?;
+                    self.add_noise(i, out);
                     let largest = hand.preparer.largest();
                     return then(Done { size, largest }, None, out);
                 }
@@ -193,8 +206,15 @@ impl Job<'_> {
             let tiled = self.work.policy.crop == Crop::Tile && matches!(item, Item::Encoded(_));
             let done = prepare_item(&mut hand.preparer, item, i, self.work, out)?;
             hand.holds = tiled.then_some(number);
+            self.add_noise(i, out);
             then(done, original, out)
         })
+    }
+
+    fn add_noise(&self, i: usize, out: &mut [u8]) {
+        if let Some(noise) = self.work.noise {
+            add_noise(out, noise.sigma, noise.seeds[i]);
+        }
     }
 
     /// All items' pixels; None when the watcher asked to stop.
@@ -403,6 +423,7 @@ mod tests {
             policy,
             regions: None,
             store: Store::Pixels,
+            noise: None,
         }
     }
 

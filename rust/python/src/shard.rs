@@ -79,7 +79,8 @@ type Reject = (usize, &'static str, String);
 type Prepared = (usize, String, Vec<Reject>, Vec<(usize, usize)>, usize);
 
 #[pyfunction]
-#[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None))]
+#[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None,
+                    noise=None, seeds=None))]
 fn prepare_shard(
     py: Python<'_>,
     source: &Source,
@@ -90,6 +91,8 @@ fn prepare_shard(
     progress: Option<Py<PyAny>>,
     store: &str,
     regions: Option<PyReadonlyArray2<'_, f64>>,
+    noise: Option<f64>,
+    seeds: Option<PyReadonlyArray1<'_, u64>>,
 ) -> PyResult<Prepared> {
     let store = by_name("store", store, &pack::Store::NAMES)?;
     let regions = regions
@@ -107,6 +110,14 @@ fn prepare_shard(
                 .collect::<Vec<_>>())
         })
         .transpose()?;
+    if noise.is_some() != seeds.is_some()
+        || seeds
+            .as_ref()
+            .is_some_and(|seeds| seeds.len() != items.len())
+    {
+        return Err(PyValueError::new_err("noise has a seed for each item"));
+    }
+    let seeds = seeds.map(|seeds| seeds.as_array().to_vec());
     let items = source.numbers(&items)?;
     let mut signals = Signals::default();
     let result = py.detach(|| {
@@ -114,6 +125,9 @@ fn prepare_shard(
             policy: &policy.0,
             regions: regions.as_deref(),
             store,
+            noise: noise
+                .zip(seeds.as_deref())
+                .map(|(sigma, seeds)| pack::Noise { sigma, seeds }),
         };
         pack::prepare_shard(&source.0, &items, work, &path, threads, |done| {
             signals.after(|py| match &progress {
