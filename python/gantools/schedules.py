@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,11 +45,33 @@ class Schedule:
         return float(self.start * (self.to / self.start) ** t)
 
 
-def value_at(value: float | Schedule, nimg: int) -> float:
+@dataclass(frozen=True)
+class Staircase:
+    """`levels` one after another, each from its place in `at_kimg` on, the first from the beginning."""
+
+    levels: tuple[float, ...]
+    at_kimg: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != len(self.at_kimg) + 1:
+            raise ConfigError(
+                f"a staircase of {len(self.levels)} levels changes at one place less, at_kimg has {len(self.at_kimg)}."
+            )
+        if list(self.at_kimg) != sorted(set(self.at_kimg)) or min(self.at_kimg, default=1) <= 0:
+            raise ConfigError("a staircase's at_kimg must rise, and be above 0.")
+
+    def at(self, nimg: int) -> float:
+        """Its value once `nimg` real images have been shown."""
+        return self.levels[bisect_right(self.at_kimg, nimg / 1000)]
+
+
+def value_at(value: float | Schedule | Staircase, nimg: int) -> float:
     """A number, or a schedule's value once `nimg` real images have been shown."""
-    return value.at(nimg) if isinstance(value, Schedule) else value
+    return value if isinstance(value, int | float) else value.at(nimg)
 
 
-def values_of(value: float | Schedule) -> tuple[float, ...]:
-    """The numbers that decide a setting, to be checked: itself, or both ends of its schedule."""
+def values_of(value: float | Schedule | Staircase) -> tuple[float, ...]:
+    """The numbers that decide a setting, to be checked: itself, both ends of its schedule, or all its levels."""
+    if isinstance(value, Staircase):
+        return value.levels
     return (value.start, value.to) if isinstance(value, Schedule) else (value,)

@@ -1,15 +1,17 @@
-"""SRResNet and SRGAN: images enlarged 2, 3, 4 or 8 times (Ledig et al. 2017, arXiv:1609.04802).
+"""SRGAN and ESRGAN: images enlarged 2, 3, 4 or 8 times (arXiv:1609.04802; arXiv:1809.00219).
 
 Two stages, and a short one between them on request (`game.judge_kimg`). `pretrain` teaches the generator alone to be
 near the pixels, which gives SRResNet: faithful and soft. `gan` goes on with a discriminator and a perceptual loss,
 which gives SRGAN: sharp, and farther from the pixels. What the first stage ended with is kept as `content`, and the
 control `interpolation` blends the weights of both.
 
-What the networks are made of is chosen by name (`network.kind`); images are in [-1, 1] at both ends.
+What the networks are made of is chosen by name (`network.kind`, `network.judge`); images are in [-1, 1] at both ends.
+ESRGAN is dense blocks, a judge like VGG, the loss `relativistic_average_detached` and features before the ReLU.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -18,8 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.super_resolution import ENLARGERS, JUDGE_HALVINGS, STEPS, Judge
-from gantools.models.games import scores
+from gantools.layers.super_resolution import (
+    ENLARGERS,
+    JUDGE_HALVINGS,
+    STEPS,
+    UNET_HALVINGS,
+    Judge,
+    UNetJudge,
+    VGGJudge,
+)
+from gantools.models.games import follow, scores
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import DIFFERENCES, perceptual, total_variation
 from gantools.objectives.losses import LossConfig
@@ -34,34 +44,43 @@ class SRGANConfig:
         size: side of the large crops in training; afterwards images of any size are taken.
         channels: of the images.
         scale: the factor: 2, 3, 4 or 8.
-        kind: the generator: `srresnet` as published, or `msrresnet` without batch normalisation, on top of bilinear
-            interpolation.
+        kind: the generator: `srresnet` as published, `msrresnet` without batch normalisation, on top of bilinear
+            interpolation, or `rrdb`, ESRGAN's.
         width: channels of the generator.
         blocks: its residual blocks.
-        judge_width: channels of the discriminator next to the image.
-        judge_hidden: width of its linear layer.
+        growth: of kind `rrdb`: channels that each convolution of a dense block adds.
+        judge: the discriminator: SRGAN's, ESRGAN's, which is like VGG, or Real-ESRGAN's, which judges every pixel.
+        judge_width: its channels next to the image.
+        judge_hidden: width of its linear layer, where it has one.
+        judge_halvings: of judge `vgg`: times that it halves the image.
     """
 
     size: int = 96
     channels: int = 3
     scale: int = 4
-    kind: Literal["srresnet", "msrresnet"] = "srresnet"
+    kind: Literal["srresnet", "msrresnet", "rrdb"] = "srresnet"
     width: int = 64
     blocks: int = 16
+    growth: int = 32
+    judge: Literal["srgan", "vgg", "unet"] = "srgan"
     judge_width: int = 64
     judge_hidden: int = 1024
+    judge_halvings: int = 5
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.width, self.blocks, self.judge_width, self.judge_hidden) < 1:
-            raise ConfigError("network: channels, width, blocks, judge_width and judge_hidden must be at least 1.")
+        for key in ("channels", "width", "blocks", "growth", "judge_width", "judge_hidden", "judge_halvings"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"network.{key}: must be at least 1, not {getattr(self, key)}.")
         if self.scale not in STEPS:
             raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
-        sides = 1 << JUDGE_HALVINGS
-        if self.size < 2 * sides or self.size % sides or self.size % self.scale:
-            step = sides * (self.scale if self.scale == 3 else 1)
+        halvings = {"srgan": JUDGE_HALVINGS, "unet": UNET_HALVINGS, "vgg": self.judge_halvings}[self.judge]
+        # VGG's convolutions leave out what is over a half, the others' would not fit together or into their top.
+        step = math.lcm(self.scale, 1 if self.judge == "vgg" else 1 << halvings)
+        least = math.ceil((1 << halvings if self.judge == "vgg" else 2 << halvings) / step) * step
+        if self.size < least or self.size % step:
             raise ConfigError(
-                f"network.size: must be a multiple of {step} from {2 * step} on, not {self.size}.",
-                "It is the side of the large crops, which the discriminator halves four times.",
+                f"network.size: must be a multiple of {step} from {least} on, not {self.size}.",
+                f"It is the side of the large crops, which the discriminator halves {halvings} times.",
             )
 
     @property
@@ -142,12 +161,21 @@ def build(config: SRGANConfig) -> dict[str, nn.Module]:
     """Generator, discriminator, and `content`, which is all zero until the first stage is over."""
 
     def generator() -> nn.Module:
-        return ENLARGERS[config.kind](config.channels, config.scale, config.width, config.blocks)
+        growth = {"growth": config.growth} if config.kind == "rrdb" else {}
+        return ENLARGERS[config.kind](config.channels, config.scale, config.width, config.blocks, **growth)
+
+    def discriminator() -> nn.Module:
+        width, hidden = config.judge_width, config.judge_hidden
+        if config.judge == "unet":
+            return UNetJudge(config.channels, width)
+        if config.judge == "vgg":
+            return VGGJudge(config.channels, config.size, width, hidden, config.judge_halvings)
+        return Judge(config.channels, config.size, width, hidden)
 
     content = generator()
     for value in (*content.parameters(), *content.buffers()):
         value.data.zero_()
-    judge = Judge(config.channels, config.size, config.judge_width, config.judge_hidden)
+    judge = discriminator()
     return {"generator": generator(), "discriminator": judge, "content": content}
 
 
@@ -205,7 +233,7 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
 
     needs: tuple[Role, ...] = ("images", "inputs")
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
-    judge = Phase("discriminator", ("discriminator",), discriminator)
+    judge = Phase("discriminator", ("discriminator",), discriminator, after=follow("discriminator"))
     last = Stage(
         "gan",
         (Phase("generator", ("generator",), generator), judge),

@@ -20,7 +20,7 @@ from gantools.recipes.files import Layer, merged, one_length, read_layers
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 from gantools.runs.checkpoint import list_checkpoints, read_config
 from gantools.runs.folders import RECORD, find_checkpoint
-from gantools.schedules import Schedule, values_of
+from gantools.schedules import Schedule, Staircase, values_of
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class OptimConfig:
 
     Attributes:
         kind: adam, rmsprop or sgd.
-        lr: a number, or a schedule of the real images shown.
+        lr: a number, or a schedule or staircase of the real images shown.
         betas: Adam's two, the second a number or a schedule; RMSprop's smoothing constant is the second.
         momentum: of RMSprop and SGD.
         networks: by name of a network, the keys that are another for it.
     """
 
-    lr: float | Schedule
+    lr: float | Schedule | Staircase
     kind: Literal["adam", "rmsprop", "sgd"] = "adam"
     betas: tuple[float, float | Schedule] = (0.5, 0.999)
     eps: float = 1e-8
