@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from gantools.errors import ConfigError
 
@@ -63,6 +64,15 @@ class Staircase:
     def at(self, nimg: int) -> float:
         """Its value once `nimg` real images have been shown."""
         return self.levels[bisect_right(self.at_kimg, nimg / 1000)]
+
+
+def another_kind(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether plain values `after` are of a schedule of another kind than `before`, and take none of its keys."""
+
+    def kind(values: Mapping[str, Any]) -> type | None:
+        return next((c for c in (Schedule, Staircase) if values and values.keys() <= {f.name for f in fields(c)}), None)
+
+    return None not in (kind(before), kind(after)) and kind(before) is not kind(after)
 
 
 def value_at(value: float | Schedule | Staircase, nimg: int) -> float:

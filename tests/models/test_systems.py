@@ -239,6 +239,18 @@ ROWS = {
         },
         BATCH_NORM,
     ),
+    "srgan/esrgan": Row(
+        "esrgan-x4",
+        {"generator": 16_697_987, "discriminator": 14_499_401, "content": 16_697_987},
+        (3, 128, 128),
+        [0.63675, 0.64018, 0.704828, 0.636753, 0.640218, 0.700568],
+        {
+            "network": {"size": 32, "width": 8, "blocks": 1, "growth": 4, "judge_width": 4, "judge_hidden": 8},
+            "data": {"crop": 32},
+            "game": {"pretrain_kimg": 0.016, "perceptual": {"weight": 0.0}, "pixel": 1.0},
+        },
+        BATCH_NORM,
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)

@@ -20,7 +20,7 @@ from gantools.recipes.files import Layer, merged, one_length, read_layers
 from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to_plain
 from gantools.runs.checkpoint import list_checkpoints, read_config
 from gantools.runs.folders import RECORD, find_checkpoint
-from gantools.schedules import Schedule, Staircase, values_of
+from gantools.schedules import Schedule, Staircase, another_kind, values_of
 
 
 @dataclass(frozen=True)
@@ -429,7 +429,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {key}: {section!r} is not a section.")
         values = inner
-    if isinstance(value, Mapping) and isinstance(values.get(leaf), dict):
+    before = values.get(leaf)
+    if isinstance(value, Mapping) and isinstance(before, dict) and not another_kind(before, value):
         for key_, inner_value in value.items():  # a section changes its keys, it does not reset the others
             _set(values[leaf], str(key_), inner_value)
     else:

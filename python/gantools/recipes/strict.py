@@ -197,7 +197,9 @@ def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
     sections = [o for o in options if dataclasses.is_dataclass(o)] if isinstance(hint, types.UnionType) else []
     if sections and isinstance(value, Mapping):
         # That of most of its keys; of none, the first.
-        return _coerce(value, max(sections, key=lambda s: sum(f.name in value for f in dataclasses.fields(s))), places, key)
+        return _coerce(
+            value, max(sections, key=lambda s: sum(f.name in value for f in dataclasses.fields(s))), places, key
+        )
     if typing.get_origin(hint) is Literal:
         if isinstance(value, bool):
             value = "on" if value else "off"  # YAML 1.1 takes these words for booleans

@@ -43,6 +43,8 @@ class PairedScores:
         crop: pixels cut off every border.
         samples, targets: where the images lie.
         lpips: how LPIPS was made (`net`, hashes of its weights), or None without it.
+        inputs: how the inputs were made that belong to the targets (`operation`, `scale`, `kernel`), where these are a
+            set of pairs, which says so; else None.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -54,6 +56,7 @@ class PairedScores:
     samples: str
     targets: str
     lpips: dict[str, str] | None = None
+    inputs: dict[str, Any] | None = None
 
     @property
     def n(self) -> int:
@@ -81,6 +84,7 @@ class PairedScores:
             "identical": self.identical,
             "channel": self.channel,
             "crop": self.crop,
+            "inputs": self.inputs,
             "samples": self.samples,
             "targets": self.targets,
             "lpips": self.lpips,
@@ -168,6 +172,7 @@ def paired_scores(
         samples=pairs.samples.label,
         targets=pairs.targets.label,
         lpips=None if network is None else network.protocol,
+        inputs=None if pairs.targets.inputs is None else dict(pairs.targets.inputs),
     )
 
 
