@@ -424,6 +424,8 @@ SYSTEMS = {
     "stylegan": ("stylegan-celeba",),
     "r3gan": ("r3gan-celeba", "r3gan-cifar", "r3gan-fashion"),
 }
+# Recipes that enlarge images.
+ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4")
 # Samples of each in its row of `systems.png`, and their side there.
 ROW, SIDE = 16, 64
 
@@ -534,16 +536,19 @@ def a_run(bench: Bench, prefix: str, recipes: tuple[str, ...] = ()) -> None:
 
 
 def enlarging(bench: Bench, recipe: str) -> None:
-    """Images a second in each stage of a system that enlarges, of pairs that are made here; features of random weights."""
-    import gantools
+    """Images a second in both stages of a system that enlarges, of pairs made here and features of random weights."""
     from benches.train import Ours, steps_per_second
+
+    import gantools
     from gantools.recipes.recipe import load_recipe
 
     changes: dict[str, Any] = {"network.size": 32, "data.crop": 32, "network.width": 4, "network.blocks": 1}
     changes |= {"network.judge_width": 4, "network.judge_hidden": 8, "batch": 2}
     changes = changes if bench.small else {}
+    if recipe.startswith("rank"):  # its own stages are those of the others; the ranker's is left out
+        changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "game.pretrain_kimg": 1.0}
     loaded = load_recipe(recipe, changes)
-    size, scale = bench.size if bench.small else 192, loaded.network.scale
+    size, scale = bench.size if bench.small else 320, loaded.network.scale
     size = max(size, loaded.network.size)
     bench.set_of(size)
     pairs = bench.work / f"pairs-{size}-{scale}"
@@ -649,7 +654,7 @@ STAGES = (
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),
-    *(Stage(recipe, 1.0, functools.partial(enlarging, recipe=recipe)) for recipe in ("srgan-x4", "esrgan-x4")),
+    *(Stage(recipe, 1.0, functools.partial(enlarging, recipe=recipe)) for recipe in ENLARGERS),
     *(Stage(f"{name} run", 1.5, functools.partial(a_run, prefix=name, recipes=of)) for name, of in SYSTEMS.items()),
 )
 

@@ -9,6 +9,8 @@ from gantools.layers.super_resolution import (
     DenseBlock,
     Judge,
     MSRResNet,
+    Ranker,
+    RankSRResNet,
     RRDBNet,
     SRResNet,
     UNetJudge,
@@ -32,6 +34,8 @@ from gantools.layers.super_resolution import (
         (lambda: VGGJudge(3, 256, halvings=6), 21_055_049),
         (lambda: VGGJudge(3, 296), 17_827_401),
         (lambda: UNetJudge(3), 4_376_897),
+        (lambda: RankSRResNet(3, 4), 1_554_499),
+        (lambda: Ranker(3), 13_734_281),
     ],
 )
 def test_weights_of_the_published_networks(network, weights):
@@ -117,3 +121,19 @@ def test_the_output_is_linear():
     network = RRDBNet(3, 2, 4, 1, 2)
     network.tail[-1].bias.data.fill_(7.0)
     assert float(network(torch.zeros(1, 3, 4, 4)).detach().mean()) > 5  # a tanh or a clamp would keep it at 1
+
+
+@pytest.mark.parametrize("bug", [False, True])
+def test_a_ranker_judges_each_image_alone_and_writes_nothing(bug):
+    torch.manual_seed(0)
+    ranker = Ranker(3, 2, 4).train()
+    for _ in range(3):
+        ranker(torch.randn(4, 3, 40, 40))
+    before = {name: value.clone() for name, value in ranker.state_dict().items()}
+    x = torch.randn(4, 3, 48, 32)
+    # The bug: the ranker in training mode while the generator learns of it.
+    judge = ranker.forward if bug else ranker.judge
+    together, alone = judge(x), judge(x[:2])
+    assert (torch.allclose(together[:2], alone, atol=1e-6)) != bug
+    assert all(torch.equal(value, before[name]) for name, value in ranker.state_dict().items()) != bug
+    assert together.shape == (4,) and torch.allclose(ranker.eval()(x), ranker.judge(x), atol=1e-6)

@@ -7,7 +7,17 @@ import torch
 from tests.models.by_hand import adams, count, gradients, step
 
 from gantools.errors import ConfigError
-from gantools.models.srgan import SYSTEM, PerceptualConfig, SRGANConfig, SRGANGame, build, frozen, render, stages
+from gantools.models.srgan import (
+    SYSTEM,
+    PerceptualConfig,
+    RankConfig,
+    SRGANConfig,
+    SRGANGame,
+    build,
+    frozen,
+    render,
+    stages,
+)
 from gantools.models.system import Batch
 from gantools.objectives.content import l1
 from gantools.objectives.losses import LossConfig
@@ -226,6 +236,70 @@ def test_weights_of_two_beginnings_are_no_way(trained):
     assert min(found[1:-1]) < min(found[0], found[-1]) - 1
 
 
+RANK = SRGANGame(
+    pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(0.0), rank=RankConfig(weight=0.24, kimg=0.2, least=0.9)
+)
+RANKING = replace(SMALL, kind="ranksrresnet", ranker=4)
+
+
+def ranked_batch(n=4, seed=0):
+    """Better images are smooth, worse ones noisy."""
+    batch = batch_of(n, RANKING, seed)
+    better = 0.2 * torch.rand(n, 3, 32, 32)
+    return replace(batch, extras={"better": better, "worse": better + 0.8 * torch.randn(n, 3, 32, 32)})
+
+
+def test_a_ranker_has_a_stage_of_its_own_and_stays_as_it_is_in_the_last():
+    networks = networks_of(RANKING, RANK)
+    assert RANK.prepare(networks) == {}
+    first, rank, last = stages(RANKING, RANK)
+    assert [s.name for s in (first, rank, last)] == ["pretrain", "rank", "gan"] and rank.nimg == 200
+    assert {"better", "worse"} <= set(rank.needs) and {"better", "worse"} <= set(last.needs)
+    optimizers = adams(networks, 0.003, (0.9, 0.999))
+    batch = ranked_batch()
+    for i in range(40):
+        out = step(networks, rank.phases[0], ranked_batch(seed=i), optimizers, i)
+    assert out.means["ranker_accuracy"] > 0.9 and out.means["loss_r"] < 0.1
+    state = {k: v.clone() for k, v in networks["ranker"].state_dict().items()}
+    out, found = gradients(networks, last.phases[0], batch)
+    assert set(found) == {"generator"} and any(g.abs().max() > 0 for g in found["generator"])
+    images = networks["generator"](batch.inputs)
+    expected = 0.24 * torch.sigmoid(networks["ranker"].eval()(images)).mean()
+    torch.testing.assert_close(out.means["rank"], expected.detach())
+    assert all(torch.equal(v, state[k]) for k, v in networks["ranker"].state_dict().items())
+
+
+def test_the_last_stage_waits_for_a_ranker_and_for_a_generator():
+    networks = networks_of(RANKING, RANK)
+    last = stages(RANKING, RANK)[-1]
+    held = ranked_batch(16, seed=99)
+    scores = {"good": lambda x: x.square().mean((1, 2, 3)), "wrong": lambda x: -x.square().mean((1, 2, 3))}
+    networks["ranker"].judge = scores["wrong"]
+    reason = last.gate(networks, held)
+    assert "0 % of 16 pairs" in reason and "90 % are asked for" in reason and "game.rank.kimg" in reason
+    networks["ranker"].judge = scores["good"]
+    networks["generator"].tail[-1].bias.data.fill_(9.0)
+    assert "--init-from RUN" in last.gate(networks, held)
+    networks["generator"] = lambda_network(held)
+    assert last.gate(networks, held) is None
+
+
+def lambda_network(batch):
+    """A generator that is right."""
+
+    class Right(torch.nn.Module):
+        def forward(self, x):
+            return batch.images
+
+    return Right()
+
+
+def test_a_ranker_and_its_weight_go_together():
+    for config, game in ((RANKING, PIXELS), (SMALL, RANK)):
+        with pytest.raises(ConfigError, match="go together"):
+            game.prepare(networks_of(config, game))
+
+
 def test_weights_between_the_stages():
     networks = networks_of()
     batch = batch_of()
@@ -288,6 +362,8 @@ def test_phases_compile_whole():
         (lambda: SRGANConfig(size=130, judge="vgg"), "multiple of 4 from 32 on"),
         (lambda: SRGANConfig(size=36, judge="unet"), "multiple of 8 from 16 on"),
         (lambda: SRGANConfig(kind="rrdb", growth=0), "growth"),
+        (lambda: SRGANConfig(size=16, judge="unet", ranker=4), "ranker"),
+        (lambda: RankConfig(kimg=0.0), "kimg and margin above 0"),
         (lambda: SRGANConfig(blocks=0), "at least 1"),
         (lambda: PerceptualConfig(layer="conv6_1"), "conv6_1"),
         (lambda: PerceptualConfig(network="vgg19-normalised", layer="conv5_4"), "vgg19-normalised"),

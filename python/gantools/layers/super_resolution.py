@@ -2,8 +2,9 @@
 
 `SRResNet` and `Judge` are those of Ledig et al. 2017 (arXiv:1609.04802), figure 4; `MSRResNet` is the first without
 batch normalisation and on top of bilinear interpolation, as in BasicSR. `RRDBNet` and `VGGJudge` are those of ESRGAN
-(Wang et al. 2018, arXiv:1809.00219) and its code, `UNetJudge` that of Real-ESRGAN (Wang et al. 2021, arXiv:2107.10833).
-All are fully convolutional but for the first two judges, whose linear layers take images of one size.
+(Wang et al. 2018, arXiv:1809.00219) and its code, `UNetJudge` that of Real-ESRGAN (Wang et al. 2021, arXiv:2107.10833),
+`RankSRResNet` and `Ranker` those of RankSRGAN (Zhang et al. 2019, arXiv:1908.06382). All are fully convolutional but
+for the first two judges, whose linear layers take images of one size.
 """
 
 from __future__ import annotations
@@ -137,6 +138,32 @@ class MSRResNet(nn.Module):
         return cast(Tensor, y + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False))
 
 
+class RankSRResNet(nn.Module):
+    """Images float (n, c, h, w) -> float (n, c, scale h, scale w); the output is linear, without a tanh.
+
+    `MSRResNet` with ReLU, a further convolution after the residual blocks and a skip around both, and not on top of an
+    interpolation: 1,554,499 weights at 3 channels, x4, 64, 16. Source: `SRResNet` of RankSRGAN's code.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Conv2d(channels, width, 3, 1, 1)
+        self.body = nn.Sequential(
+            *(ResidualBlock(width, normalised=False) for _ in range(blocks)), nn.Conv2d(width, width, 3, 1, 1)
+        )
+        self.tail = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, channels, 3, 1, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                scaled_init(module)
+        self.up = _upsampling(width, scale, nn.ReLU, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger images of images `x`."""
+        x = self.head(x)
+        return cast(Tensor, self.tail(self.up(x + self.body(x))))
+
+
 class DenseBlock(nn.Module):
     """x + 0.2 f(x): five 3x3 convolutions, each of all that came before, leaky ReLU 0.2 after the first four.
 
@@ -199,7 +226,7 @@ class RRDBNet(nn.Module):
 
 
 #: Networks that enlarge, by the names they have in a recipe.
-ENLARGERS = {"srresnet": SRResNet, "msrresnet": MSRResNet, "rrdb": RRDBNet}
+ENLARGERS = {"srresnet": SRResNet, "msrresnet": MSRResNet, "ranksrresnet": RankSRResNet, "rrdb": RRDBNet}
 
 
 class Judge(nn.Module):
@@ -228,6 +255,19 @@ class Judge(nn.Module):
         return cast(Tensor, self.top(self.layers(x)).flatten())
 
 
+def _tower(channels: int, width: int, halvings: int, *, biases: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    before = channels
+    for i in range(halvings):
+        after = width * min(8, 1 << i)
+        layers += [nn.Conv2d(before, after, 3, 1, 1, bias=biases or i == 0)]
+        layers += [nn.BatchNorm2d(after)] if i else []
+        layers += [nn.LeakyReLU(0.2), nn.Conv2d(after, after, 4, 2, 1, bias=biases), nn.BatchNorm2d(after)]
+        layers += [nn.LeakyReLU(0.2)]
+        before = after
+    return layers
+
+
 class VGGJudge(nn.Module):
     """Images float (n, channels, size, size) -> logits float (n,); positive means real.
 
@@ -239,20 +279,9 @@ class VGGJudge(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int = 64, hidden: int = 100, halvings: int = 5) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = channels
-        for i in range(halvings):
-            after = width * min(8, 1 << i)
-            layers += [nn.Conv2d(before, after, 3, 1, 1, bias=i == 0)]
-            layers += [nn.BatchNorm2d(after)] if i else []
-            layers += [nn.LeakyReLU(0.2), nn.Conv2d(after, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after)]
-            layers += [nn.LeakyReLU(0.2)]
-            before = after
-        self.layers = nn.Sequential(*layers)
-        side = size >> halvings
-        self.top = nn.Sequential(
-            nn.Flatten(), nn.Linear(before * side * side, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1)
-        )
+        self.layers = nn.Sequential(*_tower(channels, width, halvings, biases=False))
+        features = width * min(8, 1 << (halvings - 1)) * (size >> halvings) ** 2
+        self.top = nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images `x`."""
@@ -289,3 +318,32 @@ class UNetJudge(nn.Module):
         for conv in self.wide:
             y = F.leaky_relu(conv(y), 0.2)
         return cast(Tensor, self.tail(y)[:, 0])
+
+
+class Ranker(nn.Module):
+    """Images float (n, channels, h, w), from 32 pixels on -> scores float (n,); the smaller, the better an image.
+
+    Ten convolutions in five pairs as in `VGGJudge`, all with biases, the mean over all places, two linear layers of
+    leaky ReLU 0.2: 13,734,281 weights at 3 channels and width 64. Source: `Ranker_VGG12` of RankSRGAN's code.
+    """
+
+    def __init__(self, channels: int, width: int = 64, hidden: int = 100, halvings: int = 5) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_tower(channels, width, halvings, biases=True))
+        features = width * min(8, 1 << (halvings - 1))
+        self.top = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of images `x`, normalised by these images: for its own training."""
+        for layer in self.layers:
+            x = layer(x)
+        return cast(Tensor, self.top(x.mean((2, 3))).flatten())
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Scores of images `x`, each alone, by what its training has seen; writes nothing in any mode."""
+        for layer in self.layers:
+            if isinstance(layer, nn.BatchNorm2d):
+                x = F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)
+            else:
+                x = layer(x)
+        return cast(Tensor, self.top(x.mean((2, 3))).flatten())

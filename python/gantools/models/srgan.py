@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
@@ -26,13 +27,15 @@ from gantools.layers.super_resolution import (
     STEPS,
     UNET_HALVINGS,
     Judge,
+    Ranker,
     UNetJudge,
     VGGJudge,
 )
 from gantools.models.games import follow, scores
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
-from gantools.objectives.content import DIFFERENCES, perceptual, total_variation
+from gantools.objectives.content import DIFFERENCES, l1, perceptual, total_variation
 from gantools.objectives.losses import LossConfig
+from gantools.objectives.terms import margin_ranking, ranked
 from gantools.pretrained import vgg19
 
 
@@ -45,7 +48,7 @@ class SRGANConfig:
         channels: of the images.
         scale: the factor: 2, 3, 4 or 8.
         kind: the generator: `srresnet` as published, `msrresnet` without batch normalisation, on top of bilinear
-            interpolation, or `rrdb`, ESRGAN's.
+            interpolation, `ranksrresnet`, RankSRGAN's, or `rrdb`, ESRGAN's.
         width: channels of the generator.
         blocks: its residual blocks.
         growth: of kind `rrdb`: channels that each convolution of a dense block adds.
@@ -53,12 +56,13 @@ class SRGANConfig:
         judge_width: its channels next to the image.
         judge_hidden: width of its linear layer, where it has one.
         judge_halvings: of judge `vgg`: times that it halves the image.
+        ranker: channels of RankSRGAN's ranker next to the image; 0: there is none.
     """
 
     size: int = 96
     channels: int = 3
     scale: int = 4
-    kind: Literal["srresnet", "msrresnet", "rrdb"] = "srresnet"
+    kind: Literal["srresnet", "msrresnet", "ranksrresnet", "rrdb"] = "srresnet"
     width: int = 64
     blocks: int = 16
     growth: int = 32
@@ -66,11 +70,14 @@ class SRGANConfig:
     judge_width: int = 64
     judge_hidden: int = 1024
     judge_halvings: int = 5
+    ranker: int = 0
 
     def __post_init__(self) -> None:
         for key in ("channels", "width", "blocks", "growth", "judge_width", "judge_hidden", "judge_halvings"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"network.{key}: must be at least 1, not {getattr(self, key)}.")
+        if self.ranker < 0 or (self.ranker > 0 and self.size < 32):
+            raise ConfigError(f"network.ranker: must be at least 0, and 0 for crops below 32, not {self.ranker}.")
         if self.scale not in STEPS:
             raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
         halvings = {"srgan": JUDGE_HALVINGS, "unet": UNET_HALVINGS, "vgg": self.judge_halvings}[self.judge]
@@ -119,6 +126,27 @@ class PerceptualConfig:
 
 
 @dataclass(frozen=True)
+class RankConfig:
+    """The ranker of RankSRGAN, a stage of its own before the second: the section `game.rank`.
+
+    Attributes:
+        weight: of what it says of generated images, in the generator's loss; 0: there is no ranker.
+        kimg: thousand large crops, and as many ranked pairs, by which it learns.
+        margin: by which its scores are to differ.
+        least: share of pairs kept from its training that it must order rightly, or the second stage does not begin.
+    """
+
+    weight: float = 0.0
+    kimg: float = 6400.0
+    margin: float = 0.5
+    least: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or min(self.kimg, self.margin) <= 0 or not 0 <= self.least <= 1:
+            raise ConfigError("game.rank: weight must not be negative, kimg and margin above 0, least in [0, 1].")
+
+
+@dataclass(frozen=True)
 class SRGANGame:
     """Lengths and losses of the two stages.
 
@@ -133,6 +161,7 @@ class SRGANGame:
         adversarial: weight of the generator's adversarial loss there.
         loss: adversarial loss.
         perceptual: the loss of features there.
+        rank: the loss of a ranker there, and its own stage.
     """
 
     pretrain_kimg: float = 16000.0
@@ -144,6 +173,16 @@ class SRGANGame:
     adversarial: float = 0.001
     loss: LossConfig = field(default_factory=LossConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    rank: RankConfig = field(default_factory=RankConfig)
+
+    def prepare(self, networks: Networks) -> dict[str, nn.Module]:
+        """Nothing further; ConfigError: a ranker is asked for and not there, or there and not asked for."""
+        if (self.rank.weight > 0) != ("ranker" in networks):
+            raise ConfigError(
+                "game.rank.weight above 0 and network.ranker above 0 go together.",
+                "Set both, as the recipe ranksrgan-x4 does, or both to 0.",
+            )
+        return {}
 
     def __post_init__(self) -> None:
         if min(self.pretrain_kimg, self.judge_kimg, self.pixel, self.variation, self.adversarial) < 0:
@@ -176,7 +215,8 @@ def build(config: SRGANConfig) -> dict[str, nn.Module]:
     for value in (*content.parameters(), *content.buffers()):
         value.data.zero_()
     judge = discriminator()
-    return {"generator": generator(), "discriminator": judge, "content": content}
+    networks = {"generator": generator(), "discriminator": judge, "content": content}
+    return networks | ({"ranker": Ranker(config.channels, config.ranker)} if config.ranker else {})
 
 
 def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, nn.Module]:
@@ -194,9 +234,10 @@ def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, 
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
-    """The stages `pretrain`, `judge` and `gan`, without those of no length.
+    """The stages `pretrain`, `rank`, `judge` and `gan`, without those of no length.
 
-    Logged: `pixel` in both; in the second `loss_g` and its terms, `loss_d`, and `games.scores`.
+    Logged: `pixel`; in the last `loss_g` and its terms, `loss_d`, and `games.scores`; in `rank` `loss_r` and the share
+    of pairs that are ordered rightly, `ranker_accuracy`.
     """
     difference = DIFFERENCES[game.content]
 
@@ -220,6 +261,8 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
                 batch.images,
                 DIFFERENCES[game.perceptual.difference],
             )
+        if game.rank.weight > 0:
+            terms["rank"] = game.rank.weight * ranked(networks["ranker"].judge(images))  # type: ignore[operator]
         value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))
         return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
 
@@ -231,7 +274,16 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
         value = game.loss.discriminator(real_outputs, fake_outputs)
         return Out(value, {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)})
 
+    def ranker(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        # As one batch: normalised apart, better and worse images would lose what tells them apart.
+        both = networks["ranker"](torch.cat((batch.extras["better"], batch.extras["worse"])))
+        better, worse = both.chunk(2)
+        value = margin_ranking(better, worse, game.rank.margin)
+        right = (worse > better).float().mean()
+        return Out(value, {"loss_r": value.detach(), "ranker_accuracy": right.detach()})
+
     needs: tuple[Role, ...] = ("images", "inputs")
+    ranking = Stage("rank", (Phase("ranker", ("ranker",), ranker),), needs=(*needs, "better", "worse"))
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
     judge = Phase("discriminator", ("discriminator",), discriminator, after=follow("discriminator"))
     last = Stage(
@@ -243,8 +295,40 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
     )
     if not game.gan:
         return (first,)
-    before = ((first, game.pretrain_kimg), (Stage("judge", (judge,), needs=needs), game.judge_kimg))
+    if game.rank.weight > 0:
+        last = replace(last, needs=ranking.needs, gate=lambda networks, batch: unready(networks, batch, game.rank))
+    before = (
+        (first, game.pretrain_kimg),
+        (ranking, game.rank.kimg if game.rank.weight > 0 else 0.0),
+        (Stage("judge", (judge,), needs=needs), game.judge_kimg),
+    )
     return (*(replace(stage, nimg=round(1000 * kimg)) for stage, kimg in before if kimg), last)
+
+
+@torch.no_grad()
+def unready(networks: Networks, batch: Batch, rank: RankConfig) -> str | None:
+    """Why the last stage must not begin on what a ranker says, or None; `batch` has pairs kept from its training."""
+    ranker = networks["ranker"]
+    better, worse = (ranker.judge(batch.extras[name]) for name in ("better", "worse"))  # type: ignore[operator]
+    right = float((worse > better).float().mean())
+    if right < rank.least:
+        return (
+            f"its ranker orders {100 * right:.0f} % of {len(better)} pairs that it has not seen rightly, "
+            f"{100 * rank.least:.0f} % are asked for. Train it longer (game.rank.kimg), prepare more pairs "
+            "(gantools prep ranked), or ask for less (game.rank.least)."
+        )
+    generator = networks["generator"]
+    training = generator.training
+    found = generator.eval()(batch.inputs)
+    generator.train(training)
+    assert batch.inputs is not None
+    plain = F.interpolate(batch.inputs, size=batch.images.shape[-2:], mode="bilinear", align_corners=False)
+    if float(l1(found, batch.images)) >= float(l1(plain, batch.images)):
+        return (
+            "its generator is farther from the images than bilinear interpolation. Begin with a trained one "
+            "(--init-from RUN), or set game.pretrain_kimg above 0."
+        )
+    return None
 
 
 def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:

@@ -70,22 +70,22 @@ class DataConfig:
 
     Attributes:
         feed: one image after the other; pairs of a target and its input; images and inputs that do not belong together;
-            or aligned random crops.
+            aligned random crops; or these, and beside them ranked pairs of a second set.
         flip: mirror images left to right at random; never for digits or text.
         balance: show every class as often as any other.
-        crop: side of the crops of feed `crops`, in pixels of the target.
+        crop: side of the crops of feeds `crops` and `ranked`, in pixels of the target.
         turn: turn the crops at random upside down and about the diagonal.
     """
 
-    feed: Literal["one", "paired", "unpaired", "crops"] = "one"
+    feed: Literal["one", "paired", "unpaired", "crops", "ranked"] = "one"
     flip: bool = False
     balance: bool = False
     crop: int | None = None
     turn: bool = False
 
     def __post_init__(self) -> None:
-        if (self.feed == "crops") != (self.crop is not None):
-            raise ConfigError("data.crop: belongs to the feed `crops`, which needs it.")
+        if (self.feed in ("crops", "ranked")) != (self.crop is not None):
+            raise ConfigError("data.crop: belongs to the feeds `crops` and `ranked`, which need it.")
         if self.crop is not None and self.crop < 1:
             raise ConfigError(f"data.crop: must be at least 1, not {self.crop}.")
 

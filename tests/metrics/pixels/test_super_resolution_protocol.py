@@ -1,4 +1,4 @@
-"""How super-resolution is judged: the luma, borders and kernel that published figures assume, and that they are said."""
+"""How super-resolution is judged: the luma, borders and kernel of published figures, and that a score says them."""
 
 from __future__ import annotations
 

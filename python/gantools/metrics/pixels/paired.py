@@ -140,7 +140,7 @@ def paired_scores(
     if not metrics:
         raise ConfigError("no metric was asked for.", f"Known: {', '.join(METRICS)}.")
     network = _lpips(lpips) if "lpips" in metrics else None
-    pairs = _match(open_source(samples), open_source(targets))
+    pairs = match(open_source(samples), open_source(targets))
 
     def compare(parts: Iterable[_Part]) -> list[_Compared]:
         return [_compare(part, metrics, channel, crop) for part in parts]
@@ -273,7 +273,12 @@ def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[0]}x{image.shape[1]} with {image.shape[2]} channels"
 
 
-def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
+def match(samples: ImageReader, targets: ImageReader) -> _Pairs:
+    """Which image of each side belongs to which: by name where both have names, by position where neither has.
+
+    Raises:
+        ConfigError: one side alone has names. DataError: an image without a partner.
+    """
     ours, theirs = samples.names, targets.names
     if len(samples) == len(targets) == 1:
         return _Pairs(samples, targets, ["0" if ours is None else ours[0]], [(0, 0)])
