@@ -133,7 +133,8 @@ class RankConfig:
         weight: of what it says of generated images, in the generator's loss; 0: there is no ranker.
         kimg: thousand large crops, and as many ranked pairs, by which it learns.
         margin: by which its scores are to differ.
-        least: share of pairs kept from its training that it must order rightly, or the second stage does not begin.
+        least: share of pairs kept from its training that it must order rightly, or the second stage does not begin; 0:
+            it begins whatever the networks have learned.
     """
 
     weight: float = 0.0
@@ -296,7 +297,8 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
     if not game.gan:
         return (first,)
     if game.rank.weight > 0:
-        last = replace(last, needs=ranking.needs, gate=lambda networks, batch: unready(networks, batch, game.rank))
+        gate = None if game.rank.least == 0 else lambda networks, batch: unready(networks, batch, game.rank)
+        last = replace(last, needs=ranking.needs, gate=gate)
     before = (
         (first, game.pretrain_kimg),
         (ranking, game.rank.kimg if game.rank.weight > 0 else 0.0),

@@ -63,7 +63,9 @@ def rank(
         raise ConfigError(f"the gap is {gap}; it must be at least 0.")
     target = Path(out)
     if target.exists() and not overwrite:
-        raise DataError(f"{target} exists.", "Choose another place with --out, or replace it with --overwrite.")
+        raise DataError(
+            f"{target} exists.", "Choose another place with --out (out), or replace it with --overwrite (overwrite)."
+        )
     readers = [open_source(place) for place in results]
     matches = [match(readers[0], other) for other in readers[1:]]
     names = matches[0].names
@@ -99,7 +101,7 @@ def rank(
         if not rows:
             raise DataError(
                 f"no two of the {len(names):,} x {len(results)} images are further apart than {gap:g} by NIQE.",
-                "Give results of networks that differ more, or a smaller --gap.",
+                "Give results of networks that differ more, or a smaller --gap (gap).",
             )
         made = prep(work / "better", inputs=work / "worse", size=side, out=target, overwrite=overwrite, progress=False)
         _write_table(made.path / TABLE, rows, results)
