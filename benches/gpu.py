@@ -447,6 +447,8 @@ SYSTEMS = {
     "stylegan": ("stylegan-celeba",),
     "r3gan": ("r3gan-celeba", "r3gan-cifar", "r3gan-fashion"),
 }
+# Recipes that enlarge images.
+ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4")
 # Samples of each in its row of `systems.png`, and their side there.
 ROW, SIDE = 16, 64
 
@@ -556,6 +558,43 @@ def a_run(bench: Bench, prefix: str, recipes: tuple[str, ...] = ()) -> None:
     bench.note(fd=float(scores.value), fd_of=shown([f"{k}={v}" for k, v in given.items() if k != "weights"]), n=n)
 
 
+def enlarging(bench: Bench, recipe: str) -> None:
+    """Images a second in both stages of a system that enlarges, of pairs made here and features of random weights."""
+    from benches.train import Ours, steps_per_second
+
+    import gantools
+    from gantools.recipes.recipe import load_recipe
+
+    changes: dict[str, Any] = {"network.size": 32, "data.crop": 32, "network.width": 4, "network.blocks": 1}
+    changes |= {"network.judge_width": 4, "network.judge_hidden": 8, "batch": 2}
+    changes = changes if bench.small else {}
+    if recipe.startswith("rank"):  # its own stages are those of the others; the ranker's is left out
+        changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "game.pretrain_kimg": 1.0}
+    loaded = load_recipe(recipe, changes)
+    size, scale = bench.size if bench.small else 320, loaded.network.scale
+    size = max(size, loaded.network.size)
+    bench.set_of(size)
+    pairs = bench.work / f"pairs-{size}-{scale}"
+    if not (pairs / "manifest.json").is_file():
+        images = bench.work / f"set-{size}" / "images.npy"
+        gantools.prep(str(images), size=size, scale=scale, out=pairs, progress=False)
+    hows: dict[str, dict[str, bool]] = {"eager float32": {}}
+    if bench.cuda:
+        hows["graph bfloat16"] = {"bfloat16": True, "compiled": True, "graphs": True}
+    for stage, given in (("first stage", {}), ("gan", {"game.pretrain_kimg": 0.0})):
+        for label, how in hows.items():
+            ours = Ours(pairs, recipe, batch=None, device=bench.device, changes={**changes, **given}, **how)
+            try:
+                with bench.memory() as peak, ours.settings():
+                    for _ in range(6 if how.get("graphs") else 1):
+                        ours.step()
+                    rate = ours.images * steps_per_second(ours.step, ours.device, bench.seconds)
+                    row = {"images/s": rate, "batch": ours.images, "GiB at most": peak()}
+                bench.note(**{f"{stage}, {label}": row})
+            finally:
+                ours.close()
+
+
 def scoring(bench: Bench) -> None:
     """Two folders to a number: by gantools here and on the CPU, and by torch-fidelity where it is installed."""
     weights = bench.options.weights
@@ -639,6 +678,7 @@ STAGES = (
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),
+    *(Stage(recipe, 1.0, functools.partial(enlarging, recipe=recipe)) for recipe in ENLARGERS),
     *(Stage(f"{name} run", 1.5, functools.partial(a_run, prefix=name, recipes=of)) for name, of in SYSTEMS.items()),
 )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from gantools.errors import ConfigError
 
@@ -44,11 +46,42 @@ class Schedule:
         return float(self.start * (self.to / self.start) ** t)
 
 
-def value_at(value: float | Schedule, nimg: int) -> float:
+@dataclass(frozen=True)
+class Staircase:
+    """`levels` one after another, each from its place in `at_kimg` on, the first from the beginning."""
+
+    levels: tuple[float, ...]
+    at_kimg: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != len(self.at_kimg) + 1:
+            raise ConfigError(
+                f"a staircase of {len(self.levels)} levels changes at one place less, at_kimg has {len(self.at_kimg)}."
+            )
+        if list(self.at_kimg) != sorted(set(self.at_kimg)) or min(self.at_kimg, default=1) <= 0:
+            raise ConfigError("a staircase's at_kimg must rise, and be above 0.")
+
+    def at(self, nimg: int) -> float:
+        """Its value once `nimg` real images have been shown."""
+        return self.levels[bisect_right(self.at_kimg, nimg / 1000)]
+
+
+def another_kind(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether plain values `after` are of a schedule of another kind than `before`, and take none of its keys."""
+
+    def kind(values: Mapping[str, Any]) -> type | None:
+        return next((c for c in (Schedule, Staircase) if values and values.keys() <= {f.name for f in fields(c)}), None)
+
+    return None not in (kind(before), kind(after)) and kind(before) is not kind(after)
+
+
+def value_at(value: float | Schedule | Staircase, nimg: int) -> float:
     """A number, or a schedule's value once `nimg` real images have been shown."""
-    return value.at(nimg) if isinstance(value, Schedule) else value
+    return value if isinstance(value, int | float) else value.at(nimg)
 
 
-def values_of(value: float | Schedule) -> tuple[float, ...]:
-    """The numbers that decide a setting, to be checked: itself, or both ends of its schedule."""
+def values_of(value: float | Schedule | Staircase) -> tuple[float, ...]:
+    """The numbers that decide a setting, to be checked: itself, both ends of its schedule, or all its levels."""
+    if isinstance(value, Staircase):
+        return value.levels
     return (value.start, value.to) if isinstance(value, Schedule) else (value,)

@@ -63,6 +63,7 @@ SPEAKS_FOR = (
     ("metrics/networks/custom.py", ("score",)),
     ("metrics/networks/published.py", ("score",)),
     ("metrics/networks/", ("score", "ref make")),
+    ("metrics/pixels/ranked.py", ("prep ranked",)),
     ("metrics/", ("score",)),
     ("pretrained/", ("score", "ref make")),
 )

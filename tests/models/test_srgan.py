@@ -1,13 +1,27 @@
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from tests.models.by_hand import adams, count, gradients, step
 
 from gantools.errors import ConfigError
-from gantools.models.srgan import SYSTEM, PerceptualConfig, SRGANConfig, SRGANGame, build, frozen, render, stages
+from gantools.models.srgan import (
+    SYSTEM,
+    PerceptualConfig,
+    RankConfig,
+    SRGANConfig,
+    SRGANGame,
+    build,
+    frozen,
+    render,
+    stages,
+)
 from gantools.models.system import Batch
+from gantools.objectives.content import l1
 from gantools.objectives.losses import LossConfig
+from gantools.recipes.recipe import load_recipe
 
 SMALL = SRGANConfig(size=32, scale=4, width=4, blocks=1, judge_width=4, judge_hidden=8)
 PIXELS = SRGANGame(pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(weight=0.0))
@@ -34,9 +48,13 @@ def test_weights_of_the_published_networks():
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-@pytest.mark.parametrize("kind", ["srresnet", "msrresnet"])
-def test_both_stages_step(scale, kind):
-    config = SRGANConfig(size=32, scale=scale, kind=kind, width=4, blocks=1, judge_width=4, judge_hidden=8)
+@pytest.mark.parametrize(
+    ("kind", "judge"), [("srresnet", "srgan"), ("msrresnet", "srgan"), ("rrdb", "vgg"), ("rrdb", "unet")]
+)
+def test_both_stages_step(scale, kind, judge):
+    config = SRGANConfig(
+        size=32, scale=scale, kind=kind, width=4, blocks=1, growth=2, judge=judge, judge_width=4, judge_hidden=8
+    )
     networks = networks_of(config)
     optimizers = adams(networks, 0.001, (0.9, 0.999))
     for stage in stages(config, PIXELS):
@@ -128,6 +146,160 @@ def test_relativistic_average_of_equal_logits_is_the_logarithm_of_two():
     assert means["adversarial"].item() == pytest.approx(0.001 * math.log(2))
 
 
+ESRGAN = SRGANConfig(
+    size=32, scale=2, kind="rrdb", width=8, blocks=1, growth=4, judge="vgg", judge_width=4, judge_hidden=8
+)
+
+
+@pytest.mark.parametrize("loss", ["relativistic_average", "relativistic_average_detached"])
+def test_equal_logits_in_esrgans_game(loss):
+    game = SRGANGame(pixel=1.0, perceptual=PerceptualConfig(0.0), loss=LossConfig(loss))
+    for judge in ("vgg", "unet"):
+        config = replace(ESRGAN, judge=judge)
+        networks = networks_of(config)
+        tail = networks["discriminator"].tail if judge == "unet" else networks["discriminator"].top[-1]
+        tail.weight.data.zero_()  # constant logits
+        generator, discriminator = stages(config, game)[1].phases
+        out = discriminator.loss(networks, batch_of(config=config), {})
+        assert out.value.item() == pytest.approx(math.log(2))
+        adversarial = generator.loss(networks, batch_of(config=config), {}).means["adversarial"]
+        assert adversarial.item() == pytest.approx(0.001 * math.log(2))
+
+
+def test_esrgans_recipe_has_its_weights_layer_and_rates():
+    recipe = load_recipe("esrgan-x4")
+    game, x, y = recipe.game, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)
+    # 1e-2 of images in [0, 1]; ours are in [-1, 1].
+    assert game.pixel * l1(2 * x - 1, 2 * y - 1).item() == pytest.approx(1e-2 * l1(x, y).item())
+    assert (game.adversarial, game.perceptual.weight, game.perceptual.layer) == (5e-3, 1.0, "conv5_4")
+    features = frozen(recipe.network, game, False)["features"](torch.rand(1, 3, 32, 32) * 2 - 1)
+    assert features["conv5_4"].min() < 0  # before the ReLU: 35 modules of torchvision's, not 36
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A tiny ESRGAN after its first stage and after its second, and a first stage of another beginning."""
+    game = SRGANGame(
+        pretrain_kimg=0.1,
+        content="l1",
+        pixel=0.1,
+        adversarial=1.0,
+        perceptual=PerceptualConfig(0.0),
+        loss=LossConfig("relativistic_average_detached"),
+    )
+    first, second = stages(ESRGAN, game)
+
+    def begun(seed):
+        networks = networks_of(ESRGAN, game, seed)
+        optimizers = adams(networks, 0.003, (0.9, 0.99))
+        for _ in range(80):
+            step(networks, first.phases[0], smooth(), optimizers)
+        networks["content"].load_state_dict(networks["generator"].state_dict())
+        return networks, optimizers
+
+    networks, _ = begun(0)
+    optimizers = adams(networks, 0.001, (0.9, 0.99))
+    for _ in range(25):
+        for phase in second.phases:
+            step(networks, phase, smooth(), optimizers)
+    return networks, begun(1)[0]["content"]
+
+
+def smooth():
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    rows = [torch.sin(0.3 * (i + 1) * x + 0.5 * c) * torch.cos(0.2 * y + i) for i in range(4) for c in range(3)]
+    images = torch.stack(rows).reshape(4, 3, 32, 32)
+    return Batch(images, inputs=torch.nn.functional.avg_pool2d(images, 2))
+
+
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def psnr(networks, alpha):
+    batch = smooth()
+    with torch.no_grad():
+        images = render(networks, batch.inputs, None, {"interpolation": alpha})
+    return -10 * math.log10(((images - batch.images) / 2).square().mean().item())
+
+
+def test_fidelity_falls_on_the_way_from_the_first_stage_to_the_second(trained):
+    networks, _ = trained
+    found = [psnr(networks, alpha) for alpha in ALPHAS]
+    assert all(after <= before + 0.05 for before, after in pairwise(found)), found
+    assert found[0] - found[-1] > 1
+
+
+def test_weights_of_two_beginnings_are_no_way(trained):
+    """The bug: an interpolation with a first stage that the second did not start from."""
+    networks, other = trained
+    found = [psnr({**networks, "content": other}, alpha) for alpha in ALPHAS]
+    assert min(found[1:-1]) < min(found[0], found[-1]) - 1
+
+
+RANK = SRGANGame(
+    pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(0.0), rank=RankConfig(weight=0.24, kimg=0.2, least=0.9)
+)
+RANKING = replace(SMALL, kind="ranksrresnet", ranker=4)
+
+
+def ranked_batch(n=4, seed=0):
+    """Better images are smooth, worse ones noisy."""
+    batch = batch_of(n, RANKING, seed)
+    better = 0.2 * torch.rand(n, 3, 32, 32)
+    return replace(batch, extras={"better": better, "worse": better + 0.8 * torch.randn(n, 3, 32, 32)})
+
+
+def test_a_ranker_has_a_stage_of_its_own_and_stays_as_it_is_in_the_last():
+    networks = networks_of(RANKING, RANK)
+    assert RANK.prepare(networks) == {}
+    first, rank, last = stages(RANKING, RANK)
+    assert [s.name for s in (first, rank, last)] == ["pretrain", "rank", "gan"] and rank.nimg == 200
+    assert {"better", "worse"} <= set(rank.needs) and {"better", "worse"} <= set(last.needs)
+    optimizers = adams(networks, 0.003, (0.9, 0.999))
+    batch = ranked_batch()
+    for i in range(40):
+        out = step(networks, rank.phases[0], ranked_batch(seed=i), optimizers, i)
+    assert out.means["ranker_accuracy"] > 0.9 and out.means["loss_r"] < 0.1
+    state = {k: v.clone() for k, v in networks["ranker"].state_dict().items()}
+    out, found = gradients(networks, last.phases[0], batch)
+    assert set(found) == {"generator"} and any(g.abs().max() > 0 for g in found["generator"])
+    images = networks["generator"](batch.inputs)
+    expected = 0.24 * torch.sigmoid(networks["ranker"].eval()(images)).mean()
+    torch.testing.assert_close(out.means["rank"], expected.detach())
+    assert all(torch.equal(v, state[k]) for k, v in networks["ranker"].state_dict().items())
+
+
+def test_the_last_stage_waits_for_a_ranker_and_for_a_generator():
+    networks = networks_of(RANKING, RANK)
+    last = stages(RANKING, RANK)[-1]
+    held = ranked_batch(16, seed=99)
+    scores = {"good": lambda x: x.square().mean((1, 2, 3)), "wrong": lambda x: -x.square().mean((1, 2, 3))}
+    networks["ranker"].judge = scores["wrong"]
+    reason = last.gate(networks, held)
+    assert "0 % of 16 pairs" in reason and "90 % are asked for" in reason and "game.rank.kimg" in reason
+    networks["ranker"].judge = scores["good"]
+    networks["generator"].tail[-1].bias.data.fill_(9.0)
+    assert "--init-from RUN" in last.gate(networks, held)
+    networks["generator"] = lambda_network(held)
+    assert last.gate(networks, held) is None
+
+
+def lambda_network(batch):
+    """A generator that is right."""
+
+    class Right(torch.nn.Module):
+        def forward(self, x):
+            return batch.images
+
+    return Right()
+
+
+def test_a_ranker_and_its_weight_go_together():
+    for config, game in ((RANKING, PIXELS), (SMALL, RANK)):
+        with pytest.raises(ConfigError, match="go together"):
+            game.prepare(networks_of(config, game))
+
+
 def test_weights_between_the_stages():
     networks = networks_of()
     batch = batch_of()
@@ -185,7 +357,13 @@ def test_phases_compile_whole():
     [
         (lambda: SRGANConfig(scale=5), "2, 3, 4, 8"),
         (lambda: SRGANConfig(size=100), "multiple of 16"),
-        (lambda: SRGANConfig(size=32, scale=3), "multiple of 48"),
+        (lambda: SRGANConfig(size=32, scale=3), "multiple of 48 from 48"),
+        (lambda: SRGANConfig(size=16, judge="vgg"), "multiple of 4 from 32 on"),
+        (lambda: SRGANConfig(size=130, judge="vgg"), "multiple of 4 from 32 on"),
+        (lambda: SRGANConfig(size=36, judge="unet"), "multiple of 8 from 16 on"),
+        (lambda: SRGANConfig(kind="rrdb", growth=0), "growth"),
+        (lambda: SRGANConfig(size=16, judge="unet", ranker=4), "ranker"),
+        (lambda: RankConfig(kimg=0.0), "kimg and margin above 0"),
         (lambda: SRGANConfig(blocks=0), "at least 1"),
         (lambda: PerceptualConfig(layer="conv6_1"), "conv6_1"),
         (lambda: PerceptualConfig(network="vgg19-normalised", layer="conv5_4"), "vgg19-normalised"),

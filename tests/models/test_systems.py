@@ -248,6 +248,35 @@ ROWS = {
         },
         BATCH_NORM,
     ),
+    "srgan/esrgan": Row(
+        "esrgan-x4",
+        {"generator": 16_697_987, "discriminator": 14_499_401, "content": 16_697_987},
+        (3, 128, 128),
+        [0.63675, 0.64018, 0.704828, 0.636753, 0.640218, 0.700568],
+        {
+            "network": {"size": 32, "width": 8, "blocks": 1, "growth": 4, "judge_width": 4, "judge_hidden": 8},
+            "data": {"crop": 32},
+            "game": {"pretrain_kimg": 0.016, "perceptual": {"weight": 0.0}, "pixel": 1.0},
+        },
+        BATCH_NORM,
+    ),
+    "srgan/ranksrgan": Row(
+        "ranksrgan-x4",
+        {"generator": 1_554_499, "discriminator": 17_827_401, "content": 1_554_499, "ranker": 13_734_281},
+        (3, 296, 296),
+        [0.636636, 0.498836, 0.757527, 1.415166, 0.636608, 0.519093, 0.75742, 1.407971],
+        {
+            "network": {"size": 32, "width": 8, "blocks": 1, "judge_width": 4, "judge_hidden": 8, "ranker": 4},
+            "data": {"crop": 32},
+            "game": {
+                "pretrain_kimg": 0.008,
+                "rank": {"kimg": 0.008, "least": 0.0},
+                "perceptual": {"weight": 0.0},
+                "pixel": 1.0,
+            },
+        },
+        BATCH_NORM,
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)
@@ -269,10 +298,12 @@ def synthetic(recipe: Recipe, step: int = 0) -> Batch:
 
     classes = classes_of(recipe.network)
     inputs = getattr(recipe.network, "input_shape", None)
+    ranked = ("better", "worse") if recipe.data.feed == "ranked" else ()
     return Batch(
         waves(recipe.image_shape, step),
         torch.arange(BATCH) % classes if classes else None,
         None if inputs is None else waves(inputs, step + 1.5),
+        {name: waves(recipe.image_shape, step + 2.5 + i) for i, name in enumerate(ranked)},
     )
 
 
@@ -475,6 +506,9 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
             scale = h // recipe.network.input_shape[0]
             made_by: dict[str, Any] = {"scale": scale} if scale > 1 else {"operation": "hole"}
             found["data"] = prep(images, size=h, **made_by, out=tmp_path / "data" / "pairs", progress=False).path
+        if feed == "ranked":
+            place = prep(images, size=h, inputs=images, out=tmp_path / "data" / "ranked", progress=False).path
+            found["inputs"] = place
         return found
 
     return make

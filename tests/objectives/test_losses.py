@@ -62,6 +62,12 @@ DEFINITIONS = [
         lambda f, r: -(sigmoid_log(f - r.mean()).mean() + sigmoid_log(-(r - f.mean())).mean()) / 2,
     ),
     (
+        "relativistic_average_detached",
+        {},
+        lambda r, f: -(sigmoid_log(r - f.mean()).mean() + sigmoid_log(-(f - r.mean())).mean()) / 2,
+        lambda f, r: -(sigmoid_log(f - r.mean()).mean() + sigmoid_log(-(r - f.mean())).mean()) / 2,
+    ),
+    (
         "energy",
         {"margin": 3},
         lambda r, f: sum(-x for x in r.tolist()) / len(r) + sum(max(0.0, 3 + x) for x in f.tolist()) / len(f),
@@ -239,3 +245,23 @@ def test_what_is_wrong_is_said(values, message, hint):
     with pytest.raises(ConfigError, match=message) as error:
         LossConfig.from_plain(values)
     assert hint in str(error.value)
+
+
+def two_passes(real, fake):
+    """Gradients as ESRGAN's code takes them: of real outputs first, then of generated ones, the partner's mean held."""
+    r, f = (x.clone().requires_grad_() for x in (real, fake))
+    ones, zeros = torch.ones_like(r), torch.zeros_like(f)
+    (0.5 * F.binary_cross_entropy_with_logits(r - f.detach().mean(), ones)).backward()
+    (0.5 * F.binary_cross_entropy_with_logits(f - r.detach().mean(), zeros)).backward()
+    return r.grad, f.grad
+
+
+@pytest.mark.parametrize("name", ["relativistic_average_detached", "relativistic_average"])
+def test_partner_means_are_held_in_the_discriminators_half_of_esrgan(name):
+    real, fake = (x.requires_grad_() for x in outputs(6, torch.float64))
+    found = torch.autograd.grad(LOSSES[name].discriminator(real, fake), (real, fake))
+    same = all(
+        torch.allclose(a, b) for a, b in zip(found, two_passes(*(x.detach() for x in (real, fake))), strict=True)
+    )
+    # With the means' own gradients it is the loss of the paper before, of the same value.
+    assert same == (name == "relativistic_average_detached")

@@ -6,7 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gantools.objectives.terms import classification, feature_matching, historical, pulling_away, recognised
+from gantools.objectives.terms import (
+    classification,
+    feature_matching,
+    historical,
+    margin_ranking,
+    pulling_away,
+    ranked,
+    recognised,
+)
 
 
 def draw(*shape, seed=0):
@@ -118,3 +126,22 @@ def test_history_is_a_square_distance_and_pulls_towards_the_mean():
     found = torch.autograd.grad(value, weights)
     for gradient, weight, mean in zip(found, weights, means, strict=True):
         torch.testing.assert_close(gradient, 2 * (weight.detach() - mean))
+
+
+@pytest.mark.parametrize("bug", [False, True])
+def test_scores_of_a_ranker_rise_from_the_better_to_the_worse(bug):
+    better, worse = torch.tensor([0.0, 0.0, 2.0]), torch.tensor([1.0, 0.2, 0.0])
+    # The bug: the sign of a score that rises with quality, as of Ma et al.; and one margin for the batch.
+    value = margin_ranking(worse, better) if bug else margin_ranking(better, worse, 0.5)
+    assert (float(value) == pytest.approx((0 + 0.3 + 2.5) / 3)) != bug
+    x = torch.tensor([8.0, -9.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(margin_ranking(x[:1], x[1:]), x)
+    assert slope.tolist() == [1.0, -1.0]  # also beyond 5, where the authors' clamp leaves no gradient
+
+
+def test_what_a_ranker_says_is_a_mean_not_a_sum():
+    scores = torch.tensor([0.0, 3.0, -2.0, 5.0])
+    assert float(ranked(scores)) == pytest.approx(float((1 / (1 + torch.exp(-scores))).sum()) / 4)
+    # 0.03 of the sum over a batch of 8 is 0.24 of the mean.
+    eight = torch.linspace(-2, 2, 8)
+    assert 0.24 * float(ranked(eight)) == pytest.approx(0.03 * float(torch.sigmoid(eight).sum()))

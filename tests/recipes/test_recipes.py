@@ -117,7 +117,7 @@ def test_asking_for_one_length_replaces_the_other():
     ("override", "message"),
     [
         ("optim.lt=1", r"--set optim.lt: unknown key. Did you mean 'optim.lr'\?"),
-        ("optim.lr=fast", "--set optim.lr: expected a number or a schedule, found 'fast'"),
+        ("optim.lr=fast", "--set optim.lr: expected a number or a schedule or a staircase, found 'fast'"),
         ("optim.lr", "expected KEY=VALUE"),
         ("batch.size=3", "'batch' is not a section"),
         ("batch=0", "batch: must be at least 1"),

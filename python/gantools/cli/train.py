@@ -13,7 +13,9 @@ from gantools.recipes import recipe_names
 @click.command(epilog=f"Recipes: {', '.join(recipe_names())}.")
 @click.argument("recipe", required=False, shell_complete=complete_recipe)
 @click.option("--data", metavar="PATH", help="Prepared set.  [default: the only one in ./data that fits the recipe]")
-@click.option("--inputs", metavar="PATH", help="Second set, of a training between two domains: where it starts from.")
+@click.option(
+    "--inputs", metavar="PATH", help="Second set: where a training between domains starts from, or ranked pairs."
+)
 @click.option("--out", metavar="DIR", help="Folder of runs.  [default: runs]")
 @click.option("--kimg", type=float, help="Length in thousands of real images shown.  [default: the recipe's]")
 @click.option("--epochs", type=float, help="Length in passes over the data.  [default: the recipe's]")

@@ -1,8 +1,10 @@
-"""Networks of super-resolution: small images to large ones, and a judge of the large ones.
+"""Networks of super-resolution: small images to large ones, and judges of the large ones.
 
 `SRResNet` and `Judge` are those of Ledig et al. 2017 (arXiv:1609.04802), figure 4; `MSRResNet` is the first without
-batch normalisation and on top of bilinear interpolation, as in BasicSR. All are fully convolutional but for the judge,
-whose two linear layers take images of one size.
+batch normalisation and on top of bilinear interpolation, as in BasicSR. `RRDBNet` and `VGGJudge` are those of ESRGAN
+(Wang et al. 2018, arXiv:1809.00219) and its code, `UNetJudge` that of Real-ESRGAN (Wang et al. 2021, arXiv:2107.10833),
+`RankSRResNet` and `Ranker` those of RankSRGAN (Zhang et al. 2019, arXiv:1908.06382). All are fully convolutional but
+for the first two judges, whose linear layers take images of one size.
 """
 
 from __future__ import annotations
@@ -10,13 +12,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantools.layers.spectral import spectral
+
 #: Factors that can be enlarged by, and the factors of the steps in which that is done.
 STEPS = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
-#: The judge halves the image this many times.
-JUDGE_HALVINGS = 4
+#: The judge halves the image this many times, and the U-Net on its way down.
+JUDGE_HALVINGS, UNET_HALVINGS = 4, 3
+#: What a dense block adds is this share of what it computed. Source: arXiv:1809.00219, section 3.1.
+RESIDUAL = 0.2
 
 
 def subpixel_init(conv: nn.Conv2d, factor: int, scale: float | None = None) -> None:
@@ -131,8 +138,95 @@ class MSRResNet(nn.Module):
         return cast(Tensor, y + F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False))
 
 
+class RankSRResNet(nn.Module):
+    """Images float (n, c, h, w) -> float (n, c, scale h, scale w); the output is linear, without a tanh.
+
+    `MSRResNet` with ReLU, a further convolution after the residual blocks and a skip around both, and not on top of an
+    interpolation: 1,554,499 weights at 3 channels, x4, 64, 16. Source: `SRResNet` of RankSRGAN's code.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Conv2d(channels, width, 3, 1, 1)
+        self.body = nn.Sequential(
+            *(ResidualBlock(width, normalised=False) for _ in range(blocks)), nn.Conv2d(width, width, 3, 1, 1)
+        )
+        self.tail = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, channels, 3, 1, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                scaled_init(module)
+        self.up = _upsampling(width, scale, nn.ReLU, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger images of images `x`."""
+        x = self.head(x)
+        return cast(Tensor, self.tail(self.up(x + self.body(x))))
+
+
+class DenseBlock(nn.Module):
+    """x + 0.2 f(x): five 3x3 convolutions, each of all that came before, leaky ReLU 0.2 after the first four.
+
+    239,808 weights at width 64 and growth 32.
+    """
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        outs = (growth, growth, growth, growth, width)
+        self.convs = nn.ModuleList(nn.Conv2d(width + i * growth, out, 3, 1, 1) for i, out in enumerate(outs))
+        for conv in self.convs:
+            scaled_init(cast(nn.Conv2d, conv))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (n, width, h, w) -> the same shape."""
+        *grow, last = self.convs
+        seen = x
+        for conv in grow:
+            seen = torch.cat((seen, F.leaky_relu(conv(seen), 0.2)), 1)
+        return x + RESIDUAL * cast(Tensor, last(seen))
+
+
+class RRDB(nn.Module):
+    """x + 0.2 f(x), f three dense blocks in a row: the residual in residual dense block."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(DenseBlock(width, growth) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float (n, width, h, w) -> the same shape."""
+        return x + RESIDUAL * cast(Tensor, self.blocks(x))
+
+
+class RRDBNet(nn.Module):
+    """Images float (n, c, h, w) -> float (n, c, scale h, scale w); the output is linear, without a tanh.
+
+    3x3 convolution, `blocks` RRDBs and a convolution with a skip around them, for each step of the scale nearest
+    neighbours and a convolution, two convolutions: 16,697,987 weights at 3 channels, x4, 64, 23 and growth 32. No
+    normalisation, so an image of any size is computed alike in training and after it.
+    """
+
+    def __init__(self, channels: int, scale: int, width: int = 64, blocks: int = 23, growth: int = 32) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Conv2d(channels, width, 3, 1, 1)
+        self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, 1, 1))
+        layers: list[nn.Module] = []
+        for factor in STEPS[scale]:
+            layers += [nn.Upsample(scale_factor=factor), nn.Conv2d(width, width, 3, 1, 1), nn.LeakyReLU(0.2)]
+        self.up = nn.Sequential(*layers)
+        self.tail = nn.Sequential(
+            nn.Conv2d(width, width, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, 1, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger images of images `x`."""
+        x = self.head(x)
+        return cast(Tensor, self.tail(self.up(x + self.body(x))))
+
+
 #: Networks that enlarge, by the names they have in a recipe.
-ENLARGERS = {"srresnet": SRResNet, "msrresnet": MSRResNet}
+ENLARGERS = {"srresnet": SRResNet, "msrresnet": MSRResNet, "ranksrresnet": RankSRResNet, "rrdb": RRDBNet}
 
 
 class Judge(nn.Module):
@@ -159,3 +253,97 @@ class Judge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images `x`."""
         return cast(Tensor, self.top(self.layers(x)).flatten())
+
+
+def _tower(channels: int, width: int, halvings: int, *, biases: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    before = channels
+    for i in range(halvings):
+        after = width * min(8, 1 << i)
+        layers += [nn.Conv2d(before, after, 3, 1, 1, bias=biases or i == 0)]
+        layers += [nn.BatchNorm2d(after)] if i else []
+        layers += [nn.LeakyReLU(0.2), nn.Conv2d(after, after, 4, 2, 1, bias=biases), nn.BatchNorm2d(after)]
+        layers += [nn.LeakyReLU(0.2)]
+        before = after
+    return layers
+
+
+class VGGJudge(nn.Module):
+    """Images float (n, channels, size, size) -> logits float (n,); positive means real.
+
+    `halvings` pairs of a 3x3 convolution and a 4x4 one of stride 2, from `width` to at most 8 `width` channels, leaky
+    ReLU 0.2, batch normalisation but after the first, no bias before one, then two linear layers. At width 64 and
+    hidden 100: 14,499,401 weights at 128 px, 17,827,401 at 296, and 21,055,049 at 256 with six halvings. Source: the
+    code of ESRGAN and RankSRGAN (`Discriminator_VGG_128`, `_296`, `_256`).
+    """
+
+    def __init__(self, channels: int, size: int, width: int = 64, hidden: int = 100, halvings: int = 5) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*_tower(channels, width, halvings, biases=False))
+        features = width * min(8, 1 << (halvings - 1)) * (size >> halvings) ** 2
+        self.top = nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of images `x`."""
+        return cast(Tensor, self.top(self.layers(x)).flatten())
+
+
+class UNetJudge(nn.Module):
+    """Images float (n, channels, h, w) -> logits float (n, h, w), one a pixel; h and w are multiples of 8.
+
+    Three 4x4 convolutions of stride 2 down to 8 `width` channels, three steps of bilinear interpolation and a 3x3
+    convolution up, what was on the way down added; leaky ReLU 0.2; spectral norms in all layers but the first and the
+    last: 4,376,897 weights at 3 channels and width 64. Source: `UNetDiscriminatorSN` of Real-ESRGAN's code.
+    """
+
+    def __init__(self, channels: int, width: int = 64) -> None:
+        super().__init__()
+        widths = [width << i for i in range(UNET_HALVINGS + 1)]
+        self.head = nn.Conv2d(channels, width, 3, 1, 1)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 3, 1, 1, bias=False) for a, b in reversed(list(pairwise(widths))))
+        self.wide = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1, bias=False) for _ in range(2))
+        self.tail = nn.Conv2d(width, 1, 3, 1, 1)
+        spectral(self, (self.head, self.tail))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the pixels of images `x`."""
+        seen = [F.leaky_relu(self.head(x), 0.2)]
+        for conv in self.down:
+            seen.append(F.leaky_relu(conv(seen[-1]), 0.2))
+        y = seen.pop()
+        for conv in self.up:
+            y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+            y = F.leaky_relu(conv(y), 0.2) + seen.pop()
+        for conv in self.wide:
+            y = F.leaky_relu(conv(y), 0.2)
+        return cast(Tensor, self.tail(y)[:, 0])
+
+
+class Ranker(nn.Module):
+    """Images float (n, channels, h, w), from 32 pixels on -> scores float (n,); the smaller, the better an image.
+
+    Ten convolutions in five pairs as in `VGGJudge`, all with biases, the mean over all places, two linear layers of
+    leaky ReLU 0.2: 13,734,281 weights at 3 channels and width 64. Source: `Ranker_VGG12` of RankSRGAN's code.
+    """
+
+    def __init__(self, channels: int, width: int = 64, hidden: int = 100, halvings: int = 5) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_tower(channels, width, halvings, biases=True))
+        features = width * min(8, 1 << (halvings - 1))
+        self.top = nn.Sequential(nn.Linear(features, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of images `x`, normalised by these images: for its own training."""
+        for layer in self.layers:
+            x = layer(x)
+        return cast(Tensor, self.top(x.mean((2, 3))).flatten())
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Scores of images `x`, each alone, by what its training has seen; writes nothing in any mode."""
+        for layer in self.layers:
+            if isinstance(layer, nn.BatchNorm2d):
+                x = F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)
+            else:
+                x = layer(x)
+        return cast(Tensor, self.top(x.mean((2, 3))).flatten())

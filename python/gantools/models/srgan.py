@@ -1,28 +1,41 @@
-"""SRResNet and SRGAN: images enlarged 2, 3, 4 or 8 times (Ledig et al. 2017, arXiv:1609.04802).
+"""SRGAN and ESRGAN: images enlarged 2, 3, 4 or 8 times (arXiv:1609.04802; arXiv:1809.00219).
 
 Two stages, and a short one between them on request (`game.judge_kimg`). `pretrain` teaches the generator alone to be
 near the pixels, which gives SRResNet: faithful and soft. `gan` goes on with a discriminator and a perceptual loss,
 which gives SRGAN: sharp, and farther from the pixels. What the first stage ended with is kept as `content`, and the
 control `interpolation` blends the weights of both.
 
-What the networks are made of is chosen by name (`network.kind`); images are in [-1, 1] at both ends.
+What the networks are made of is chosen by name (`network.kind`, `network.judge`); images are in [-1, 1] at both ends.
+ESRGAN is dense blocks, a judge like VGG, the loss `relativistic_average_detached` and features before the ReLU.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError
-from gantools.layers.super_resolution import ENLARGERS, JUDGE_HALVINGS, STEPS, Judge
-from gantools.models.games import scores
+from gantools.layers.super_resolution import (
+    ENLARGERS,
+    JUDGE_HALVINGS,
+    STEPS,
+    UNET_HALVINGS,
+    Judge,
+    Ranker,
+    UNetJudge,
+    VGGJudge,
+)
+from gantools.models.games import follow, scores
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
-from gantools.objectives.content import DIFFERENCES, perceptual, total_variation
+from gantools.objectives.content import DIFFERENCES, l1, perceptual, total_variation
 from gantools.objectives.losses import LossConfig
+from gantools.objectives.terms import margin_ranking, ranked
 from gantools.pretrained import vgg19
 
 
@@ -34,34 +47,47 @@ class SRGANConfig:
         size: side of the large crops in training; afterwards images of any size are taken.
         channels: of the images.
         scale: the factor: 2, 3, 4 or 8.
-        kind: the generator: `srresnet` as published, or `msrresnet` without batch normalisation, on top of bilinear
-            interpolation.
+        kind: the generator: `srresnet` as published, `msrresnet` without batch normalisation, on top of bilinear
+            interpolation, `ranksrresnet`, RankSRGAN's, or `rrdb`, ESRGAN's.
         width: channels of the generator.
         blocks: its residual blocks.
-        judge_width: channels of the discriminator next to the image.
-        judge_hidden: width of its linear layer.
+        growth: of kind `rrdb`: channels that each convolution of a dense block adds.
+        judge: the discriminator: SRGAN's, ESRGAN's, which is like VGG, or Real-ESRGAN's, which judges every pixel.
+        judge_width: its channels next to the image.
+        judge_hidden: width of its linear layer, where it has one.
+        judge_halvings: of judge `vgg`: times that it halves the image.
+        ranker: channels of RankSRGAN's ranker next to the image; 0: there is none.
     """
 
     size: int = 96
     channels: int = 3
     scale: int = 4
-    kind: Literal["srresnet", "msrresnet"] = "srresnet"
+    kind: Literal["srresnet", "msrresnet", "ranksrresnet", "rrdb"] = "srresnet"
     width: int = 64
     blocks: int = 16
+    growth: int = 32
+    judge: Literal["srgan", "vgg", "unet"] = "srgan"
     judge_width: int = 64
     judge_hidden: int = 1024
+    judge_halvings: int = 5
+    ranker: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.width, self.blocks, self.judge_width, self.judge_hidden) < 1:
-            raise ConfigError("network: channels, width, blocks, judge_width and judge_hidden must be at least 1.")
+        for key in ("channels", "width", "blocks", "growth", "judge_width", "judge_hidden", "judge_halvings"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"network.{key}: must be at least 1, not {getattr(self, key)}.")
+        if self.ranker < 0 or (self.ranker > 0 and self.size < 32):
+            raise ConfigError(f"network.ranker: must be at least 0, and 0 for crops below 32, not {self.ranker}.")
         if self.scale not in STEPS:
             raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
-        sides = 1 << JUDGE_HALVINGS
-        if self.size < 2 * sides or self.size % sides or self.size % self.scale:
-            step = sides * (self.scale if self.scale == 3 else 1)
+        halvings = {"srgan": JUDGE_HALVINGS, "unet": UNET_HALVINGS, "vgg": self.judge_halvings}[self.judge]
+        # VGG's convolutions leave out what is over a half, the others' would not fit together or into their top.
+        step = math.lcm(self.scale, 1 if self.judge == "vgg" else 1 << halvings)
+        least = math.ceil((1 << halvings if self.judge == "vgg" else 2 << halvings) / step) * step
+        if self.size < least or self.size % step:
             raise ConfigError(
-                f"network.size: must be a multiple of {step} from {2 * step} on, not {self.size}.",
-                "It is the side of the large crops, which the discriminator halves four times.",
+                f"network.size: must be a multiple of {step} from {least} on, not {self.size}.",
+                f"It is the side of the large crops, which the discriminator halves {halvings} times.",
             )
 
     @property
@@ -100,6 +126,28 @@ class PerceptualConfig:
 
 
 @dataclass(frozen=True)
+class RankConfig:
+    """The ranker of RankSRGAN, a stage of its own before the second: the section `game.rank`.
+
+    Attributes:
+        weight: of what it says of generated images, in the generator's loss; 0: there is no ranker.
+        kimg: thousand large crops, and as many ranked pairs, by which it learns.
+        margin: by which its scores are to differ.
+        least: share of pairs kept from its training that it must order rightly, or the second stage does not begin; 0:
+            it begins whatever the networks have learned.
+    """
+
+    weight: float = 0.0
+    kimg: float = 6400.0
+    margin: float = 0.5
+    least: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or min(self.kimg, self.margin) <= 0 or not 0 <= self.least <= 1:
+            raise ConfigError("game.rank: weight must not be negative, kimg and margin above 0, least in [0, 1].")
+
+
+@dataclass(frozen=True)
 class SRGANGame:
     """Lengths and losses of the two stages.
 
@@ -114,6 +162,7 @@ class SRGANGame:
         adversarial: weight of the generator's adversarial loss there.
         loss: adversarial loss.
         perceptual: the loss of features there.
+        rank: the loss of a ranker there, and its own stage.
     """
 
     pretrain_kimg: float = 16000.0
@@ -125,6 +174,16 @@ class SRGANGame:
     adversarial: float = 0.001
     loss: LossConfig = field(default_factory=LossConfig)
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    rank: RankConfig = field(default_factory=RankConfig)
+
+    def prepare(self, networks: Networks) -> dict[str, nn.Module]:
+        """Nothing further; ConfigError: a ranker is asked for and not there, or there and not asked for."""
+        if (self.rank.weight > 0) != ("ranker" in networks):
+            raise ConfigError(
+                "game.rank.weight above 0 and network.ranker above 0 go together.",
+                "Set both, as the recipe ranksrgan-x4 does, or both to 0.",
+            )
+        return {}
 
     def __post_init__(self) -> None:
         if min(self.pretrain_kimg, self.judge_kimg, self.pixel, self.variation, self.adversarial) < 0:
@@ -142,13 +201,23 @@ def build(config: SRGANConfig) -> dict[str, nn.Module]:
     """Generator, discriminator, and `content`, which is all zero until the first stage is over."""
 
     def generator() -> nn.Module:
-        return ENLARGERS[config.kind](config.channels, config.scale, config.width, config.blocks)
+        growth = {"growth": config.growth} if config.kind == "rrdb" else {}
+        return ENLARGERS[config.kind](config.channels, config.scale, config.width, config.blocks, **growth)
+
+    def discriminator() -> nn.Module:
+        width, hidden = config.judge_width, config.judge_hidden
+        if config.judge == "unet":
+            return UNetJudge(config.channels, width)
+        if config.judge == "vgg":
+            return VGGJudge(config.channels, config.size, width, hidden, config.judge_halvings)
+        return Judge(config.channels, config.size, width, hidden)
 
     content = generator()
     for value in (*content.parameters(), *content.buffers()):
         value.data.zero_()
-    judge = Judge(config.channels, config.size, config.judge_width, config.judge_hidden)
-    return {"generator": generator(), "discriminator": judge, "content": content}
+    judge = discriminator()
+    networks = {"generator": generator(), "discriminator": judge, "content": content}
+    return networks | ({"ranker": Ranker(config.channels, config.ranker)} if config.ranker else {})
 
 
 def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, nn.Module]:
@@ -166,9 +235,10 @@ def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, 
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
-    """The stages `pretrain`, `judge` and `gan`, without those of no length.
+    """The stages `pretrain`, `rank`, `judge` and `gan`, without those of no length.
 
-    Logged: `pixel` in both; in the second `loss_g` and its terms, `loss_d`, and `games.scores`.
+    Logged: `pixel`; in the last `loss_g` and its terms, `loss_d`, and `games.scores`; in `rank` `loss_r` and the share
+    of pairs that are ordered rightly, `ranker_accuracy`.
     """
     difference = DIFFERENCES[game.content]
 
@@ -192,6 +262,8 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
                 batch.images,
                 DIFFERENCES[game.perceptual.difference],
             )
+        if game.rank.weight > 0:
+            terms["rank"] = game.rank.weight * ranked(networks["ranker"].judge(images))  # type: ignore[operator]
         value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))
         return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
 
@@ -203,9 +275,18 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
         value = game.loss.discriminator(real_outputs, fake_outputs)
         return Out(value, {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)})
 
+    def ranker(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        # As one batch: normalised apart, better and worse images would lose what tells them apart.
+        both = networks["ranker"](torch.cat((batch.extras["better"], batch.extras["worse"])))
+        better, worse = both.chunk(2)
+        value = margin_ranking(better, worse, game.rank.margin)
+        right = (worse > better).float().mean()
+        return Out(value, {"loss_r": value.detach(), "ranker_accuracy": right.detach()})
+
     needs: tuple[Role, ...] = ("images", "inputs")
+    ranking = Stage("rank", (Phase("ranker", ("ranker",), ranker),), needs=(*needs, "better", "worse"))
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
-    judge = Phase("discriminator", ("discriminator",), discriminator)
+    judge = Phase("discriminator", ("discriminator",), discriminator, after=follow("discriminator"))
     last = Stage(
         "gan",
         (Phase("generator", ("generator",), generator), judge),
@@ -215,8 +296,41 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
     )
     if not game.gan:
         return (first,)
-    before = ((first, game.pretrain_kimg), (Stage("judge", (judge,), needs=needs), game.judge_kimg))
+    if game.rank.weight > 0:
+        gate = None if game.rank.least == 0 else lambda networks, batch: unready(networks, batch, game.rank)
+        last = replace(last, needs=ranking.needs, gate=gate)
+    before = (
+        (first, game.pretrain_kimg),
+        (ranking, game.rank.kimg if game.rank.weight > 0 else 0.0),
+        (Stage("judge", (judge,), needs=needs), game.judge_kimg),
+    )
     return (*(replace(stage, nimg=round(1000 * kimg)) for stage, kimg in before if kimg), last)
+
+
+@torch.no_grad()
+def unready(networks: Networks, batch: Batch, rank: RankConfig) -> str | None:
+    """Why the last stage must not begin on what a ranker says, or None; `batch` has pairs kept from its training."""
+    ranker = networks["ranker"]
+    better, worse = (ranker.judge(batch.extras[name]) for name in ("better", "worse"))  # type: ignore[operator]
+    right = float((worse > better).float().mean())
+    if right < rank.least:
+        return (
+            f"its ranker orders {100 * right:.0f} % of {len(better)} pairs that it has not seen rightly, "
+            f"{100 * rank.least:.0f} % are asked for. Train it longer (game.rank.kimg), prepare more pairs "
+            "(gantools prep ranked), or ask for less (game.rank.least)."
+        )
+    generator = networks["generator"]
+    training = generator.training
+    found = generator.eval()(batch.inputs)
+    generator.train(training)
+    assert batch.inputs is not None
+    plain = F.interpolate(batch.inputs, size=batch.images.shape[-2:], mode="bilinear", align_corners=False)
+    if float(l1(found, batch.images)) >= float(l1(plain, batch.images)):
+        return (
+            "its generator is farther from the images than bilinear interpolation. Begin with a trained one "
+            "(--init-from RUN), or set game.pretrain_kimg above 0."
+        )
+    return None
 
 
 def render(networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float]) -> Tensor:

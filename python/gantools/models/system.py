@@ -148,7 +148,7 @@ class Phase:
         return step % self.every == (0 if self.lazy else self.every - 1)
 
 
-Role = Literal["images", "labels", "inputs"]
+Role = Literal["images", "labels", "inputs", "better", "worse"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Stage:
             with the first step at or past its end, and the next one's end is counted from where it should have been.
         batch: images a step, of all processes together; None: the recipe's.
         feed: which of the training's feeds its batches come from.
-        needs: the roles of `Batch` that its phases read.
+        needs: the roles of `Batch` that its phases read; `better` and `worse` are of its `extras`.
         fresh: networks whose optimizers begin anew.
         copies: networks that begin with the weights of another: {its name: the other's name}.
         scalars: by name, a number as a function of the images shown since the stage began.

@@ -130,6 +130,17 @@ def relativistic_average_generator(fake: Tensor, real: Tensor) -> Tensor:
     return relativistic_average_discriminator(fake, real)
 
 
+def relativistic_average_detached_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """`relativistic_average_discriminator` without the gradients that flow through the two means.
+
+    Source: the code of ESRGAN (arXiv:1809.00219), which takes the gradients of real and of generated images one after
+    the other. The generator's half is the one with them: there only the mean of the real ones is held.
+    """
+    real, fake = wide(real), wide(fake)
+    above, below = fake.mean().detach() - real, fake - real.mean().detach()
+    return 0.5 * (F.softplus(above).mean() + F.softplus(below).mean())
+
+
 def energy_discriminator(real: Tensor, fake: Tensor, *, margin: float = 10.0) -> Tensor:
     """E[E(x)] + E[max(0, m - E(G(z)))] of energies E = -D, one margin m a sample: the lower, the more real.
 
@@ -180,6 +191,13 @@ LOSSES: dict[str, Loss] = {
     "relativistic": Loss(relativistic_discriminator, relativistic_generator, pairs=True, score=_raw, threshold=None),
     "relativistic_average": Loss(
         relativistic_average_discriminator, relativistic_average_generator, pairs=True, score=_raw, threshold=None
+    ),
+    "relativistic_average_detached": Loss(
+        relativistic_average_detached_discriminator,
+        relativistic_average_generator,
+        pairs=True,
+        score=_raw,
+        threshold=None,
     ),
     # At the best generator's equilibrium real images have energy 0 and generated ones at most the margin.
     "energy": Loss(

@@ -64,3 +64,25 @@ def historical(weights: Iterable[Tensor], means: Iterable[Tensor]) -> Tensor:
     """
     squares = [(weight - mean).square().sum() for weight, mean in zip(weights, means, strict=True)]
     return torch.stack(squares).sum()
+
+
+def margin_ranking(better: Tensor, worse: Tensor, margin: float = 0.5) -> Tensor:
+    """E[max(0, m - (R(worse) - R(better)))]: scores R are to rise by the margin m from the better to the worse.
+
+    Source: Zhang et al. 2019 (arXiv:1908.06382), equation 2; its code clamps scores to ±5 first, beyond which nothing
+    is learned any more.
+
+    Args:
+        better: scores float (n,) of the better images.
+        worse: of the worse ones, a row each.
+        margin: m.
+    """
+    return F.relu(margin - (wide(worse) - wide(better))).mean()
+
+
+def ranked(scores: Tensor) -> Tensor:
+    """E[sigmoid(R(G(x)))], what a ranker's scores say of generated images: the smaller, the better.
+
+    Source: Zhang et al. 2019 (arXiv:1908.06382), equation 4; a mean, where its code has a sum over the batch.
+    """
+    return torch.sigmoid(wide(scores)).mean()

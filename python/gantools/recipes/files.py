@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from gantools.errors import ConfigError, unknown_name
 from gantools.recipes import recipe_names
 from gantools.recipes.strict import describe, read_yaml
+from gantools.schedules import another_kind
 
 # A recipe is a page of text; anything larger is some other file.
 MAX_RECIPE_BYTES = 1 << 20
@@ -154,6 +155,7 @@ def _over(values: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             before = result.get(key)
             same = isinstance(before, Mapping) and value.get("name", before.get("name")) == before.get("name")
+            same = same and not (isinstance(before, Mapping) and another_kind(before, value))
             result[key] = _over(before if same and isinstance(before, Mapping) else {}, value)
         else:
             result[key] = value

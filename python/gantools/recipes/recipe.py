@@ -21,7 +21,7 @@ from gantools.recipes.strict import Places, describe, read_strict, read_yaml, to
 from gantools.runs.checkpoint import read_config
 from gantools.runs.folders import RECORD, find_checkpoint
 from gantools.runs.layout import list_checkpoints
-from gantools.schedules import Schedule, values_of
+from gantools.schedules import Schedule, Staircase, another_kind, values_of
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class OptimConfig:
 
     Attributes:
         kind: adam, rmsprop or sgd.
-        lr: a number, or a schedule of the real images shown.
+        lr: a number, or a schedule or staircase of the real images shown.
         betas: Adam's two, the second a number or a schedule; RMSprop's smoothing constant is the second.
         momentum: of RMSprop and SGD.
         networks: by name of a network, the keys that are another for it.
     """
 
-    lr: float | Schedule
+    lr: float | Schedule | Staircase
     kind: Literal["adam", "rmsprop", "sgd"] = "adam"
     betas: tuple[float, float | Schedule] = (0.5, 0.999)
     eps: float = 1e-8
@@ -71,22 +71,22 @@ class DataConfig:
 
     Attributes:
         feed: one image after the other; pairs of a target and its input; images and inputs that do not belong together;
-            or aligned random crops.
+            aligned random crops; or these, and beside them ranked pairs of a second set.
         flip: mirror images left to right at random; never for digits or text.
         balance: show every class as often as any other.
-        crop: side of the crops of feed `crops`, in pixels of the target.
+        crop: side of the crops of feeds `crops` and `ranked`, in pixels of the target.
         turn: turn the crops at random upside down and about the diagonal.
     """
 
-    feed: Literal["one", "paired", "unpaired", "crops"] = "one"
+    feed: Literal["one", "paired", "unpaired", "crops", "ranked"] = "one"
     flip: bool = False
     balance: bool = False
     crop: int | None = None
     turn: bool = False
 
     def __post_init__(self) -> None:
-        if (self.feed == "crops") != (self.crop is not None):
-            raise ConfigError("data.crop: belongs to the feed `crops`, which needs it.")
+        if (self.feed in ("crops", "ranked")) != (self.crop is not None):
+            raise ConfigError("data.crop: belongs to the feeds `crops` and `ranked`, which need it.")
         if self.crop is not None and self.crop < 1:
             raise ConfigError(f"data.crop: must be at least 1, not {self.crop}.")
 
@@ -430,7 +430,8 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {key}: {section!r} is not a section.")
         values = inner
-    if isinstance(value, Mapping) and isinstance(values.get(leaf), dict):
+    before = values.get(leaf)
+    if isinstance(value, Mapping) and isinstance(before, dict) and not another_kind(before, value):
         for key_, inner_value in value.items():  # a section changes its keys, it does not reset the others
             _set(values[leaf], str(key_), inner_value)
     else:

@@ -196,7 +196,10 @@ def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
         return _tuple(value, options, places, key)
     sections = [o for o in options if dataclasses.is_dataclass(o)] if isinstance(hint, types.UnionType) else []
     if sections and isinstance(value, Mapping):
-        return _coerce(value, sections[0], places, key)
+        # That of most of its keys; of none, the first.
+        return _coerce(
+            value, max(sections, key=lambda s: sum(f.name in value for f in dataclasses.fields(s))), places, key
+        )
     if typing.get_origin(hint) is Literal:
         if isinstance(value, bool):
             value = "on" if value else "off"  # YAML 1.1 takes these words for booleans

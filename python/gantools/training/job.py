@@ -319,7 +319,7 @@ def _fits(recipe: Recipe, shape: tuple[int, ...], asked: Mapping[str, Any]) -> b
 
 def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str, Any]) -> Recipe:
     """`recipe` with networks for images of `shape`; ConfigError or DataError where they cannot be."""
-    if recipe.data.feed == "crops":
+    if recipe.data.feed in ("crops", "ranked"):
         crop = recipe.data.crop or 0
         if min(shape[:2]) < crop:
             raise DataError(f"images of {shape[0]}x{shape[1]} pixels are smaller than the crops of {crop}.")
@@ -410,7 +410,7 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
                 f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}."
             )
         return second
-    if inputs is not None:
+    if inputs is not None and recipe.data.feed != "ranked":
         raise ConfigError("--inputs: a set of pairs holds its inputs itself.", "Leave it out.")
     pairs = data.inputs
     if pairs is None:
@@ -420,11 +420,26 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
         )
     wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
     # Of crops the feed compares the sides.
-    apart = pairs.shape[2:] != wanted[2:] if recipe.data.feed == "crops" else pairs.shape != wanted
+    crops = recipe.data.feed in ("crops", "ranked")
+    apart = pairs.shape[2:] != wanted[2:] if crops else pairs.shape != wanted
     if apart:
         raise DataError(
             f"{data.path}: its inputs are {'x'.join(map(str, pairs.shape))}, "
             f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}.",
             f"Make fitting pairs: {recipe.prep or 'gantools prep pairs'}",
         )
-    return pairs
+    return _ranked(inputs, recipe) if recipe.data.feed == "ranked" else pairs
+
+
+def _ranked(place: str | Path | None, recipe: Recipe) -> PreparedSet:
+    """The set of ranked pairs at `place`."""
+    make = "gantools prep ranked FOLDER FOLDER --out SET"
+    if place is None:
+        raise DataError(
+            f"recipe {recipe.name} learns from ranked pairs, and none are given.",
+            f"Make them of several networks' results with: {make}; then: --inputs SET",
+        )
+    found = PreparedSet(place)
+    if found.inputs is None:
+        raise DataError(f"{place}: is no set of ranked pairs.", f"Make one with: {make}")
+    return found

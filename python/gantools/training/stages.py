@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gantools.data.feeds import Feed
+from gantools.data.feeds import HELD_OUT, Feed
 from gantools.errors import ConfigError, GantoolsError
 from gantools.models.system import Batch, Stage
 from gantools.training.compiled import Compiled, Function, plain
@@ -17,7 +17,7 @@ from gantools.training.state import TrainingState
 from gantools.training.step import run_phase
 
 # A gate is shown images from so far beyond the training's own that no order has come there.
-HELD_OUT, GATE_IMAGES = 10**12, 64
+GATE_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def batch_of(feed: Feed, stage: Stage, position: int, n: int, following: tuple[i
     sample = feed.at(position, n, following)
     batch = Batch(sample.images, sample.labels, sample.inputs, sample.extras)
     for role in stage.needs:
-        if getattr(batch, role) is None:
+        if getattr(batch, role, batch.extras.get(role)) is None:
             raise ConfigError(f"stage {stage.name}: needs {role}, which its feed does not give.", "See data.feed.")
     return batch
 

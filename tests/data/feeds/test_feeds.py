@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gantools.data.feeds import KINDS, open_feed
+from gantools.data.feeds import HELD_OUT, KINDS, open_feed
 from gantools.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
@@ -56,12 +56,14 @@ LABELS = np.arange(N, dtype=np.int64) % 3
 LOW = noise(N, SIDE // SCALE)
 PAIRS = Memory(enlarged(LOW, SCALE), LABELS, Memory(LOW))
 OTHERS = Memory(noise(N + 8, SIDE, 1))
+RANKED = Memory(noise(30, 12, 2), inputs=Memory(255 - noise(30, 12, 2)))
 OPTIONS = {
     "one": {"flip": True},
     "balanced": {"balance": True, "flip": True},
     "paired": {"flip": True},
     "unpaired": {"inputs": OTHERS, "flip": True},
     "crops": {"crop": CROP, "flip": True, "turn": True},
+    "ranked": {"crop": CROP, "flip": True, "turn": True, "inputs": RANKED},
 }
 
 
@@ -80,7 +82,7 @@ def feed(case, *, seed=5, device=CPU, largest=8, channels_last=True, resident=No
 
 
 def tensors(sample):
-    return [part for part in (sample.images, sample.labels, sample.inputs) if part is not None]
+    return [part for part in (sample.images, sample.labels, sample.inputs, *sample.extras.values()) if part is not None]
 
 
 def same(samples, others):
@@ -289,7 +291,7 @@ def test_mistakes_are_one_clear_line(case, options, error, words):
 def test_a_misspelt_kind_is_named():
     with pytest.raises(ConfigError, match=r"unknown feed 'pared'. Did you mean 'paired'\?"):
         open_feed("pared", PAIRS, seed=0, device=CPU, largest=1, channels_last=True)
-    assert set(KINDS) == {"one", "paired", "unpaired", "crops"}
+    assert set(KINDS) == {"one", "paired", "unpaired", "crops", "ranked"}
 
 
 @pytest.mark.parametrize("span", [(-1, 4), (0, 0)])
@@ -311,3 +313,37 @@ def test_feeds_on_cuda_are_those_of_the_cpu_and_do_not_wait(case, resident):
             torch.cuda.set_sync_debug_mode("default")
         assert same([type(sample)(*(None if t is None else t.cpu() for t in sample[:3]), {})], [host.at(step * 8, 8)])
     assert torch.equal(ours.at(4, 20).images.cpu(), host.at(4, 20).images)
+
+
+def test_ranked_pairs_stand_beside_crops_and_are_cut_alike():
+    crops, ranked = (feed(case).at(4, 60) for case in ("crops", "ranked"))
+    assert same([crops], [ranked._replace(extras={})])
+    assert set(ranked.extras) == {"better", "worse"} and ranked.extras["better"].shape == (60, 3, CROP, CROP)
+    assert np.array_equal(pixels(ranked.extras["better"]), 255 - pixels(ranked.extras["worse"]))
+    # Smaller ones than the crops are taken whole.
+    small = Memory(noise(30, 6, 2), inputs=Memory(noise(30, 6, 3)))
+    assert feed("ranked", inputs=small).at(0, 2).extras["worse"].shape == (2, 3, 6, 6)
+
+
+def test_the_last_tenth_of_ranked_pairs_is_kept_from_the_training():
+    numbered = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None, None], (30, 12, 12, 3)).copy()
+    opened = feed("ranked", inputs=Memory(numbered, inputs=Memory(numbered)))
+
+    def numbers(position):
+        return set(pixels(opened.at(position, 120).extras["better"])[:, 0, 0, 0].tolist())
+
+    assert numbers(0) == numbers(10**6) == set(range(27)) and numbers(HELD_OUT) == {27, 28, 29}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (None, "no set of such pairs"),
+        (OTHERS, "no set of such pairs"),
+        (Memory(LOW[:1], inputs=Memory(LOW[:1])), "1 pair"),
+    ],
+)
+def test_without_ranked_pairs_it_says_how_to_make_some(inputs, words):
+    with pytest.raises(DataError, match=words) as error:
+        feed("ranked", inputs=inputs)
+    assert "gantools prep ranked" in error.value.hint

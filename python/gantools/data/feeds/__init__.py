@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 from gantools.data.batches import Selection
-from gantools.data.feeds.base import Feed, Sample, Side, SidesFeed, Span, derived
+from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span, derived
 from gantools.data.feeds.orders import Balanced, Crops, Plain
 from gantools.data.image_set import ImageSet
 from gantools.errors import ConfigError, DataError, unknown_name
 
-__all__ = ["KINDS", "Feed", "Sample", "open_feed"]
+__all__ = ["HELD_OUT", "KINDS", "Feed", "Sample", "open_feed"]
 
 #: What a feed may be, and what it gives.
 KINDS = {
@@ -20,9 +21,13 @@ KINDS = {
     "paired": "images and the inputs that belong to them",
     "unpaired": "images of one set and inputs of another, each in an order of its own",
     "crops": "square parts of images, and the same parts of their inputs, which may be smaller",
+    "ranked": "crops, and beside them the better and the worse one of two other images, from a set of such pairs",
 }
+#: Of a set of ranked pairs, the share at its end that is kept from the training.
+HELD_SHARE = 0.1
 
 PAIRS = "Make a set of pairs with: gantools prep pairs"
+RANKED = "Make one with: gantools prep ranked FOLDER FOLDER --out SET"
 
 
 def open_feed(
@@ -46,7 +51,8 @@ def open_feed(
         kind: `one`, `paired`, `unpaired` or `crops`, see `KINDS`.
         data: the images; its labels, if any, are those of the samples.
         inputs: what a generator starts from; None for what a set of pairs holds itself. `paired` and `unpaired` need
-            some, `crops` takes them where they are, `one` has none.
+            some, `crops` takes them where they are, `one` has none. With `ranked`: the ranked pairs, a set of the
+            better images whose inputs are the worse ones.
         seed: in [0, 2**63), of the order and all that is drawn at random.
         device: where the samples go.
         largest: rows of the largest sample that is planned.
@@ -54,8 +60,9 @@ def open_feed(
         resident: keep the sets in the device's memory; None: those that fit, on CUDA.
         flip: mirror left to right at random, an image and its aligned inputs alike.
         balance: with `one`: every class equally often.
-        crop: with `crops`: the side of an image's crop in pixels; that of its inputs is smaller by the sets' scale.
-        turn: with `crops`: also turn at random upside down and about the diagonal, image and inputs alike.
+        crop: with `crops` and `ranked`: the side of an image's crop in pixels; that of its inputs is smaller by the
+            sets' scale.
+        turn: with `crops` and `ranked`: also turn at random upside down and about the diagonal, image and inputs alike.
 
     Raises:
         ConfigError: an unknown kind, or an option that it does not have.
@@ -67,6 +74,8 @@ def open_feed(
     if largest < 1 or not 0 <= seed < 2**63:
         raise ValueError(f"largest is at least 1 and seed in [0, 2**63), not {largest}, {seed}")
     _only("balance", "one", kind, balance)
+    if kind == "ranked":
+        return _ranked(data, inputs, seed, device, largest, channels_last, resident, flip=flip, crop=crop, turn=turn)
     _only("crop", "crops", kind, crop is not None)
     _only("turn", "crops", kind, turn)
     within = getattr(data, "inputs", None) if inputs is None and kind != "one" else inputs
@@ -103,10 +112,53 @@ def open_feed(
     return SidesFeed(first, second, count, device, largest, channels_last=channels_last, resident=resident)
 
 
+def _ranked(
+    data: ImageSet,
+    ranked: ImageSet | None,
+    seed: int,
+    device: torch.device,
+    largest: int,
+    channels_last: bool,
+    resident: bool | None,
+    *,
+    flip: bool,
+    crop: int | None,
+    turn: bool,
+) -> Feed:
+    """A feed of crops with ranked pairs beside them, crops of the same side or, where they are smaller, whole."""
+    worse = getattr(ranked, "inputs", None)
+    if ranked is None or worse is None:
+        place = "no set" if ranked is None else f"{_called(ranked)} is no set"
+        raise DataError(f"the feed 'ranked' needs ranked pairs, and {place} of such pairs.", RANKED)
+    held = math.ceil(HELD_SHARE * len(ranked))
+    if len(ranked) <= held:
+        raise DataError(f"{_called(ranked)} has {len(ranked)} pairs, of which some have to be held back.", RANKED)
+    common: dict[str, Any] = {"channels_last": channels_last, "resident": resident}
+
+    def feed(of: ImageSet, inputs: ImageSet | None, seed: int, side: int | None, first: int, count: int) -> Feed:
+        images, second = _crops(of, inputs, seed, side, flip=flip, turn=turn, first=first, count=count)
+        return SidesFeed(images, second, count, device, largest, **common)
+
+    side = None if crop is None else min(crop, *ranked.shape[:2])
+    return RankedFeed(
+        feed(data, getattr(data, "inputs", None), seed, crop, 0, len(data)),
+        feed(ranked, worse, derived(seed, "ranked"), side, 0, len(ranked) - held),
+        feed(ranked, worse, derived(seed, "held"), side, len(ranked) - held, held),
+    )
+
+
 def _crops(
-    data: ImageSet, inputs: ImageSet | None, seed: int, crop: int | None, *, flip: bool, turn: bool
+    data: ImageSet,
+    inputs: ImageSet | None,
+    seed: int,
+    crop: int | None,
+    *,
+    flip: bool,
+    turn: bool,
+    first: int = 0,
+    count: int | None = None,
 ) -> tuple[Side, Side | None]:
-    """Both sides of a feed of crops."""
+    """Both sides of a feed of crops, of all images or of `count` from the number `first` on."""
     height, width, _ = data.shape
     if crop is None:
         raise ConfigError("the feed 'crops' needs the side of a crop.", f"For example data.crop: {min(height, width)}.")
@@ -122,7 +174,7 @@ def _crops(
             f"data.crop is {crop}, no multiple of {scale}, by which the inputs are smaller.", f"For example {near}."
         )
     room = ((height - crop) // scale + 1, (width - crop) // scale + 1)
-    crops = Crops(len(data), seed, room, flip=flip, turn=turn)
+    crops = Crops(len(data) if count is None else count, seed, room, flip=flip, turn=turn, first=first)
 
     def large(span: Span) -> Selection:
         return crops.scaled(span, scale)

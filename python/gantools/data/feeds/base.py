@@ -14,6 +14,8 @@ from gantools.data.batches import Reader, Selection
 from gantools.data.image_set import ImageSet
 from gantools.device import to_device
 
+#: No training comes to this position: from here on feeds that can keep some images from it give those.
+HELD_OUT = 10**12
 #: The first position and the number of images.
 Span = tuple[int, int]
 
@@ -129,6 +131,32 @@ class SidesFeed:
         """Stop the reading threads."""
         for reader in self._readers:
             reader.close()
+
+
+class RankedFeed:
+    """A feed of images with their inputs, and beside them, as extras, of two results the `better` and the `worse`.
+
+    Args:
+        images: of the images and their inputs.
+        shown: of better images, with the worse ones as inputs.
+        held: the same of other pairs, given from position `HELD_OUT` on alone.
+    """
+
+    def __init__(self, images: Feed, shown: Feed, held: Feed) -> None:
+        self._images, self._shown, self._held = images, shown, held
+        self.count, self.resident = images.count, images.resident and shown.resident
+
+    def at(self, position: int, n: int, following: Span | None = None) -> Sample:
+        """The rows at positions position..position+n-1; those of `following` are begun. See `Feed.at`."""
+        found = self._images.at(position, n, following)
+        pairs = (self._held if position >= HELD_OUT else self._shown).at(position, n, following)
+        assert pairs.inputs is not None
+        return found._replace(extras={"better": pairs.images, "worse": pairs.inputs})
+
+    def close(self) -> None:
+        """Stop the reading threads."""
+        for feed in (self._images, self._shown, self._held):
+            feed.close()
 
 
 def derived(seed: int, role: str) -> int:

@@ -78,12 +78,14 @@ class Crops:
         seed: in [0, 2**63).
         room: rows and columns, on the grid of the smaller images, at which a crop may begin.
         flip: mirror left to right at random.
+        first: number of the first image, where others of the set are left out.
         turn: turn at random upside down and about the diagonal, which with `flip` gives all eight positions of a
             square.
     """
 
-    def __init__(self, count: int, seed: int, room: tuple[int, int], *, flip: bool, turn: bool) -> None:
+    def __init__(self, count: int, seed: int, room: tuple[int, int], *, flip: bool, turn: bool, first: int = 0) -> None:
         self._order, self._count, self._room, self._turn = Order(count, seed, flip=flip), count, room, turn
+        self._first = first
         self._seed = derived(seed, "crops")
         self._epoch = lru_cache(maxsize=2)(self._make_epoch)
 
@@ -98,7 +100,10 @@ class Crops:
             )
         )
         return Selection(
-            indices, flips if self._order.flip else None, corners * scale, turns.astype(bool) if self._turn else None
+            indices + self._first,
+            flips if self._order.flip else None,
+            corners * scale,
+            turns.astype(bool) if self._turn else None,
         )
 
     def _make_epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -79,6 +79,9 @@ class Prepared(LevelReader):
         self.label = str(images.path)
         self.set = images
         self.shape = images.shape
+        entry = images.manifest.get("inputs")
+        kept = ("operation", "scale", "direction", "kernel")
+        self.inputs = None if entry is None else {key: entry[key] for key in kept if key in entry}
 
     def __len__(self) -> int:
         return len(self.set)

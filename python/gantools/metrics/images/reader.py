@@ -53,6 +53,8 @@ class ImageReader(ABC):
         notes: what a reader of the scores should know of how the images were found, a line each.
         trained_on: `path`, `name` and `fingerprint` of the prepared set that the maker of the images was trained on,
             where that is known; else None.
+        inputs: how the inputs were made that belong to the images, as a set of pairs has it (`operation`, `scale`,
+            `kernel`); else None.
     """
 
     label: str
@@ -63,6 +65,7 @@ class ImageReader(ABC):
     ordered: bool = True
     notes: tuple[str, ...] = ()
     trained_on: dict[str, Any] | None = None
+    inputs: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str] | None:

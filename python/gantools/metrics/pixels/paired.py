@@ -43,6 +43,8 @@ class PairedScores:
         crop: pixels cut off every border.
         samples, targets: where the images lie.
         lpips: how LPIPS was made (`net`, hashes of its weights), or None without it.
+        inputs: how the inputs were made that belong to the targets (`operation`, `scale`, `kernel`), where these are a
+            set of pairs, which says so; else None.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -54,6 +56,7 @@ class PairedScores:
     samples: str
     targets: str
     lpips: dict[str, str] | None = None
+    inputs: dict[str, Any] | None = None
 
     @property
     def n(self) -> int:
@@ -81,6 +84,7 @@ class PairedScores:
             "identical": self.identical,
             "channel": self.channel,
             "crop": self.crop,
+            "inputs": self.inputs,
             "samples": self.samples,
             "targets": self.targets,
             "lpips": self.lpips,
@@ -136,7 +140,7 @@ def paired_scores(
     if not metrics:
         raise ConfigError("no metric was asked for.", f"Known: {', '.join(METRICS)}.")
     network = _lpips(lpips) if "lpips" in metrics else None
-    pairs = _match(open_source(samples), open_source(targets))
+    pairs = match(open_source(samples), open_source(targets))
 
     def compare(parts: Iterable[_Part]) -> list[_Compared]:
         return [_compare(part, metrics, channel, crop) for part in parts]
@@ -168,6 +172,7 @@ def paired_scores(
         samples=pairs.samples.label,
         targets=pairs.targets.label,
         lpips=None if network is None else network.protocol,
+        inputs=None if pairs.targets.inputs is None else dict(pairs.targets.inputs),
     )
 
 
@@ -268,7 +273,12 @@ def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[0]}x{image.shape[1]} with {image.shape[2]} channels"
 
 
-def _match(samples: ImageReader, targets: ImageReader) -> _Pairs:
+def match(samples: ImageReader, targets: ImageReader) -> _Pairs:
+    """Which image of each side belongs to which: by name where both have names, by position where neither has.
+
+    Raises:
+        ConfigError: one side alone has names. DataError: an image without a partner.
+    """
     ours, theirs = samples.names, targets.names
     if len(samples) == len(targets) == 1:
         return _Pairs(samples, targets, ["0" if ours is None else ours[0]], [(0, 0)])

@@ -61,6 +61,7 @@ def pixel_scores(
                 "identical": result.identical,
                 "channel": "rgb" if key == "lpips" else result.channel,
                 "crop": result.crop,
+                "inputs": result.inputs,
                 "worst": [[name, None if value == float("inf") else value] for name, value in result.worst(key, SHOWN)],
             }
             if key == "lpips":

@@ -44,6 +44,12 @@ def _number_of(words: str) -> Callable[[Any], str]:
     return lambda value: words.format(number(value))
 
 
+def inputs_words(entry: Mapping[str, Any]) -> str:
+    """How the inputs were made that samples were to be made of, as a set of pairs has it."""
+    scale = f", {entry['scale']} times smaller" if entry.get("scale", 1) != 1 else ""
+    return f"inputs by {entry.get('kernel') or entry.get('operation')}{scale}"
+
+
 def _nothing(value: Any) -> str:
     return ""
 
@@ -75,6 +81,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "identical": lambda n: f"{n:,} of equal images" if n else "",
     "channel": {"rgb": "of RGB", "y": "of the luma"}.get,  # type: ignore[dict-item]
     "crop": lambda n: f"{n} pixels cut off each side" if n else "",
+    "inputs": inputs_words,
     "block": lambda value: f"blocks of {value} pixels",
     "model": "model {}".format,
     "lpips": lambda given: f"network {given['net']}, version {given['version']}" if given else "",
