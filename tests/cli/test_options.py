@@ -23,6 +23,7 @@ from gantools.cli import COMMANDS, cli
 FUNCTIONS: dict[str, str | None] = {
     "detect train": "train_detector",
     "detect run": "judge_images",
+    "detect anomaly": "train_encoder",
     "doctor": "examine",
     "import": "import_weights",
     "score": "score_request",

@@ -37,6 +37,7 @@ SPEAKS_FOR = (
     ("data/pairs.py", ("prep pairs",)),
     ("data/tiles.py", ("prep tiles",)),
     ("data/", ("prep",)),
+    ("detect/anomaly.py", ("detect anomaly",)),
     ("detect/detector.py", ("detect run",)),
     ("detect/run.py", ("detect run",)),
     ("detect/", ("detect train",)),

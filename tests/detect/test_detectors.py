@@ -6,13 +6,14 @@ import torch
 from tests.conftest import blobs, write_prepared
 
 from gantools.detect import detector, images, judge
-from gantools.detect.detector import MANIFEST, WEIGHTS, read_detector
+from gantools.detect.detector import MANIFEST, read_detector
 from gantools.detect.networks import Cnn, Spectrum, build, dct_matrix
 from gantools.detect.run import as_text, judge_images, write_rows
 from gantools.detect.train import train_detector
 from gantools.errors import ConfigError, DataError
 
 SIZE = 16
+WEIGHTS = "detector.safetensors"
 
 
 def checkered(n, size, channels, seed):
@@ -194,7 +195,7 @@ def test_asked_about_images(trained, sets, tmp_path):
 
 def test_other_sizes_are_refused(trained, tmp_path):
     write_prepared(tmp_path / "large", blobs(4, 2 * SIZE, 3))
-    with pytest.raises(DataError, match=r"is 32 x 32, not 16 x 16.*says nothing"):
+    with pytest.raises(DataError, match=r"is 32 x 32, not 16 x 16"):
         judge_images(trained, [tmp_path / "large"], device="cpu")
     with pytest.raises(DataError, match="says nothing of others"):
         read_detector(trained, device="cpu").probabilities(blobs(2, 8, 3))

@@ -1,4 +1,4 @@
-"""`gantools detect`: telling generated images from real ones."""
+"""`gantools detect`: telling generated images from real ones, and unusual ones from normal ones."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Literal
 
 import click
 
-from gantools.cli.options import one_of
+from gantools.cli.options import on_run, one_of
 from gantools.errors import ConfigError
 
 
 @click.group("detect")
 def command() -> None:
-    """Train a detector of generated images, and ask it about images.
+    """Train a detector of generated or of unusual images, and ask it about images.
 
     \b
     gantools detect train --real data/celeba-64 --fake dcgan=runs/00000-dcgan-celeba-64 --fake sngan=samples
     gantools detect run detector pictures/
+    gantools detect anomaly runs/00001-dcgan-mini-digit-0 --data data/digit-0
+    gantools detect run anomaly pictures/
     """
 
 
@@ -114,6 +116,54 @@ def _named(text: str) -> tuple[str, str]:
     return name.strip(), path
 
 
+@command.command("anomaly")
+@click.argument("run", required=True)
+@click.option("--data", required=True, metavar="PATH", help="Normal images, best those that the run was trained on.")
+@click.option("--kimg", type=float, default=60.0, show_default=True, help="Length in thousands of images.")
+@click.option("--batch", type=int, default=64, show_default=True, help="Images a step of the encoder.")
+@click.option("--lr", type=float, default=0.0005, show_default=True, help="Rate of Adam at the beginning.")
+@click.option("--kappa", type=float, default=1.0, show_default=True, help="Weight of the discriminator's features.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the encoder's weights and order.")
+@click.option("--out", default="anomaly", show_default=True, metavar="DIR", help="Folder of the encoder to make.")
+@on_run
+@click.option("--overwrite", is_flag=True, help="Replace the folder when it holds an encoder of anomalies.")
+def anomaly(
+    run: str,
+    data: str,
+    kimg: float,
+    batch: int,
+    lr: float,
+    kappa: float,
+    seed: int,
+    out: str,
+    checkpoint: str,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Train an encoder for a run of normal images; after that `detect run` tells how unusual images are (f-AnoGAN).
+
+    RUN is a run's folder or one of its checkpoints, of a system that makes images from latents and knows no classes.
+    """
+    # Here, so that --help does not wait for torch.
+    from gantools.detect.anomaly import train_encoder
+
+    click.echo(
+        train_encoder(
+            run,
+            data,
+            checkpoint=checkpoint,
+            kimg=kimg,
+            batch=batch,
+            lr=lr,
+            kappa=kappa,
+            seed=seed,
+            out=out,
+            device=device,
+            overwrite=overwrite,
+        )
+    )
+
+
 @command.command("run")
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True)
@@ -131,10 +181,11 @@ def run(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Say of each image how probable it is that it was generated: p, and real, unsure or generated.
+    """Say of each image how probable it is that it was generated, or how unusual it is.
 
-    MODEL is the folder of a detector. IMAGES are files, folders, archives, prepared sets or runs, of the size that it
-    was trained on.
+    A detector of generated images says p, and real, unsure or generated; one of unusual images a score, and usual or
+    unusual. MODEL is the folder of a detector. IMAGES are files, folders, archives, prepared sets or runs, of the size
+    that it was trained on.
     """
     # Here, so that --help does not wait for torch.
     from gantools.detect.run import as_text, judge_images, write_rows

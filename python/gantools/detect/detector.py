@@ -7,8 +7,6 @@ detector/
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +15,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
+from gantools.detect.disk import read_networks, read_record, reading, write_networks
 from gantools.detect.disturb import Change
 from gantools.detect.networks import build
 from gantools.detect.numbers import Scores, sigmoid
 from gantools.device import find_device, full_precision
 from gantools.errors import DataError
-from gantools.files import write_json, write_whole
-from gantools.runs.checkpoint import versions
 
 FORMAT = "gantools-detector"
 FORMAT_VERSION = 1
 MANIFEST = "detector.json"
-WEIGHTS = "detector.safetensors"
 # Images through the network at once.
 BATCH = 128
 
@@ -118,11 +112,7 @@ class Detector:
 
 def write_detector(folder: Path, network: nn.Module, record: Mapping[str, Any]) -> None:
     """Write a detector into `folder`, which exists; `record` is plain values."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = save_safetensors(tensors)
-    write_whole(folder / WEIGHTS, data)
-    head = {"format": FORMAT, "version": FORMAT_VERSION, "weights": hashlib.sha256(data).hexdigest()}
-    write_json(folder / MANIFEST, {**head, **record, "versions": versions()})
+    write_networks(folder / MANIFEST, {"detector": network}, {"format": FORMAT, "version": FORMAT_VERSION, **record})
 
 
 def read_detector(path: str | Path, *, device: str | None = None) -> Detector:
@@ -135,39 +125,20 @@ def read_detector(path: str | Path, *, device: str | None = None) -> Detector:
     Raises:
         DataError: there is none, it is damaged, or of a newer gantools.
     """
-    folder = Path(path)
-    file = folder / MANIFEST
+    file = Path(path) / MANIFEST
     if not file.is_file():
         raise DataError(
-            f"{folder}: no detector (it has no {MANIFEST}).",
+            f"{file.parent}: no detector (it has no {MANIFEST}).",
             "Make one with: gantools detect train --real SET --fake NAME=SAMPLES",
         )
-    damaged = "Take another copy of it, or train it again."
-    try:
-        record = json.loads(file.read_bytes())
-        if record["format"] != FORMAT:
-            raise ValueError("of another kind")
-        if int(record["version"]) > FORMAT_VERSION:
-            raise DataError(
-                f"{folder}: written by a newer gantools (format {record['version']}, this one reads {FORMAT_VERSION}).",
-                "Use the gantools that wrote it.",
-            )
+    with reading(file):
+        record = read_record(file, FORMAT, FORMAT_VERSION)
         h, w, c = (int(side) for side in record["shape"])
         low, high = (float(p) for p in record["unsure"])
         temperature, threshold = float(record["temperature"]), float(record["threshold"])
         with torch.random.fork_rng(devices=[]):
             network = build(str(record["network"]), (h, w, c))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
-        raise DataError(f"{file}: damaged ({e}).", damaged) from e
-    try:
-        data = (folder / WEIGHTS).read_bytes()
-        if hashlib.sha256(data).hexdigest() != record.get("weights"):
-            raise ValueError("its checksum is not that of detector.json")
-        network.load_state_dict(load_safetensors(data), strict=True)
-    except FileNotFoundError:
-        raise DataError(f"{folder / WEIGHTS}: missing.", damaged) from None
-    except (OSError, ValueError, RuntimeError) as e:
-        raise DataError(f"{folder / WEIGHTS}: damaged ({e}).", damaged) from e
+        read_networks(file, record, {"detector": network})
     where = find_device(device)
     ready = network.eval().requires_grad_(False).to(where)
     return Detector(ready, where, (h, w, c), temperature, threshold, (low, high), record)

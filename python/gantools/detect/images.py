@@ -91,7 +91,8 @@ def read_levels(source: ImageReader, n: int, shape: tuple[int, int, int] | None)
         if image.shape[:2] != shape[:2]:
             raise DataError(
                 f"{source.called(i)}: is {image.shape[1]} x {image.shape[0]}, not {shape[1]} x {shape[0]}.",
-                f"Give all images the same way to that size: gantools prep {source.label} --size {shape[1]}",
+                "Nothing is said of other sizes. Bring all images to that size in the same way: "
+                f"gantools prep PATH --size {shape[1]}",
             )
         if levels is None:
             levels = np.empty((n, *shape), np.uint8)

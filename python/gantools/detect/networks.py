@@ -20,24 +20,44 @@ LEAST = 1e-4
 STEPS, DECAY = 100, 1e-3
 
 
+def stages(channels: int) -> nn.Sequential:
+    """Images float (n, channels, h, w) -> maps float (n, 256, h / 8, w / 8), sides rounded upwards.
+
+    Four stages of two 3x3 convolutions without biases, each with batch normalisation and ReLU. The first convolution of
+    every stage but the first has a stride of 2.
+    """
+    layers: list[nn.Module] = []
+    before = channels
+    for stage, width in enumerate(WIDTHS):
+        for stride in (1 if stage == 0 else 2, 1):
+            layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """Images float (n, channels, h, w) in [-1, 1] -> latents float (n, latent)."""
+
+    def __init__(self, shape: tuple[int, int, int], latent: int) -> None:
+        super().__init__()
+        self.layers = stages(shape[2])
+        self.last = nn.Linear(WIDTHS[-1] * -(-shape[0] // 8) * -(-shape[1] // 8), latent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Latents of images `x`."""
+        return cast(Tensor, self.last(self.layers(x).flatten(1)))
+
+
 class Cnn(nn.Module):
     """Images float (n, channels, h, w) in [-1, 1] -> logits float (n,); positive: generated.
 
-    Four stages of two 3x3 convolutions without biases, each with batch normalisation and ReLU; the mean of each last
-    map; a linear layer. The first convolution of every stage but the first has a stride of 2. In colour it has
-    1,173,473 parameters.
+    `stages`, the mean of each last map, and a linear layer; in colour 1,173,473 parameters.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = shape[2]
-        for stage, width in enumerate(WIDTHS):
-            for stride in (1 if stage == 0 else 2, 1):
-                layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-                before = width
-        self.layers = nn.Sequential(*layers)
-        self.last = nn.Linear(before, 1)
+        self.layers = stages(shape[2])
+        self.last = nn.Linear(WIDTHS[-1], 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of images `x`."""

@@ -1,4 +1,4 @@
-"""What a detector says of files, folders and sets."""
+"""What a detector of generated or of unusual images says of files, folders and sets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from gantools.detect.anomaly import MANIFEST, Anomaly, read_anomaly
 from gantools.detect.detector import Answer, Detector, read_detector
 from gantools.detect.images import read_levels
 from gantools.errors import ConfigError, DataError
 from gantools.files import write_whole
 from gantools.metrics.images.open import open_source
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """How unusual an image is.
+
+    Attributes:
+        image: its file, or the source and its number there.
+        score: 0 and more, see `gantools.detect.anomaly.distances`.
+        answer: "usual" or "unusual".
+    """
+
+    image: str
+    score: float
+    answer: Literal["usual", "unusual"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +51,16 @@ class Judged:
 
 
 def judge_images(
-    model: str | Path | Detector, images: Sequence[str | Path], *, n: int | None = None, device: str | None = None
-) -> list[Judged]:
+    model: str | Path | Detector | Anomaly,
+    images: Sequence[str | Path],
+    *,
+    n: int | None = None,
+    device: str | None = None,
+) -> list[Judged] | list[Unusual]:
     """What a detector says of images.
 
     Args:
-        model: the folder of a detector, or one that was loaded.
+        model: the folder of a detector of generated or of unusual images, or one that was loaded.
         images: files, folders, archives, prepared sets, or runs.
         n: of each, the first so many; a run needs it.
         device: where it computes; None: CUDA when there is one.
@@ -51,41 +73,41 @@ def judge_images(
         raise ConfigError(f"n must be at least 1, not {n}.")
     if not images:
         raise ConfigError("no images are given.", "Give files, folders or sets.")
-    detector = model if isinstance(model, Detector) else read_detector(model, device=device)
-    found = []
+    if isinstance(model, str | Path):
+        model = (
+            read_anomaly(model, device=device)
+            if (Path(model) / MANIFEST).is_file()
+            else read_detector(model, device=device)
+        )
+    names: list[str] = []
+    parts = []
     for path in images:
         source = open_source(path, n, device=device)
         count = len(source) if n is None else n
-        try:
-            levels = read_levels(source, count, detector.shape)
-        except DataError as e:
-            raise DataError(
-                f"{e.message.removesuffix('.')}: the detector says nothing of that."
-                if " is " in e.message
-                else e.message,
-                e.hint,
-            ) from e
-        p = detector.probabilities(levels).tolist()
+        parts.append(read_levels(source, count, model.shape))
         single = Path(path).is_file() and count == 1
-        found += [
-            Judged(str(path) if single else source.called(i), value, detector.answer(value))
-            for i, value in enumerate(p)
-        ]
-    return found
+        names += [str(path) if single else source.called(i) for i in range(count)]
+    levels = np.concatenate(parts)
+    if isinstance(model, Anomaly):
+        return [Unusual(name, s, model.answer(s)) for name, s in zip(names, model.scores(levels).tolist(), strict=True)]
+    return [
+        Judged(name, p, model.answer(p)) for name, p in zip(names, model.probabilities(levels).tolist(), strict=True)
+    ]
 
 
-def as_text(rows: Sequence[Judged], format: Literal["csv", "json"]) -> str:
+def as_text(rows: Sequence[Judged | Unusual], format: Literal["csv", "json"]) -> str:
     """What a detector says, as a table with a header or as JSON."""
     if format == "json":
         return json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("image", "p", "answer"))
-    table.writerows((row.image, f"{row.p:.6f}", row.answer) for row in rows)
+    table.writerow(asdict(rows[0]))
+    for row in rows:
+        table.writerow(f"{value:.6f}" if isinstance(value, float) else value for value in asdict(row).values())
     return text.getvalue()
 
 
-def write_rows(rows: Sequence[Judged], path: str | Path, *, overwrite: bool = False) -> Path:
+def write_rows(rows: Sequence[Judged | Unusual], path: str | Path, *, overwrite: bool = False) -> Path:
     """Writes what a detector says into a .csv or .json file, whole or not at all.
 
     Raises:
