@@ -240,3 +240,23 @@ def test_a_failed_training_leaves_nothing(sets, tmp_path, monkeypatch):
 def test_an_unknown_network():
     with pytest.raises(ConfigError, match=r"'spectrun'.*'spectrum'"):
         build("spectrun", (8, 8, 3))
+
+
+def test_a_bias_towards_jpegs_is_told_from_what_is_harder_to_tell():
+    rng = np.random.default_rng(0)
+    pictures = np.clip(blobs(60, SIZE, 3) * 0.7 + 40 + rng.normal(0, 14, (60, SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+
+    class Sign(torch.nn.Module):
+        """Takes what is smooth for generated, as badly saved JPEGs are."""
+
+        def forward(self, x):
+            return -(x[:, :, 1:] - x[:, :, :-1]).abs().mean((1, 2, 3)) * 100
+
+    class Constant(torch.nn.Module):
+        def forward(self, x):
+            return torch.zeros(len(x))
+
+    device = torch.device("cpu")
+    biased = judge.biases(Sign(), pictures, pictures, device)
+    assert abs(biased["jpeg 75 against 95"] - 0.5) > 0.03
+    assert set(judge.biases(Constant(), pictures, pictures, device).values()) == {0.5}

@@ -105,7 +105,7 @@ def train(
                         err=True,
                     )
     for name, value in record["biases"].items():
-        click.echo(f"{network}, real images {name}: AUC {value:.3f}, 0.5 is none", err=True)
+        click.echo(f"{network}, bias, {name}: AUC {value:.3f}, 0.5 is none", err=True)
     click.echo(folder)
 
 

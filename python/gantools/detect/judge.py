@@ -125,15 +125,28 @@ def saved_again(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.stack([_native.resize(image, h, w) for image in opened])
 
 
-def biases(network: nn.Module, real: NDArray[np.uint8], device: torch.device) -> dict[str, float]:
-    """AUC of real images against the same ones treated otherwise, by treatment: 0.5 where the detector does not care.
+def biases(
+    network: nn.Module, generated: NDArray[np.uint8], real: NDArray[np.uint8], device: torch.device
+) -> dict[str, float]:
+    """AUC of images against the same ones treated otherwise, by treatment: 0.5 where the detector does not care.
 
-    `saved again`: against themselves through our own files. `jpeg 75 against 95`: of these two qualities.
+    `saved again`: real images through our own files, against themselves. `jpeg 75 against 95`, real and generated ones:
+    what is saved badly is harder to tell, so its probability goes towards a half, up for real and down for generated
+    images. A detector that takes JPEGs for a sign goes up or down in both.
     """
 
     def at(quality: int) -> Change:
         return lambda levels, source: jpeg(levels, torch.full((len(levels),), float(quality), device=levels.device))
 
-    worse, better = (logits_of(network, real, device, at(quality)) for quality in _JPEGS)
+    def jpegs(levels: NDArray[np.uint8]) -> float:
+        worse, better = (logits_of(network, levels, device, at(quality)) for quality in _JPEGS)
+        return auc(worse, better)
+
     again = logits_of(network, saved_again(real), device)
-    return {"saved again": auc(again, logits_of(network, real, device)), "jpeg 75 against 95": auc(worse, better)}
+    on_real, on_generated = jpegs(real), jpegs(generated)
+    return {
+        "saved again": auc(again, logits_of(network, real, device)),
+        "jpeg 75 against 95": (on_real + on_generated) / 2,
+        "jpeg 75 against 95, real": on_real,
+        "jpeg 75 against 95, generated": on_generated,
+    }

@@ -129,12 +129,13 @@ def train_detector(
                 _fit(model, generated, numbers, truth, plain, seed, where)
             model.eval()
             validation, _, validation_real = of("validation")
+            test_seen = np.concatenate([test[images.name] for images in seen])
             calibration = judge.calibrate(model, validation, validation_real, where)
             scores = judge.examine(model, test, unseen, test_real, calibration, where)
             found[name] = {
                 **calibration,
                 "scores": scores,
-                "biases": judge.biases(model, test_real, where),
+                "biases": judge.biases(model, test_seen, test_real, where),
                 "parameters": sum(p.numel() for p in model.parameters()),
             }
             if name == network:
