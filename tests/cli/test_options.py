@@ -21,6 +21,9 @@ from gantools.cli import COMMANDS, cli
 
 #: Commands whose function in Python has another name than the command.
 FUNCTIONS: dict[str, str | None] = {
+    "detect train": "train_detector",
+    "detect run": "judge_images",
+    "detect anomaly": "train_encoder",
     "doctor": "examine",
     "import": "import_weights",
     "score": "score_request",

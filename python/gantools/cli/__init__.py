@@ -36,6 +36,7 @@ COMMANDS = {
     "project": "Find the latent of an image in a trained run.",
     "directions": "Find directions of a trained run's latents that change something one can see.",
     "translate": "Translate or enlarge images by a trained run.",
+    "detect": "Tell generated images from real ones, and unusual ones from normal ones.",
     "import": "Put weights of another program into networks of gantools.",
     "score": "Score images against a reference set.",
     "ref": "Make, show and convert files of reference statistics.",

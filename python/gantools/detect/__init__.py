@@ -1,0 +1,1 @@
+"""Telling generated images from real ones, and normal ones from others."""
