@@ -120,6 +120,7 @@ def _said(path: Path, stats: Stamp | None, record: Stamp | None) -> dict[str, An
         "recipe": str(recipe.get("name", "")),
         "model": str(recipe.get("model", "")),
         "data": str(data.get("name", "")),
+        "classes": len(classes) if isinstance(classes := data.get("classes"), list) else 0,
         "kimg": last["nimg"] / 1000 if last else None,
         "target": _target(recipe, data),
         "speed": _number(last.get("img_per_s")),

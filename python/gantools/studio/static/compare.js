@@ -4,7 +4,10 @@ import {$, attempt, el, fetched, newest, scale, show, slider} from './shared.js'
 import {kimgs} from './plots.js';
 
 const MODES = {side: 'Side by side', wipe: 'Wipe', blink: 'Blink'};
-const IMAGES = 16, BLINK = 800;
+const BLINK = 800, TALL = 640;
+
+/** How many images: of few classes four each, as grids have a row a class; else 16. */
+const images = (classes) => (classes > 1 && classes <= 16 ? Math.min(64, classes * Math.max(4, Math.ceil(16 / classes))) : 16);
 
 /** The part of the page. `changed()` is told when what is seen becomes another. */
 export class Compare {
@@ -48,7 +51,7 @@ export class Compare {
     return $('#compare').open;
   }
 
-  /** Takes the runs that may be compared: [{run, checkpoints, best}]. */
+  /** Takes the runs that may be compared: [{run, checkpoints, best, classes}]. */
   update(runs) {
     const before = JSON.stringify(this.runs);
     this.runs = runs.filter((entry) => entry.checkpoints.length);
@@ -112,7 +115,8 @@ export class Compare {
   async picture(name, fast) {
     const {run, checkpoint} = this.sides[name], image = $(`#image-${name}`);
     if (!run || !this.opened) return;
-    const query = new URLSearchParams({run, checkpoint, kind: 'grid', seed: this.seed, n: IMAGES, ...(fast ? {fast: 1} : {})});
+    const n = images(this.runs.find((entry) => entry.run === run)?.classes ?? 0);
+    const query = new URLSearchParams({run, checkpoint, kind: 'grid', seed: this.seed, n, ...(fast ? {fast: 1} : {})});
     $('#versus').dataset.state = 'drawing';
     const words = `${run}, ${kimgs(+checkpoint)} kimg`;
     const blob = await attempt(() => fetched(`/picture.png?${query}`));
@@ -122,7 +126,7 @@ export class Compare {
       return;
     }
     await show(image, blob);
-    image.alt = `${IMAGES} images of ${words}, seed ${this.seed}`;
+    image.alt = `${n} images of ${words}, seed ${this.seed}`;
     image.dataset.shown = `${run}/${checkpoint}/${this.seed}`;
     this.fit();
     const settled = Object.entries(this.sides).every(([side, of]) => $(`#image-${side}`).dataset.shown === `${of.run}/${of.checkpoint}/${this.seed}`);
@@ -145,6 +149,8 @@ export class Compare {
   cut(value) {
     this.wiped = value;
     $('#image-b').style.clipPath = this.mode === 'wipe' ? `inset(0 0 0 ${value}%)` : '';
+    $('#cut').hidden = this.mode !== 'wipe';
+    $('#cut').style.left = `${$('#image-b').clientWidth * value / 100}px`;
     this.changed();
   }
 
@@ -174,10 +180,13 @@ export class Compare {
 
   /** Both in one size, by whole factors of the smaller room. */
   fit() {
-    const images = ['a', 'b'].map((name) => $(`#image-${name}`)).filter((image) => image.naturalWidth);
-    if (!images.length) return;
-    const large = Math.max(...images.map((image) => image.naturalWidth));
-    const width = large * scale(large, images[0].parentElement.clientWidth);
-    for (const image of images) image.width = width;
+    const shown = ['a', 'b'].map((name) => $(`#image-${name}`)).filter((image) => image.naturalWidth);
+    if (!shown.length) return;
+    const wide = Math.max(...shown.map((image) => image.naturalWidth)), high = Math.max(...shown.map((image) => image.naturalHeight));
+    // The height counts as well: all of it is to be seen at once.
+    const width = wide * Math.min(scale(wide, shown[0].parentElement.clientWidth), Math.max(1, Math.floor(TALL / high)));
+    for (const image of shown) image.width = width;
+    $('#versus .names').style.maxWidth = this.mode === 'side' ? '' : `${shown[0].clientWidth}px`;
+    $('#cut').style.left = `${shown[0].clientWidth * this.wiped / 100}px`;
   }
 }

@@ -1,6 +1,6 @@
 // The grids of several runs under one slider over kimg: each shows its newest that is not newer than where it stands.
 
-import {$, el, fetched, newest, scale, show, slider} from './shared.js';
+import {$, attempt, el, fetched, newest, show, slider} from './shared.js';
 import {kimgs, nearest, swatch} from './plots.js';
 
 // Bytes of pictures kept, and milliseconds between two while it plays.
@@ -41,6 +41,7 @@ export class Grids {
     this.kimg = null;
     this.stops = [];
     this.figures = new Map();
+    this.sets = new Map();
     this.slider = slider({name: 'kimg', label: 'Shown at', low: 0, high: 0, step: 1, value: 0, format: (i) => this.words(i)},
       (i) => { this.stop(); this.go(i); });
     $('#kimg').append(this.slider.element);
@@ -63,7 +64,7 @@ export class Grids {
     return this.stops.length ? this.stops[this.index] : null;
   }
 
-  /** Takes the runs: [{run, style, grids, gone}]. */
+  /** Takes the runs: [{run, style, grids, gone, set}]; `set`: what their real images are of. */
   update(runs) {
     this.runs = runs;
     this.stops = [...new Set(runs.flatMap((run) => run.grids))].sort((a, b) => a - b);
@@ -81,15 +82,16 @@ export class Grids {
       const {element} = this.figures.get(entry.run);
       if ($('#grids').children[i] !== element) $('#grids').insertBefore(element, $('#grids').children[i] ?? null);
     });
+    $('#grids').classList.toggle('few', runs.length === 1);
     this.draw();
+    this.real();
   }
 
   figure({run, style}) {
-    const image = el('img', {className: 'pixels', alt: '', 'data-state': 'none'}), words = el('small', {});
-    const real = el('img', {className: 'pixels', alt: '', hidden: true}), said = el('small', {hidden: true}, 'Real images');
+    const image = el('img', {alt: '', 'data-state': 'none'}), words = el('small', {});
     const link = el('a', {href: `/sample?${new URLSearchParams({run})}`}, 'Sample');
-    const element = el('figure', {className: 'sheet'}, el('figcaption', {}, swatch(style), ' ', el('strong', {}, run), ' ', words, ' ', link),
-      el('div', {className: 'sheets'}, el('div', {}, image), el('div', {}, said, real)));
+    const element = el('figure', {className: 'sheet', 'data-run': run}, el('figcaption', {}, swatch(style), ' ', el('strong', {}, run), el('br'), words, ' ', link),
+      image);
     const draw = newest(async (kimg) => {
       if (kimg === null || image.dataset.kimg === String(kimg)) return;
       image.dataset.state = 'drawing';
@@ -102,7 +104,7 @@ export class Grids {
       }
       image.dataset.state = blob.size ? 'shown' : 'gone';
     });
-    return {element, image, real, said, words, draw};
+    return {element, image, words, draw};
   }
 
   /** Shows what belongs under the slider. */
@@ -115,7 +117,6 @@ export class Grids {
         : `${kimgs(grids[i])} kimg${i === grids.length - 1 ? ', its newest' : ''}`;
       if (i >= 0 && !(gone && image.dataset.state === 'gone')) draw(grids[i]);
     }
-    this.real();
   }
 
   /** To a stop by its number. */
@@ -159,28 +160,44 @@ export class Grids {
     }
   }
 
-  /** Real images beside the grids, where they are asked for. */
-  async real() {
-    const wanted = $('#real').checked;
-    for (const {run} of this.runs) {
-      const {real, said} = this.figures.get(run);
-      said.hidden = real.hidden = !wanted;
-      if (!wanted || real.dataset.state) continue;
-      real.dataset.state = 'drawing';
-      const blob = await file(`/train/real.png?${new URLSearchParams({run})}`);
-      if (blob.size) {
-        await show(real, blob);
-        this.narrow(real);
-        real.alt = `Real images of the set of ${run}`;
-      } else said.textContent = 'Real images: the set is not there any more.';
+  /** Real images beside the grids, once a set, where they are asked for. */
+  real() {
+    const wanted = $('#real').checked ? this.runs.filter(({run, set}, i) => set && this.runs.findIndex((other) => other.set === set) === i) : [];
+    for (const [set, {element}] of this.sets) if (!wanted.some((entry) => entry.set === set)) element.remove();
+    for (const {run, set} of wanted) {
+      if (!this.sets.has(set)) this.sets.set(set, this.ofSet(run, set));
+      const {element} = this.sets.get(set);
+      if (!element.isConnected || element.nextElementSibling?.dataset.run) $('#grids').append(element);
     }
   }
 
+  ofSet(run, set) {
+    const image = el('img', {className: 'pixels', alt: ''}), words = el('small', {}, 'spread over the set');
+    const element = el('figure', {className: 'sheet'}, el('figcaption', {}, el('strong', {}, `Real images of ${set}`), el('br'), words), image);
+    attempt(async () => {
+      const blob = await file(`/train/real.png?${new URLSearchParams({run})}`);
+      if (blob.size) {
+        await show(image, blob);
+        this.narrow(image);
+        image.alt = `Real images of ${set}`;
+      } else {
+        words.textContent = 'the set is not there any more';
+        image.hidden = true;
+      }
+    });
+    return {element, image};
+  }
+
+  /** As large as there is room: by a whole factor where one nearly fills it, else smoothly. */
   narrow(image) {
-    image.width = image.naturalWidth * scale(image.naturalWidth, Math.min(image.parentElement.clientWidth, 400));
+    const room = Math.min(image.parentElement.clientWidth, 484), factor = room / image.naturalWidth;
+    const whole = Math.floor(factor);
+    const crisp = whole >= 1 && whole * image.naturalWidth >= 0.75 * room;
+    image.classList.toggle('pixels', crisp || factor >= 3);
+    image.width = Math.round((crisp ? whole : factor) * image.naturalWidth);
   }
 
   fit() {
-    for (const {image, real} of this.figures.values()) for (const one of [image, real]) if (one.naturalWidth) this.narrow(one);
+    for (const {image} of [...this.figures.values(), ...this.sets.values()]) if (image.naturalWidth && image.isConnected) this.narrow(image);
   }
 }

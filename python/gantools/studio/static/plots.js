@@ -177,18 +177,28 @@ export class Plot {
       drawn.push(svg('path', {class: 'grid', d: `M${LEFT},${yOf(value).toFixed(1)}H${right}`}));
       drawn.push(svg('text', {x: LEFT - 6, y: yOf(value) + 4, 'text-anchor': 'end'}, figure(value)));
     }
-    for (const kimg of ticks(first, last, Math.max(2, Math.floor((right - LEFT) / 80)))) {
+    for (const kimg of ticks(first, last, Math.max(2, Math.floor((right - LEFT) / 64)))) {
       drawn.push(svg('path', {class: 'axis', d: `M${xOf(kimg).toFixed(1)},${HEIGHT - BOTTOM}v4`}));
       drawn.push(svg('text', {x: xOf(kimg), y: HEIGHT - BOTTOM + 16, 'text-anchor': 'middle'}, kimgs(+kimg.toPrecision(9))));
     }
     drawn.push(svg('path', {class: 'axis', d: `M${LEFT},${HEIGHT - BOTTOM}H${right}`}));
     drawn.push(svg('text', {x: right + 6, y: HEIGHT - BOTTOM + 16, class: 'unit'}, 'kimg'));
     if (half) drawn.push(svg('path', {class: 'level', d: `M${LEFT},${yOf(0.5).toFixed(1)}H${right}`}));
+    const numbers = [];
     for (const {kimg, words, number} of marks) {
       if (kimg < first || kimg > last) continue;
       drawn.push(svg('path', {class: number ? 'event' : 'stage-mark', d: `M${xOf(kimg).toFixed(1)},${TOP}V${HEIGHT - BOTTOM}`},
         svg('title', {}, `${kimgs(kimg)} kimg: ${words}`)));
-      if (number) drawn.push(svg('text', {x: xOf(kimg), y: TOP - 4, 'text-anchor': 'middle', class: 'sign'}, `⚠${number}`));
+      if (number) numbers.push([xOf(kimg), number]);
+    }
+    // Numbers that would cover each other stand together.
+    for (let i = 0; i < numbers.length;) {
+      let j = i + 1;
+      while (j < numbers.length && numbers[j][0] - numbers[j - 1][0] < 24) j++;
+      const together = numbers.slice(i, j), middle = (together[0][0] + together.at(-1)[0]) / 2;
+      const words = together.length > 4 ? `${together[0][1]}–${together.at(-1)[1]}` : together.map(([, number]) => number).join(' ');
+      drawn.push(svg('text', {x: middle, y: TOP - 4, 'text-anchor': 'middle', class: 'sign'}, `⚠ ${words}`));
+      i = j;
     }
     if (here !== null && here >= first && here <= last) {
       drawn.push(svg('path', {class: 'here', d: `M${xOf(here).toFixed(1)},${TOP}V${HEIGHT - BOTTOM}`}));

@@ -26,7 +26,7 @@ function address() {
   if (grids.kimg !== null) found.set('kimg', grids.kimg);
   if (view.smooth !== 2) found.set('smooth', view.smooth);
   if (view.log) found.set('log', 1);
-  if ($('#real').checked) found.set('real', 1);
+  if (!$('#real').checked) found.set('real', 0);
   if (view.folds.size) found.set('open', [...view.folds].join(','));
   if (compare.opened) {
     found.set('compare', compare.mode);
@@ -65,7 +65,8 @@ function card(run) {
   const box = el('input', {type: 'checkbox', value: run, onchange: () => toggle(run, box.checked)});
   const made = {box, key: el('span', {className: 'key'}), chip: el('span', {className: 'chip'}), bar: el('progress', {max: 1, value: 0, 'aria-label': `How far ${run} is`}),
     how: el('small', {}), score: el('small', {})};
-  made.element = el('li', {className: 'run'}, el('label', {}, box, made.key, el('span', {className: 'name'}, run), made.chip), made.bar, made.how, made.score);
+  made.element = el('li', {className: 'run'}, el('label', {}, box, el('span', {className: 'name'}, run), made.key),
+    el('div', {className: 'facts'}, made.chip, made.how), made.bar, made.score);
   return made;
 }
 
@@ -302,7 +303,8 @@ function wanted(runs) {
 /** All signs with their numbers, over all runs. */
 function signs(runs) {
   let number = 0;
-  return runs.flatMap((of) => (of.health?.signs ?? []).map((sign) => ({...sign, run: of.run, number: ++number})));
+  return runs.flatMap((of) => (of.health?.signs ?? []).map((sign) => ({...sign, run: of.run})))
+    .sort((a, b) => a.kimg - b.kimg).map((sign) => ({...sign, number: ++number}));
 }
 
 let waiting = false;
@@ -314,7 +316,7 @@ function redraw() {
 
 function draw() {
   const runs = chosen(), several = runs.length > 1;
-  grids.update(runs.map(({run, style, grids: list, gone}) => ({run, style, grids: list, gone})));
+  grids.update(runs.map(({run, style, grids: list, gone}) => ({run, style, grids: list, gone, set: facts.get(run)?.data})));
   compare.update(view.runs.filter((run) => facts.has(run)).map((run) => facts.get(run)));
   const marks = [...(several || !runs.length ? [] : runs[0].health?.stages ?? []), ...signs(runs)];
   drawHealth(runs, marks);
@@ -341,7 +343,7 @@ function drawCurves(runs, marks) {
     const curves = runs.flatMap((of) => part.keys.map((key, i) => ({key, of, style: several ? of.style : i, series: of.series.get(key)})))
       .filter(({series}) => series)
       .map(({key, of, style, series}) => ({
-        label: several ? of.run : key, short: several ? short(of.run) : key.replace(/^(loss|lr|sample)_/, '').replace('_score', ''), style,
+        label: several ? short(of.run) : key, short: several ? short(of.run) : key.replace(/^(lr|sample)_/, '').replace('_score', ''), style,
         x: series.x, y: series.y, plain: part.plain, band: of.bands.get(key),
       }));
     const how = part.score ? [...new Set(runs.map((of) => of.protocols[part.keys[0]]).filter(Boolean))] : [];
@@ -415,7 +417,7 @@ function drawHealth(runs, marks) {
     return el('div', {className: `verdict${bad ? ' bad' : ''}`},
       el('p', {}, swatch(style), ' ', ...(runs.length > 1 ? [el('strong', {}, run), ' '] : []),
         ...(health ? [el('b', {className: 'chip'}, health.word), ' ', health.sentence.replace(', see below', '')] : ['reading ...'])),
-      ...(mine.length ? [el('details', {open: mine.length <= 3}, el('summary', {}, `${mine.length} sign${mine.length > 1 ? 's' : ''} of trouble`),
+      ...(mine.length ? [el('details', {open: !bad && mine.length <= 3}, el('summary', {}, `${mine.length} sign${mine.length > 1 ? 's' : ''} of trouble`),
         el('ol', {className: 'signs'}, ...mine.map((mark) => el('li', {value: mark.number}, el('b', {}, `⚠ since ${kimgs(mark.kimg)} kimg`), ` ${mark.words}`))))] : []),
       ...notes.map((note) => el('p', {className: 'quiet'}, note)));
   }));
@@ -443,7 +445,7 @@ function controls(found) {
   $('#log').addEventListener('change', () => { view.log = $('#log').checked; remember(); redraw(); });
   $('#filter').addEventListener('input', filter);
   $('#form').addEventListener('submit', (event) => event.preventDefault());
-  $('#real').checked = found.get('real') === '1';
+  $('#real').checked = found.get('real') !== '0';
   $('#real').addEventListener('change', remember);
   grids = new Grids(() => { remember(); redraw(); });
   if (found.has('kimg')) grids.kimg = number('kimg', 0, 1e12, null);
