@@ -23,8 +23,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from tests.studios import Studio
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
 
 #: Set to 1 where a missing browser is an error.
@@ -64,6 +67,14 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=path, args=arguments)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="package")
+def studio(studio_runs: Path) -> Iterator[Studio]:
+    """`gantools studio` over the runs that all tests share; `page.goto(studio.link)` first, which brings the key."""
+    started = Studio([studio_runs])
+    yield started
+    assert started.end()[0] == 0
 
 
 @pytest.fixture
