@@ -19,6 +19,7 @@ from gantools.runs.folders import RECORD
 from gantools.runs.stats import STATS, Place, read_on
 from gantools.studio.answers import PNG, Answer, NotThere, Route, told
 from gantools.studio.query import Query
+from gantools.studio.sample import _takes as takes
 from gantools.studio.shelf import MODEL, Shelf, config_of
 
 #: Bytes of statistics in an answer, and of the end of a file in which the last tick and score are looked for.
@@ -115,7 +116,10 @@ def _said(path: Path, stats: Stamp | None, record: Stamp | None) -> dict[str, An
         None,
     )
     seconds = [at for line in lines[-2:] if (at := _number(line.get("seconds"))) is not None]
-    again = [str(recipe.get("name") or "RECIPE"), *(["--data", data["path"]] if isinstance(data.get("path"), str) else [])]
+    again = [
+        str(recipe.get("name") or "RECIPE"),
+        *(["--data", data["path"]] if isinstance(data.get("path"), str) else []),
+    ]
     return {
         "recipe": str(recipe.get("name", "")),
         "model": str(recipe.get("model", "")),
@@ -128,6 +132,7 @@ def _said(path: Path, stats: Stamp | None, record: Stamp | None) -> dict[str, An
         "tick": seconds[-1] - (seconds[-2] if len(seconds) > 1 else 0.0) if seconds else None,
         "score": score,
         "metrics": metrics,
+        "latents": takes(recipe.get("model")) == "latents",
         "again": shlex.join(["gantools", "train", *again]),
         "resume": shlex.join(["gantools", "train", "--resume", str(path)]),
     }

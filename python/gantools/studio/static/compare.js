@@ -6,8 +6,8 @@ import {kimgs} from './plots.js';
 const MODES = {side: 'Side by side', wipe: 'Wipe', blink: 'Blink'};
 const BLINK = 800, TALL = 640;
 
-/** How many images: of few classes four each, as grids have a row a class; else 16. */
-const images = (classes) => (classes > 1 && classes <= 16 ? Math.min(64, classes * Math.max(4, Math.ceil(16 / classes))) : 16);
+/** How many images: of few classes whole rows of each, as their grids have a row a class; else 16. */
+const images = (classes) => (classes > 1 && classes <= 16 ? classes * Math.min(8, Math.floor(64 / classes)) : 16);
 
 /** The part of the page. `changed()` is told when what is seen becomes another. */
 export class Compare {
@@ -173,7 +173,8 @@ export class Compare {
   /** By hand. */
   swap() {
     this.still = true;
-    const next = !this.second;
+    const next = this.mode !== 'blink' || !this.second;
+    if (this.mode !== 'blink') this.look('blink');
     this.blink();
     this.turn(next);
   }
@@ -186,7 +187,7 @@ export class Compare {
     // The height counts as well: all of it is to be seen at once.
     const width = wide * Math.min(scale(wide, shown[0].parentElement.clientWidth), Math.max(1, Math.floor(TALL / high)));
     for (const image of shown) image.width = width;
-    $('#versus .names').style.maxWidth = this.mode === 'side' ? '' : `${shown[0].clientWidth}px`;
+    $('#versus .names').style.maxWidth = this.mode === 'side' ? '' : `max(20rem, ${shown[0].clientWidth}px)`;
     $('#cut').style.left = `${shown[0].clientWidth * this.wiped / 100}px`;
   }
 }

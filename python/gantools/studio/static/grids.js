@@ -64,7 +64,8 @@ export class Grids {
     return this.stops.length ? this.stops[this.index] : null;
   }
 
-  /** Takes the runs: [{run, style, grids, gone, set}]; `set`: what their real images are of. */
+  /** Takes the runs: [{run, style, grids, gone, set, sampled}]; `set`: what their real images are of;
+   * `sampled`: whether the page Sample shows it. */
   update(runs) {
     this.runs = runs;
     this.stops = [...new Set(runs.flatMap((run) => run.grids))].sort((a, b) => a - b);
@@ -87,10 +88,10 @@ export class Grids {
     this.real();
   }
 
-  figure({run, style}) {
+  figure({run, style, sampled}) {
     const image = el('img', {alt: '', 'data-state': 'none'}), words = el('small', {});
     const link = el('a', {href: `/sample?${new URLSearchParams({run})}`}, 'Sample');
-    const element = el('figure', {className: 'sheet', 'data-run': run}, el('figcaption', {}, swatch(style), ' ', el('strong', {}, run), el('br'), words, ' ', link),
+    const element = el('figure', {className: 'sheet', 'data-run': run}, el('figcaption', {}, swatch(style), ' ', el('strong', {}, run), el('br'), words, ...(sampled ? [' ', link] : [])),
       image);
     const draw = newest(async (kimg) => {
       if (kimg === null || image.dataset.kimg === String(kimg)) return;

@@ -316,8 +316,8 @@ function redraw() {
 
 function draw() {
   const runs = chosen(), several = runs.length > 1;
-  grids.update(runs.map(({run, style, grids: list, gone}) => ({run, style, grids: list, gone, set: facts.get(run)?.data})));
-  compare.update(view.runs.filter((run) => facts.has(run)).map((run) => facts.get(run)));
+  grids.update(runs.map(({run, style, grids: list, gone}) => ({run, style, grids: list, gone, set: facts.get(run)?.data, sampled: facts.get(run)?.latents})));
+  compare.update(view.runs.map((run) => facts.get(run)).filter((of) => of?.latents));
   const marks = [...(several || !runs.length ? [] : runs[0].health?.stages ?? []), ...signs(runs)];
   drawHealth(runs, marks);
   drawCurves(runs, marks);
@@ -467,7 +467,7 @@ function controls(found) {
     s: ['Two checkpoints side by side', () => compare.look('side')],
     w: ['Wipe', () => compare.look('wipe')],
     b: ['Blink', () => compare.look('blink')],
-    x: ['Of two checkpoints the other', () => { compare.look('blink'); compare.swap(); }],
+    x: ['Of two checkpoints the other', () => compare.swap()],
     '← →': ['On a curve: the crosshair; Enter shows the grids of that moment', () => {}],
   });
 }
