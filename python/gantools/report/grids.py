@@ -81,7 +81,7 @@ def chosen(grids: list[Grid], most: int, budget: int) -> list[Grid]:
 def frames(name: str, grids: list[Grid], most: int, budget: int) -> str:
     """The grids of one run on top of each other, the newest shown; what was left out is said."""
     picked = chosen(grids, most, budget)
-    read = [(grid, png) for grid in picked if (png := _read(grid.file)) is not None]
+    read = [(grid, png) for grid in picked if (png := read_whole(grid.file)) is not None]
     if not read:
         return f'<div><p class="q">{text(name)}: no grid that could be shown.</p></div>' if grids else ""
     images = "".join(
@@ -116,7 +116,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _read(file: Path) -> bytes | None:
+def read_whole(file: Path) -> bytes | None:
     """A PNG file; None where it is none, is cut off, or is gone."""
     try:
         data = file.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,67 @@ def read_sound(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
         elif number < len(texts) or line is not None:
             damaged.append(number)
     return lines, damaged
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a stats file was read.
+
+    Attributes:
+        inode: of the file: a training that resumes puts another in its place.
+        offset: bytes that were read.
+        nimg: of the last line that was whole.
+    """
+
+    inode: int = 0
+    offset: int = 0
+    nimg: int = -1
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was read of a stats file.
+
+    Attributes:
+        lines: those that are whole, as by `read_sound`.
+        damaged: how many are not.
+        place: where to go on.
+        again: whether it was read from the beginning.
+        more: whether there was more than was asked for.
+    """
+
+    lines: list[dict[str, Any]]
+    damaged: int
+    place: Place
+    again: bool
+    more: bool
+
+
+def read_on(path: Path, place: Place, most: int) -> Part:
+    """What came after `place`, `most` bytes of it; all from the beginning where it is another file by now.
+
+    A line without an end is still being written, and read the next time. One that is longer than `most` is damaged.
+
+    Raises:
+        OSError: there is no file, or it cannot be read.
+    """
+    with path.open("rb") as f:
+        found = os.fstat(f.fileno())
+        if place.inode != found.st_ino or place.offset > found.st_size:
+            place = Place(found.st_ino)
+        f.seek(place.offset)
+        data = f.read(most)
+    more = len(data) == most
+    end = data.rfind(b"\n") + 1 or (most if more else 0)
+    lines, damaged, nimg = [], 0, place.nimg
+    for text in data[:end].decode("utf-8", "replace").split("\n"):
+        line = _sound(text) if text.strip() else None
+        if line is not None and line["nimg"] > nimg:
+            lines.append(line)
+            nimg = line["nimg"]
+        elif text.strip():
+            damaged += 1
+    return Part(lines, damaged, Place(place.inode, place.offset + end, nimg), place.offset == 0, more)
 
 
 def _sound(text: str) -> dict[str, Any] | None:

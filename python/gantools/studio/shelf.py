@@ -198,7 +198,8 @@ def _runs_in(place: Path) -> Iterator[Path]:
         yield place
     else:
         yield from list_runs(place)
-        yield from sorted(path for path in place.iterdir() if path.is_dir() and _is_model(path))
+        inner = place.iterdir() if place.is_dir() else ()  # it may be deleted meanwhile
+        yield from sorted(path for path in inner if path.is_dir() and _is_model(path))
 
 
 def _is_model(path: Path) -> bool:
