@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantools.studio import sample
+from gantools.studio import data, sample, scores, translate
 from gantools.studio.answers import Route
 
-ROUTES: dict[str, Route] = {**sample.ROUTES}
+ROUTES: dict[str, Route] = {**sample.ROUTES, **translate.ROUTES, **data.ROUTES, **scores.ROUTES}
