@@ -240,7 +240,7 @@ def item(shelf: Shelf, query: Query, body: bytes) -> Answer:
     data, i = found.data, query.integer("index", 0, 1 << 40, 0)
     query.done()
     _checked(data, i)
-    said: list[tuple[str, str]] = [("number", f"{i:,} of {len(data):,}"), ("name", data.names[i])]
+    said: list[tuple[str, str]] = [("number", f"{i:,} of {len(data):,}, counted from 0"), ("name", data.names[i])]
     if data.labels is not None and data.classes is not None:
         said.append(("class", data.classes[data.labels[i]]))
     if data.sizes is not None:

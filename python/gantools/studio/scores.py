@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gantools.errors import ConfigError, DataError
+from gantools.errors import ConfigError, DataError, GantoolsError
 from gantools.metrics.registry import METRICS
 from gantools.metrics.results.scores import FORMAT
 from gantools.metrics.results.words import PARTS, explain_difference, read_result
+from gantools.runs.checkpoint import CHECKPOINTS, checkpoint_nimg
 from gantools.runs.folders import RECORD
 from gantools.runs.stats import LARGEST, STATS, read_sound
 from gantools.runs.table import as_csv
@@ -213,12 +214,14 @@ def _row(file: Path, result: dict[str, Any], one: dict[str, Any]) -> Row:
     n = result["n_samples"]
     if isinstance(n, bool) or not isinstance(n, int):
         raise TypeError
+    of, kimg = _of(str(result["samples"]))
     return Row(
-        str(result["samples"]),
+        of,
         str(file),
         str(one["key"]),
         None if value is None else _finite(value),
         "higher" if one.get("better") == "higher" else "lower",
+        kimg,
         low=None if interval is None else _finite(interval["low"]),
         high=None if interval is None else _finite(interval["high"]),
         protocol=way,
@@ -226,6 +229,17 @@ def _row(file: Path, result: dict[str, Any], one: dict[str, Any]) -> Row:
         n=n,
         result={**result, "scores": [one]},
     )
+
+
+def _of(samples: str) -> tuple[str, float | None]:
+    """What was scored: of a checkpoint the run's name and its kimg, of anything else its path alone."""
+    path = Path(samples)
+    if path.parent.name != CHECKPOINTS:
+        return samples, None
+    try:
+        return path.parent.parent.name, checkpoint_nimg(path) / 1000
+    except (GantoolsError, ValueError):
+        return samples, None
 
 
 def _finite(value: Any) -> float:

@@ -65,7 +65,7 @@ const SHOWN = {
   async equal() {
     say('Reading the whole set, to find images whose pixels are equal ...');
     const said = await ask(`/api/set/equal?${query()}`);
-    const parts = said.images.map((group) => el('section', {'aria-label': `${group.of} equal images`},
+    const parts = said.images.map((group) => el('section', {},
       el('p', {className: 'quiet'}, `${number(group.of)} equal images`), thumbnails(group.images)));
     lines(said.command, 'It counts them, and names some.');
     const words = said.count ? `${number(said.count)} images repeat others, in ${number(said.groups)} groups` : 'no two images are equal';
@@ -100,6 +100,7 @@ const draw = newest(() => attempt(async () => {
     if (now !== view.show + query()) return;
     pages = count;
     $('#shown').replaceChildren(...parts);
+    beside();
     say(words);
     stage.dataset.state = 'settled';
   } catch (error) {
@@ -150,12 +151,17 @@ const open = (index) => attempt(async () => {
   $('#large-pictures').replaceChildren(...(said.pair ? [image('input', 'Input'), image('image', 'Target')] : [image('both', 'Image')]));
   $('#said').replaceChildren(...said.said.map(([name, words]) => el('tr', {}, el('th', {scope: 'row'}, name), el('td', {}, words))));
   $('#large-command').textContent = said.command;
-  const at = order.indexOf(index);
-  $('#before').disabled = at <= 0;
-  $('#after').disabled = at < 0 || at >= order.length - 1;
+  beside();
   if (!dialog.open) dialog.showModal();
   address();
 });
+
+/** Whether there is an image before and after the large one. */
+function beside() {
+  const at = order.indexOf(view.index);
+  $('#before').disabled = at <= 0;
+  $('#after').disabled = at < 0 || at >= order.length - 1;
+}
 
 function along(by) {
   const next = order[order.indexOf(view.index) + by];
@@ -165,6 +171,7 @@ function along(by) {
 function facts() {
   const [h, w, c] = known.shape;
   const source = known.source ?? {}, policy = known.policy ?? {};
+  const more = known.kinds_of_sizes - Object.keys(known.sizes).length;
   const rows = [
     ['Images', `${number(known.count)} of ${w} x ${h}, ${c === 1 ? 'grey' : 'colour'}`],
     ['On disk', `${number(Math.max(1, Math.round(known.bytes / 1e6)))} MB in ${number(known.shards)} file${known.shards === 1 ? '' : 's'}`],
@@ -173,8 +180,9 @@ function facts() {
     ...Object.entries(policy).filter(([, value]) => ['string', 'number'].includes(typeof value) && value !== '').filter(
       ([name]) => !['width', 'height', 'channels'].includes(name)).map(([name, value]) => [name.replaceAll('_', ' '), String(value)]),
     ...Object.entries(known.partition ?? {}).map(([name, count]) => [`in ${name}`, number(count)]),
-    ...Object.entries(known.sizes).map(([size, count], i) => [i ? '' : 'Files were', `${size.replace('x', ' x ')}: ${number(count)}`]),
-    ...(known.kinds_of_sizes > Object.keys(known.sizes).length ? [['', `and ${number(known.kinds_of_sizes - Object.keys(known.sizes).length)} more sizes`]] : []),
+    ...(known.kinds_of_sizes ? [['Files were', [
+      ...Object.entries(known.sizes).map(([size, count]) => `${size.replace('x', ' x ')}: ${number(count)}`),
+      ...(more > 0 ? [`and of ${number(more)} more sizes`] : [])].join('\n')]] : []),
     ['Fingerprint', known.fingerprint],
     ['Folder', known.path],
   ];

@@ -50,8 +50,11 @@ function sorted(list) {
   });
 }
 
+/** The columns in which there is something. */
+const columns = () => COLUMNS.filter(([name]) => !['group', 'kimg'].includes(name) || rows.some((row) => row[name] !== null && row[name] !== ''));
+
 function head() {
-  $('#table thead').replaceChildren(el('tr', {}, el('th', {scope: 'col'}, el('span', {className: 'gone'}, 'Side by side')), ...COLUMNS.map(([name, label, numeric]) => {
+  $('#table thead').replaceChildren(el('tr', {}, el('th', {scope: 'col'}, el('span', {className: 'gone'}, 'Side by side')), ...columns().map(([name, label, numeric]) => {
     const sorting = view.sort === name;
     const cell = el('th', {scope: 'col', className: numeric ? 'n' : ''}, el('button', {type: 'button', className: 'sort', onclick: () => {
       Object.assign(view, {sort: name, down: sorting ? +!view.down : 0});
@@ -79,7 +82,7 @@ function show() {
         }
         compare();
       }});
-    return el('tr', {}, el('td', {className: 'pick'}, box), ...COLUMNS.map(([name, , numeric]) => el('td', {className: numeric ? 'n' : ''}, ...CELLS[name](row))));
+    return el('tr', {}, el('td', {className: 'pick'}, box), ...columns().map(([name, , numeric]) => el('td', {className: numeric ? 'n' : ''}, ...CELLS[name](row))));
   }));
   $('#empty').hidden = rows.length > 0;
   $('#table').hidden = !rows.length;
