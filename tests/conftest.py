@@ -140,6 +140,14 @@ def make_set(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def studio_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four hardly trained runs of different kinds: see `tests.studios`. Not to be changed."""
+    from tests.studios import make_runs
+
+    return make_runs(tmp_path_factory.mktemp("studio"))
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A recipe for 8x8x3 images: 12 steps of 8 images; two epochs of the 48 images of `make_set(48, 8)`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -43,3 +45,6 @@ def command(
         serve(runs or (Path("runs"),), host=host, port=port, hosts=hosts, device=device, ready=ready)
     except KeyboardInterrupt:
         click.echo("Ended.", err=True)
+        sys.stdout.flush()
+        # A thread may be in the midst of a film; nobody waits for it any more, and it writes nothing.
+        os._exit(0)

@@ -42,6 +42,7 @@ def runs(shelf: Shelf, query: Query, body: bytes) -> Answer:
                 "run": name,
                 "recipe": str(recipe.get("name", "")),
                 "model": str(recipe.get("model", "")),
+                "takes": _takes(recipe.get("model")),
                 "data": str(data.get("name", "")),
                 "checkpoints": len(checkpoints),
                 "last": checkpoints[-1] if checkpoints else None,
@@ -234,6 +235,13 @@ def restore(shelf: Shelf, query: Query, body: bytes) -> Answer:
     if weights_hash(checkpoint) != said.get("weights"):
         note = f"{view.run} has other weights at {view.checkpoint} than this picture was made with."
     return told({"address": view.address(), "note": note})
+
+
+def _takes(model: object) -> str | None:
+    """What a system starts from; None for one of somebody else's, whose code is not run for a list."""
+    from gantools.models import NAMES, find_system
+
+    return find_system(model).takes if isinstance(model, str) and model in NAMES else None
 
 
 def _is_model(path: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gantools.errors import ConfigError, GantoolsError, cause
 from gantools.studio.answers import Answer, Route, refused
-from gantools.studio.guard import HOSTS, Guard, TooLarge, read_body
+from gantools.studio.guard import Guard, TooLarge, read_body
 from gantools.studio.pages import PAGES, page, static_files
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
@@ -71,7 +71,9 @@ def application(shelf: Shelf, token: str, port: int, hosts: Sequence[str] = ()) 
     addresses += [Address(path, fixed(partial(page, path))) for path in PAGES]
     addresses += [Address(path, fixed(partial(Answer.same, answer))) for path, answer in static_files().items()]
     addresses.append(Address("/", fixed(partial(page, next(iter(PAGES))))))
-    return Guard(Starlette(routes=addresses, exception_handlers={TooLarge: too_large}), token, port, hosts)
+    app = Starlette(routes=addresses, exception_handlers={TooLarge: too_large})
+    app.router.redirect_slashes = False  # it would lead to what the Host header says
+    return Guard(app, token, port, hosts)
 
 
 def _answer(route: Route, shelf: Shelf, query: str, body: bytes) -> Answer:
@@ -145,11 +147,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(64)  # whoever has the link may come before the server is ready, and waits
     except (OSError, OverflowError) as e:
         raise ConfigError(
             f"cannot listen on {host}, port {port}: {cause(e)}.", "Without --port a free one is taken."
         ) from None
     return listening
-
-
-__all__ = ["HOSTS", "application", "serve"]

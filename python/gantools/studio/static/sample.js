@@ -1,6 +1,6 @@
 // The page Sample: what is turned becomes an address, an address a picture.
 
-import {$, ask, attempt, copying, el, fetched, keys, newest, parameters, put, replace, say, show, slider} from './shared.js';
+import {$, ask, attempt, copying, el, fetched, keys, labelled, newest, parameters, put, replace, say, show, slider} from './shared.js';
 
 const KINDS = {
   grid: ['Grid', 'Images 0, 1, 2, ... of a seed'],
@@ -44,6 +44,7 @@ const draw = newest((fast) => attempt(async () => {
   if (!fast) picture.dataset.state = 'drawing';
   const blob = await fetched(`/picture.png?${now}${fast ? '&fast=1' : ''}`);
   const [width, height] = await show(picture, blob);
+  if (view.kind === 'mix') align(width);
   picture.alt = `${KINDS[view.kind][1]}, ${view.run} at ${view.checkpoint} kimg`;
   const words = `${view.run}, ${known.kimg} kimg, ${width} x ${height}, ${Math.round(performance.now() - started)} ms`;
   if (fast) {
@@ -100,7 +101,7 @@ function turned() {
       input.value = view[name].split(',').map(random).join(',');
       input.dispatchEvent(new Event('change'));
     }}, 'Others');
-    return el('div', {className: 'row'}, el('label', {}, label, ...(words ? [el('small', {}, words)] : []), input), again);
+    return el('div', {className: 'row'}, labelled(input, label, words), again);
   };
   $('#seed-row').hidden = !one;
   stop();
@@ -145,28 +146,36 @@ function point() {
   $('#pad i').style.top = `${100 * view.y}%`;
 }
 
-/** Pictures beside the picture: the corners of the pad, what is mixed. */
-async function parts() {
-  $('#pad').hidden = view.kind !== 'pad';
-  $('#mix').hidden = view.kind !== 'mix';
-  $('#pad').querySelectorAll('img').forEach((image) => image.remove());
-  $('#mix').replaceChildren();
-  const of = (seeds) => {
+/** Pictures beside the picture: the corners of the pad, and at its edges what is mixed. */
+function parts() {
+  const mixing = view.kind === 'mix', of = (seed) => {
     const found = new URLSearchParams(query());
     for (const name of OF[view.kind]) found.delete(name);
-    found.set('kind', 'seeds');
-    found.set('seeds', seeds);
-    return `/picture.png?${found}`;
+    for (const [name, value] of Object.entries({kind: 'one', seed, index: 0})) found.set(name, value);
+    return el('img', {src: `/picture.png?${found}`, alt: `Seed ${seed}`, title: `Seed ${seed}`});
   };
+  $('#pad').hidden = view.kind !== 'pad';
+  $('#pad').querySelectorAll('img').forEach((image) => image.remove());
+  $('#frame').className = mixing ? 'mixed' : '';
+  for (const [id, name] of [['#across', 'others'], ['#down', 'seeds']]) {
+    $(id).hidden = !mixing;
+    $(id).replaceChildren(...(mixing ? view[name].split(',').map(of) : []));
+  }
   if (view.kind === 'pad') {
     point();
-    $('#pad i').before(...view.seeds.split(',').map((seed) => el('img', {src: of(seed), alt: `Seed ${seed}`})));
+    $('#pad i').before(...view.seeds.split(',').map(of));
   }
-  if (view.kind === 'mix') {
-    const strip = (seeds, words) => el('img', {src: of(seeds), alt: words, className: 'pixels'});
-    $('#mix').append(
-      el('div', {}, el('small', {}, `Rows: ${view.seeds}`), strip(view.seeds, `What is kept: seeds ${view.seeds}`)),
-      el('div', {}, el('small', {}, `Columns: ${view.others}`), strip(view.others, `What is taken: seeds ${view.others}`)));
+}
+
+/** Gives the images at the edges the size and the distance of those in the picture. */
+function align(width) {
+  const [h, w] = known.shape, factor = picture.width / width;
+  for (const [id, side] of [['#across', 'Left'], ['#down', 'Top']]) {
+    for (const image of $(id).children) {
+      image.style.width = `${w * factor}px`;
+      image.style.height = `${h * factor}px`;
+      image.style[`margin${side}`] = `${2 * factor}px`;
+    }
   }
 }
 
@@ -258,7 +267,7 @@ function panel() {
         view.controls[control.name] = +input.value;
         changed();
       }});
-      return el('label', {}, control.name.replaceAll('_', ' '), el('small', {}, control.words), input);
+      return labelled(input, control.name.replaceAll('_', ' '), control.words);
     }
     return slider({name: `c.${control.name}`, label: control.name.replaceAll('_', ' '), low: control.low, high: control.high,
       step: 0.01, value: now, words: control.words, format: (value) => String(+value.toFixed(3))},
@@ -332,11 +341,12 @@ const restore = (file) => attempt(async () => {
 async function start() {
   const found = parameters();
   const runs = await ask('/api/runs');
-  $('#run').replaceChildren(...runs.map((run) => el('option', {value: run.run, disabled: !run.last},
-    run.run + (run.last ? '' : ' (no checkpoint yet)'))));
-  const first = runs.find((run) => run.last);
-  view.run = first?.run ?? '';
+  const fits = runs.filter((run) => run.takes !== 'images');
+  view.run = fits.find((run) => run.last)?.run ?? '';
   read(found);
+  const shown = runs.filter((run) => fits.includes(run) || run.run === view.run);
+  $('#run').replaceChildren(...shown.map((run) => el('option', {value: run.run, disabled: !run.last},
+    run.run + (run.last ? '' : ' (no checkpoint yet)'))));
   $('#run').value = view.run;
   $('#run').addEventListener('change', () => {
     view.run = $('#run').value;
@@ -370,7 +380,7 @@ async function start() {
     ' ': ['Play or pause the walk', () => { if (view.kind === 'walk') play(); }],
   });
   if (!view.run) {
-    say('No run has a checkpoint yet. The page Train shows what is going on.');
+    say('No run that makes images from nothing but a seed has a checkpoint yet. The page Train shows what is going on.');
     return;
   }
   await choose();

@@ -93,7 +93,7 @@ export async function show(image, blob) {
   await next.decode();
   const old = image.src;
   image.src = address;
-  image.width = next.width * scale(next.width, image.parentElement.clientWidth);
+  image.width = next.width * scale(next.width, image.closest('section').clientWidth);
   if (old.startsWith('blob:')) URL.revokeObjectURL(old);
   return [next.width, next.height];
 }
@@ -127,20 +127,28 @@ export function copying(button, text) {
   });
 }
 
+let numbered = 0;
+/** A field with its label, its value in words where it has some, and a sentence. */
+export function labelled(input, label, words, shown) {
+  input.id ||= `field-${++numbered}`;
+  if (words) input.setAttribute('aria-describedby', `${input.id}-words`);
+  return el('div', {className: 'field'}, el('label', {for: input.id}, label), ...(shown ? [shown] : []),
+    ...(words ? [el('small', {id: `${input.id}-words`}, words)] : []), input);
+}
+
 /** A slider with its name, its value and a sentence. */
 export function slider({name, label, low, high, step, value, words, format = String}, changed) {
-  const output = el('output', {}, format(value));
+  const shown = el('span', {className: 'value', 'aria-hidden': 'true'});
   const input = el('input', {type: 'range', min: low, max: high, step, value, name});
-  input.setAttribute('aria-valuetext', format(value));
   const tell = () => {
-    output.textContent = format(+input.value);
+    shown.textContent = format(+input.value);
     input.setAttribute('aria-valuetext', format(+input.value));
   };
+  tell();
   input.addEventListener('input', () => { tell(); changed(+input.value, true); });
   input.addEventListener('change', () => { tell(); changed(+input.value, false); });
   const set = (next) => { input.value = next; tell(); };
-  const whole = el('label', {}, output, label, ...(words ? [el('small', {}, words)] : []), input);
-  return {element: whole, input, set};
+  return {element: labelled(input, label, words, shown), input, set};
 }
 
 /** Keys that work anywhere but where one types; `?` lists them. */
