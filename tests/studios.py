@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from tests.conftest import blobs, write_prepared
 
 from gantools.training.run import train
+from tests.conftest import blobs, write_prepared
 
 #: What makes a recipe one of seconds; and the recipes that the studio shows in tests.
 SMALL: dict[str, dict[str, Any]] = {

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+
 from tests.studios import Studio
 
 if TYPE_CHECKING:

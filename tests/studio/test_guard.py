@@ -44,9 +44,10 @@ def test_the_link_answers_with_the_page_and_the_cookie_and_the_cookie_opens_the_
     status, headers, body = ask(studio, f"/?token={studio.token}")
     assert status == 200 and b"<h1>Sample</h1>" in body
     assert headers["set-cookie"] == f"{key(studio)}; Path=/; HttpOnly; SameSite=Strict"
-    assert "default-src 'none'" in headers["content-security-policy"] and "unsafe" not in headers[
-        "content-security-policy"
-    ]
+    assert (
+        "default-src 'none'" in headers["content-security-policy"]
+        and "unsafe" not in headers["content-security-policy"]
+    )
     assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-store"
     assert "server" not in headers and not any("access-control" in name for name in headers)
     for path in ("/api/runs", "/sample", "/static/studio.css", "/static/sample.js"):
@@ -127,7 +128,9 @@ def test_without_the_key_nothing_is_told(studio, cookie):
         assert b"Open the link" in body
 
 
-@pytest.mark.parametrize("path", ["/?token=", "/?token=x", "/?tok=1", "/api/runs?token={token}", "/sample?token={token}"])
+@pytest.mark.parametrize(
+    "path", ["/?token=", "/?token=x", "/?tok=1", "/api/runs?token={token}", "/sample?token={token}"]
+)
 def test_a_key_that_is_none_or_elsewhere_is_none(studio, path):
     assert ask(studio, path.format(token=studio.token))[0] == 403
 
