@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from tests.studios import Studio
 
 from gantools import _native
 from gantools.runs.stats import STATS, append_line, cut_after
+from tests.studios import Studio
 
 DCGAN, TOLD, STYLES, CYCLE = (
     "00000-dcgan-blobs",

@@ -162,16 +162,29 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
         }
     if annotations:
         found["annotations"] = {name: list(values.shape) for name, values in annotations.items()}
-    rejects = _lines(data.path / REJECTS) if (data.path / REJECTS).is_file() else []
-    if rejects is None:
-        raise DataError(f"{data.path / REJECTS}: damaged.", "Prepare the set again.")
-    found["rejects"] = dict(Counter(reject.get("class", reject["reason"]) for reject in rejects).most_common())
+    found["rejects"] = dict(Counter(reject["class"] for reject in rejects(data)).most_common())
     if duplicates:
         found["duplicates"] = _duplicates(data, progress)
     return found
 
 
-def _duplicates(data: PreparedSet, progress: bool) -> dict[str, Any]:
+def rejects(data: PreparedSet) -> list[dict[str, str]]:
+    """What could not be taken into a set, each with `name`, `reason` and the reason's `class`.
+
+    Raises:
+        DataError: the list is damaged.
+    """
+    found = _lines(data.path / REJECTS) if (data.path / REJECTS).is_file() else []
+    try:
+        if found is None:
+            raise ValueError
+        return [{"class": reject["reason"], **reject} for reject in found]
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{data.path / REJECTS}: damaged.", "Prepare the set again.") from None
+
+
+def equal_images(data: PreparedSet, progress: bool = False) -> list[list[int]]:
+    """Numbers of images whose pixels are equal, a list of each such group, by its first. It reads the whole set."""
     groups: dict[bytes, list[int]] = {}
     size = max(1, (8 << 20) // int(np.prod(data.shape)))
     at = 0
@@ -181,6 +194,10 @@ def _duplicates(data: PreparedSet, progress: bool) -> dict[str, Any]:
                 groups.setdefault(hashlib.blake2b(image, digest_size=16).digest(), []).append(at)
                 at += 1
             bar.update(at)
-    equal = [rows for rows in groups.values() if len(rows) > 1]
+    return [rows for rows in groups.values() if len(rows) > 1]
+
+
+def _duplicates(data: PreparedSet, progress: bool) -> dict[str, Any]:
+    equal = equal_images(data, progress)
     examples = [[data.names[i] for i in rows[:5]] for rows in equal[:5]]
     return {"images": sum(len(rows) - 1 for rows in equal), "groups": len(equal), "examples": examples}

@@ -30,7 +30,9 @@ def show(
     *,
     n: int = 64,
     seed: int | None = None,
+    class_: str | None = None,
     attribute: str | None = None,
+    start: int = 0,
     landmarks: bool = False,
     boxes: bool = False,
     source: str | Path | None = None,
@@ -42,7 +44,9 @@ def show(
         path: the prepared set.
         n: how many images.
         seed: choose them at random; None for the first.
+        class_: name of a class: its images alone.
         attribute: name of a CelebA attribute: the upper half of the grid has it, the lower half has not.
+        start: leave out so many of the images that there are to choose from, of either half.
         landmarks: mark CelebA's five points (eyes, nose, corners of the mouth).
         boxes: draw CelebA's bounding boxes, which belong to the in-the-wild images: a set of these, or `source`.
         source: folder or zip of the original images; they are shown instead of the prepared ones.
@@ -52,24 +56,90 @@ def show(
         The file's path.
 
     Raises:
-        ConfigError: an unknown attribute, or n < 1.
+        ConfigError: an unknown class or attribute, n < 1 or start < 0.
         DataError: what was asked for is not in the set, or cannot be drawn on these images.
+    """
+    data = PreparedSet(path)
+    halves = choose(data, n, seed=seed, class_=class_, attribute=attribute, start=start)
+    grid = grid_of(data, halves, n, landmarks=landmarks, boxes=boxes, source=source)
+    target = Path(out) if out is not None else Path(f"{data.name}.png")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(target) as f:
+        f.write(_native.encode_png(grid))
+    return target
+
+
+def kinds(data: PreparedSet, class_: str | None = None, attribute: str | None = None) -> list[NDArray[np.int64]]:
+    """The numbers of all images of a class; of an attribute, of those that have it and of those that have not.
+
+    Raises:
+        ConfigError: an unknown class or attribute.
+        DataError: the set has no classes or attributes.
+    """
+    rows = np.arange(len(data))
+    if class_ is not None:
+        if data.labels is None or data.classes is None:
+            raise DataError(f"{data.path}: it has no classes.", "Show all of its images.")
+        if class_ not in data.classes:
+            raise unknown_name("class", class_, data.classes)
+        rows = np.flatnonzero(data.labels == data.classes.index(class_))
+    if attribute is None:
+        return [rows]
+    has = _attribute(data, attribute)[rows]
+    return [rows[has], rows[~has]]
+
+
+def choose(
+    data: PreparedSet,
+    n: int,
+    *,
+    seed: int | None = None,
+    class_: str | None = None,
+    attribute: str | None = None,
+    start: int = 0,
+) -> list[NDArray[np.int64]]:
+    """The numbers of the images that `show` shows: one array, or one of each half where there is an attribute.
+
+    Raises:
+        ConfigError, DataError: as `show`.
     """
     if n < 1:
         raise ConfigError(f"n is {n}; it has to be at least 1.")
-    data = PreparedSet(path)
+    if start < 0:
+        raise ConfigError(f"start is {start}; it has to be at least 0.")
+    found = kinds(data, class_, attribute)
+    each = n if attribute is None else half_of(data, n)
+    for rows, word in zip(found, ("has", "lacks") if attribute is not None else ("",), strict=True):
+        if not len(rows) and attribute is not None:
+            of = "" if class_ is None else f" of class {class_}"
+            raise DataError(f"{data.path}: no image{of} {word} the attribute {attribute}.")
+        if not len(rows):
+            raise DataError(f"{data.path}: no image is of class {class_}.")
+    if all(start >= len(rows) for rows in found):
+        most = max(map(len, found))
+        raise DataError(f"{data.path}: there are {most:,} such images, so none after the first {start:,}.")
+    return [_choose(rows[start:], each, seed) for rows in found]
+
+
+def half_of(data: PreparedSet, n: int) -> int:
+    """How many images are in either half of a grid of about `n`: whole rows."""
     columns = min(math.ceil(math.sqrt(n)), len(data))
-    if attribute is None:
-        rows = _choose(np.arange(len(data)), n, seed)
-        halves = [rows]
-    else:
-        has = _attribute(data, attribute)
-        half = columns * max(1, round(n / columns / 2))
-        halves = [_choose(np.flatnonzero(has == wanted), half, seed) for wanted in (True, False)]
-        for found, word in zip(halves, ("has", "lacks"), strict=True):
-            if not len(found):
-                raise DataError(f"{data.path}: no image {word} the attribute {attribute}.")
-        rows = np.concatenate(halves)
+    return columns * max(1, round(n / columns / 2))
+
+
+def draw(
+    data: PreparedSet,
+    rows: NDArray[np.int64],
+    *,
+    landmarks: bool = False,
+    boxes: bool = False,
+    source: str | Path | None = None,
+) -> list[NDArray[np.uint8]]:
+    """Images of a set with marks on them; of a set of pairs, each input beside its target. See `show`.
+
+    Raises:
+        DataError: as `show`.
+    """
     images = list(data.gather(rows)) if source is None else _originals(data, Path(source), rows)
     if landmarks or boxes:
         images = [_rgb(image) for image in images]
@@ -81,13 +151,31 @@ def show(
         ]
     if data.inputs is not None and source is None:
         images = [_beside(given, image) for given, image in zip(data.inputs.gather(rows), images, strict=True)]
+    return images
+
+
+def grid_of(
+    data: PreparedSet,
+    halves: list[NDArray[np.int64]],
+    n: int,
+    *,
+    landmarks: bool = False,
+    boxes: bool = False,
+    source: str | Path | None = None,
+) -> NDArray[np.uint8]:
+    """The grid of `show`, uint8 (h, w, c).
+
+    Args:
+        data: the set.
+        halves: from `choose`.
+        n: how many images were asked for, which decides how many are in a row.
+        landmarks, boxes, source: as in `show`.
+    """
+    images = draw(data, np.concatenate(halves), landmarks=landmarks, boxes=boxes, source=source)
+    columns = min(math.ceil(math.sqrt(n)), len(data))
+    if data.inputs is not None and source is None:
         columns = max(1, columns // 2)
-    grid = _grid(images, [len(half) for half in halves], columns)
-    target = Path(out) if out is not None else Path(f"{data.name}.png")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as f:
-        f.write(_native.encode_png(grid))
-    return target
+    return _grid(images, [len(half) for half in halves], columns)
 
 
 def _beside(given: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:

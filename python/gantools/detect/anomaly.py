@@ -88,7 +88,7 @@ class Anomaly:
             )
         device = next(self.networks["encoder"].parameters()).device
         found = []
-        with full_precision(device):
+        with full_precision():
             for start in range(0, len(levels), BATCH):
                 x = to_network(levels[start : start + BATCH], device) / 127.5 - 1
                 found.append(distances(self.system, self.networks, x, self.kappa).double().cpu().numpy())

@@ -57,7 +57,7 @@ def logits_of(
     """
     source = torch.Generator().manual_seed(seed)
     found = []
-    with full_precision(device):
+    with full_precision():
         for start in range(0, len(levels), BATCH):
             x = to_network(levels[start : start + BATCH], device)
             x = x if change is None else change(x, source)

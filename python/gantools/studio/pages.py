@@ -19,7 +19,7 @@ KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8
 
 
 def page(address: str) -> Answer:
-    """A page: the menu, and what `static/NAME.html` holds, run by `static/NAME.js`."""
+    """A page: the menu, and what `static/NAME.html` holds, with its script `NAME.js` and its rules `NAME.css`."""
     name, words = PAGES[address]
     inner = (resources.files(__package__) / "static" / f"{address[1:]}.html").read_text(encoding="utf-8")
     links = "".join(
@@ -32,6 +32,7 @@ def page(address: str) -> Answer:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{text(name)} · gantools studio</title>"
         '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/studio.css">'
+        f'<link rel="stylesheet" href="/static{text(address)}.css">'
         f'<script type="module" src="/static{text(address)}.js"></script></head><body>'
         '<a class="skip" href="#main">To the content</a><header><strong>gantools</strong>'
         f'<nav aria-label="Pages">{links}</nav></header>'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gantools.studio import sample, train
+from gantools.studio import data, sample, scores, train, translate
 from gantools.studio.answers import Route
 
-ROUTES: dict[str, Route] = {**sample.ROUTES, **train.ROUTES}
+PAGES = (sample, train, translate, data, scores)
+ROUTES: dict[str, Route] = {address: route for page in PAGES for address, route in page.ROUTES.items()}

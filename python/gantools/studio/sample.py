@@ -17,7 +17,7 @@ from gantools.runs.layout import CHECKPOINTS, best_checkpoint
 from gantools.sampling.directions import FILE as DIRECTIONS
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query
-from gantools.studio.shelf import Shelf, config_of, weights_hash
+from gantools.studio.shelf import Shelf, config_of, takes_of, weights_hash
 from gantools.studio.stamp import read_stamp, stamped
 from gantools.studio.view import View, read_view
 
@@ -44,7 +44,7 @@ def runs(shelf: Shelf, query: Query, body: bytes) -> Answer:
                 "run": name,
                 "recipe": str(recipe.get("name", "")),
                 "model": str(recipe.get("model", "")),
-                "takes": _takes(recipe.get("model")),
+                "takes": takes_of(recipe.get("model")),
                 "data": str(data.get("name", "")),
                 "checkpoints": len(checkpoints),
                 "last": checkpoints[-1] if checkpoints else None,
@@ -259,7 +259,7 @@ def pair(shelf: Shelf, query: Query, body: bytes) -> Answer:
     real = real[:, ::-1] if query.switch("mirrored") else real
     query.done()
     if image.shape != real.shape:
-        image = _native.resize(image, *real.shape[:2], "box").reshape(real.shape)
+        image = _native.resize(image, real.shape[0], real.shape[1], "box").reshape(real.shape)
     return Answer(_native.encode_png(make_grid(np.stack([image, real]), 1)), PNG)
 
 
@@ -276,13 +276,6 @@ def restore(shelf: Shelf, query: Query, body: bytes) -> Answer:
     if weights_hash(checkpoint) != said.get("weights"):
         note = f"{view.run} has other weights at {view.checkpoint} than this picture was made with."
     return told({"address": view.address(), "note": note})
-
-
-def _takes(model: object) -> str | None:
-    """What a system starts from; None for one of somebody else's, whose code is not run for a list."""
-    from gantools.models import NAMES, find_system
-
-    return find_system(model).takes if isinstance(model, str) and model in NAMES else None
 
 
 def _is_model(path: Path) -> bool:

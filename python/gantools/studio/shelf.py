@@ -184,6 +184,13 @@ def config_of(run: Path) -> dict[str, Any]:
     return {"recipe": {}, "data": {}}
 
 
+def takes_of(model: object) -> str | None:
+    """What a system starts from; None for one of somebody else's, whose code is not run for a list."""
+    from gantools.models import NAMES, find_system
+
+    return find_system(model).takes if isinstance(model, str) and model in NAMES else None
+
+
 def weights_hash(checkpoint: Path) -> str:
     """SHA-256 of the files of weights in a checkpoint or model, by the order of their names."""
     digest = hashlib.sha256()

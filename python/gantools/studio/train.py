@@ -14,13 +14,12 @@ from typing import Any, Literal
 
 from gantools import _native
 from gantools.report.grids import list_grids, read_whole
-from gantools.runs.checkpoint import best_checkpoint
 from gantools.runs.folders import RECORD
+from gantools.runs.layout import best_checkpoint
 from gantools.runs.stats import STATS, Place, read_on
-from gantools.studio.answers import PNG, Answer, NotThere, Route, told
+from gantools.studio.answers import PNG, Answer, Route, told
 from gantools.studio.query import Query
-from gantools.studio.sample import _takes as takes
-from gantools.studio.shelf import MODEL, Shelf, config_of
+from gantools.studio.shelf import MODEL, NotThere, Shelf, config_of, takes_of
 
 #: Bytes of statistics in an answer, and of the end of a file in which the last tick and score are looked for.
 CHUNK, TAIL = 1 << 20, 1 << 18
@@ -132,7 +131,7 @@ def _said(path: Path, stats: Stamp | None, record: Stamp | None) -> dict[str, An
         "tick": seconds[-1] - (seconds[-2] if len(seconds) > 1 else 0.0) if seconds else None,
         "score": score,
         "metrics": metrics,
-        "latents": takes(recipe.get("model")) == "latents",
+        "latents": takes_of(recipe.get("model")) == "latents",
         "again": shlex.join(["gantools", "train", *again]),
         "resume": shlex.join(["gantools", "train", "--resume", str(path)]),
     }
@@ -215,7 +214,8 @@ def columns(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     protocols: dict[str, str] = {}
     for line in lines:
         for metric, ends in _section(line, "intervals").items():
-            if isinstance(ends, list) and len(ends) == 2 and None not in (pair := [_short(end) for end in ends]):
+            pair = [end for end in map(_short, ends) if end is not None] if isinstance(ends, list) else []
+            if len(pair) == 2:
                 bands.setdefault(metric, []).append([line["nimg"] / 1000, *pair])
         protocols |= {key: how for key, how in _section(line, "protocols").items() if isinstance(how, str)}
     return {

@@ -59,10 +59,10 @@ class View:
     def address(self) -> str:
         """The parameters, each view in one way only."""
         pairs: list[tuple[str, str]] = [("run", self.run), ("checkpoint", self.checkpoint), ("kind", self.kind)]
-        pairs += [(name, _plain(getattr(self, name))) for name in _OF[self.kind]]
+        pairs += [(name, plain(getattr(self, name))) for name in _OF[self.kind]]
         pairs += [] if self.class_ is None else [("class", self.class_)]
-        pairs += [(f"c.{name}", _plain(value)) for name, value in sorted(self.controls.items())]
-        pairs += [(f"d.{name}", _plain(value)) for name, value in sorted(self.directions.items())]
+        pairs += [(f"c.{name}", plain(value)) for name, value in sorted(self.controls.items())]
+        pairs += [(f"d.{name}", plain(value)) for name, value in sorted(self.directions.items())]
         return urlencode(pairs, safe=",")
 
     def command(self, run: Path, model: bool) -> tuple[str, str]:
@@ -93,7 +93,7 @@ class View:
         words += [] if self.class_ is None else ["--class", self.class_]
         for option, values in (("--control", self.controls), ("--direction", self.directions)):
             for name, value in sorted(values.items()):
-                words += [option, f"{name}={_plain(value)}"]
+                words += [option, f"{name}={plain(value)}"]
         return shlex.join(words), file
 
     def python(self, run: Path, model: bool) -> str:
@@ -161,8 +161,8 @@ def read_view(query: Query) -> View:
         low=query.integer("low", 0, 1000, blank.low),
         high=query.integer("high", 0, 1000, blank.high),
         class_=query.text("class") or None,
-        controls=_numbers(query, "c."),
-        directions=_numbers(query, "d."),
+        controls=numbers_of(query, "c."),
+        directions=numbers_of(query, "d."),
     )
     if found.frame >= found.frames:
         raise ConfigError(f"frame: below {found.frames}, the number of frames, not {found.frame}.")
@@ -173,7 +173,8 @@ def read_view(query: Query) -> View:
     return found
 
 
-def _numbers(query: Query, prefix: str) -> dict[str, float]:
+def numbers_of(query: Query, prefix: str) -> dict[str, float]:
+    """The finite numbers whose names start with `prefix`, which is taken off."""
     found = {}
     for name, text in query.starting(prefix).items():
         try:
@@ -185,7 +186,7 @@ def _numbers(query: Query, prefix: str) -> dict[str, float]:
     return found
 
 
-def _plain(value: float | bool | Sequence[int] | str) -> str:
+def plain(value: float | bool | Sequence[int] | str) -> str:
     """A value as it stands in an address and in a command: read back, it is the same."""
     if isinstance(value, bool):
         return str(int(value))
