@@ -26,31 +26,31 @@ def _variables(colours: Iterable[str]) -> str:
 
 
 #: Greys and grounds by name, light and dark: text, quieter text (4.5:1 and more), lines, raised ground, page.
-_LIGHT = "--fg:#1b1b1f;--quiet:#5b5b66;--line:#e2e2e8;--raised:#f6f6f9;--page:#fff;--warn:#fff6da;"
-_DARK = "--fg:#e6e6ea;--quiet:#a6a6b2;--line:#33333b;--raised:#1f1f25;--page:#16161a;--warn:#3a3212;"
+_LIGHT = "--FG:#1b1b1f;--QUIET:#5b5b66;--LINE:#e2e2e8;--RAISED:#f6f6f9;--PAGE:#fff;--WARN:#fff6da;"
+_DARK = "--FG:#e6e6ea;--QUIET:#a6a6b2;--LINE:#33333b;--RAISED:#1f1f25;--PAGE:#16161a;--WARN:#3a3212;"
 
 STYLE = f"""
 {_variables(LIGHT)}:root{{{_LIGHT}color-scheme:light}}
-body{{font:15px/1.55 system-ui,sans-serif;margin:2.5rem auto 4rem;max-width:62rem;padding:0 1.25rem;color:var(--fg);
-background:var(--page);-webkit-text-size-adjust:100%}}
+body{{font:15px/1.55 system-ui,sans-serif;margin:2.5rem auto 4rem;max-width:62rem;padding:0 1.25rem;color:var(--FG);
+background:var(--PAGE);-webkit-text-size-adjust:100%}}
 h1{{font-size:1.7rem;line-height:1.25;letter-spacing:-.01em;margin:0 0 .8rem;overflow-wrap:anywhere}}
 h2{{font-size:1.2rem;line-height:1.3;letter-spacing:-.005em;margin:2.8rem 0 .5rem;overflow-wrap:anywhere}}
 h3{{font-size:.95rem;margin:1.4rem 0 .3rem;overflow-wrap:anywhere}}
 table{{border-collapse:collapse;width:100%}}
-td,th{{padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}}
-th{{font-weight:500;color:var(--quiet);font-size:.9rem}}
+td,th{{padding:.4rem 1rem .4rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--LINE)}}
+th{{font-weight:500;color:var(--QUIET);font-size:.9rem}}
 td.n{{font-variant-numeric:tabular-nums;font-weight:600;white-space:nowrap}}
-small,.q{{color:var(--quiet)}}.q{{font-size:.9rem;margin:.3rem 0;overflow-wrap:anywhere}}
+small,.q{{color:var(--QUIET)}}.q{{font-size:.9rem;margin:.3rem 0;overflow-wrap:anywhere}}
 img{{max-width:100%;image-rendering:auto}}.pair{{display:flex;flex-wrap:wrap;gap:1.5rem}}
 .pair>div{{flex:1 1 24rem;min-width:0}}
-.w{{background:var(--warn);border-left:4px solid #d9a400;border-radius:0 4px 4px 0;padding:.5rem .9rem;margin:.5rem 0;
+.w{{background:var(--WARN);border-left:4px solid #d9a400;border-radius:0 4px 4px 0;padding:.5rem .9rem;margin:.5rem 0;
 overflow-wrap:anywhere}}
 svg{{max-width:100%}}figure{{display:inline-block;margin:.3rem;vertical-align:top;max-width:16rem}}
-figcaption{{font-size:.8rem;line-height:1.35;color:var(--quiet);overflow-wrap:anywhere}}
+figcaption{{font-size:.8rem;line-height:1.35;color:var(--QUIET);overflow-wrap:anywhere}}
 .l,.r{{display:inline-block;width:48%;vertical-align:top}}
 :focus-visible{{outline:2px solid var(--C0);outline-offset:2px}}
 @media(prefers-color-scheme:dark){{{_variables(DARK)}:root{{{_DARK}color-scheme:dark}}}}
-@media print{{{_variables(LIGHT)}:root{{{_LIGHT}--quiet:#333;--warn:none;color-scheme:light}}
+@media print{{{_variables(LIGHT)}:root{{{_LIGHT}--QUIET:#333;--WARN:none;color-scheme:light}}
 body{{color:#000;margin:0;max-width:none;padding:0;font-size:10pt}}
 h1,h2,h3,summary{{break-after:avoid}}figure,svg,img,tr,.w{{break-inside:avoid}}
 .q{{break-after:avoid}}.pair>div{{flex-basis:12rem}}}}

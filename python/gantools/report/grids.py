@@ -43,8 +43,8 @@ STYLE = (
     "#slide[hidden],#play[hidden]{display:none}#slide label{display:flex;flex:1 1 16rem;align-items:center;gap:1rem}"
     "#kimg{flex:1;min-width:8rem;height:28px;margin:0;accent-color:var(--C0)}"
     "#kimg-words{min-width:6rem;font-weight:600;font-variant-numeric:tabular-nums}"
-    "#play{font:inherit;min-width:5rem;min-height:32px;color:inherit;background:var(--raised);"
-    "border:1px solid var(--line);border-radius:6px;cursor:pointer}"
+    "#play{font:inherit;min-width:5rem;min-height:32px;color:inherit;background:var(--RAISED);"
+    "border:1px solid var(--LINE);border-radius:6px;cursor:pointer}"
     ".frames img,.real img{width:100%;max-width:32rem;image-rendering:pixelated;border-radius:3px;display:block}"
     ".frames img[hidden]{display:none}@media print{#slide{display:none}}"
 )
