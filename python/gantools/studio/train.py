@@ -215,7 +215,8 @@ def columns(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     protocols: dict[str, str] = {}
     for line in lines:
         for metric, ends in _section(line, "intervals").items():
-            if isinstance(ends, list) and len(ends) == 2 and None not in (pair := [_short(end) for end in ends]):
+            pair = [end for end in map(_short, ends) if end is not None] if isinstance(ends, list) else []
+            if len(pair) == 2:
                 bands.setdefault(metric, []).append([line["nimg"] / 1000, *pair])
         protocols |= {key: how for key, how in _section(line, "protocols").items() if isinstance(how, str)}
     return {
