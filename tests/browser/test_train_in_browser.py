@@ -187,7 +187,7 @@ def test_the_crosshair_goes_over_all_plots_by_pointer_and_by_keys(opened):
 
 def test_what_is_turned_stands_in_the_address(opened):
     page = opened(f"run={LONG}")
-    line = page.locator(".plot .line >> nth=0")
+    line = page.locator(".canvas .line >> nth=0")
     before = line.get_attribute("d")
     page.get_by_role("slider", name="Smoothing").focus()
     page.keyboard.press("Home")
@@ -212,7 +212,7 @@ def test_what_is_turned_stands_in_the_address(opened):
 def test_long_runs_are_drawn_with_few_points_and_no_lost_spike(opened, place):
     page = opened(f"run={LONG}&smooth=0")
     expect(page.locator("#live")).to_have_attribute("data-lines", "10000")
-    d = page.locator(".plot .line >> nth=0").get_attribute("d")
+    d = page.locator(".canvas .line >> nth=0").get_attribute("d")
     assert len(re.findall("[ML]", d)) < 4 * 1280
     add(place / LONG, nimg=10_001_000, kimg=10_001, loss_d=-50.0)
     expect(page.locator(".canvas >> nth=0")).to_contain_text("-40")
