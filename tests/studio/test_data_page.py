@@ -19,10 +19,9 @@ from gantools.cli import main
 from gantools.data.inspect import info
 from gantools.errors import ConfigError, DataError
 from gantools.studio import data as page
-from gantools.studio.answers import NotThere
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,9 @@ from gantools.errors import ConfigError
 from gantools.metrics.numbers.intervals import Interval
 from gantools.metrics.results.scores import Provenance, Score, Scores
 from gantools.studio import scores as page
-from gantools.studio.answers import NotThere
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 
 SET = "set:blobs@2192d799ed610dfd46ed35f49368fa4b"
 HOW = f"inception pool3, tf; 1,000 images, seed 0, against {SET}"

@@ -12,7 +12,7 @@ import pytest
 
 from gantools import _native
 from gantools.errors import ConfigError
-from gantools.runs.checkpoint import mark_best
+from gantools.runs.layout import mark_best
 from gantools.runs.stats import STATS, append_line, cut_after
 from gantools.studio import train
 from gantools.studio.query import Query

@@ -21,10 +21,9 @@ from gantools import _native
 from gantools.cli import main
 from gantools.errors import ConfigError, DataError
 from gantools.studio import translate
-from gantools.studio.answers import NotThere
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import Shelf
+from gantools.studio.shelf import NotThere, Shelf
 from gantools.training.run import train
 
 CYCLE = "00003-cyclegan-64-blobs"
