@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from tests.browser.test_sample_page import pixels
-from tests.studio.test_scores_page import result
-from tests.studios import Studio
 
 from gantools import _native
 from gantools.data.prepared import PreparedSet
 from gantools.sampling.generator import Generator
+from tests.browser.test_sample_page import pixels
+from tests.studio.test_scores_page import result
+from tests.studios import Studio
 
 CYCLE = "00003-cyclegan-64-blobs"
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
