@@ -46,6 +46,8 @@ SPEAKS_FOR = (
     ("files.py", ("sample", "walk", "project", "translate", "export")),
     ("levels.py", ()),
     ("report/", ("report",)),
+    ("studio/data.py", ("show",)),
+    ("studio/translate.py", ("translate",)),
     ("runs/", ("train",)),
     ("training/foreign.py", ("import",)),
     ("training/", ("train",)),
