@@ -171,3 +171,16 @@ def test_marks_are_cut_off_at_the_edge():
     cross(image, -9, 20, COLOURS[0])
     rectangle(image, -3, 2, 6, 9, COLOURS[1])
     assert (image == COLOURS[1]).all(-1).sum() == 3 + 3
+
+
+def test_a_class_and_what_comes_after_the_first(make_set, tmp_path):
+    data = gantools.open(make_set(n=20, size=8, classes=4))
+    show(data.path, n=4, class_="2", start=1, out=tmp_path / "a.png")
+    grid = read(tmp_path / "a.png")
+    assert np.array_equal(grid[2:10, 2:10], data[6]) and np.array_equal(grid[12:20, 12:20], data[18])
+    for wrong, words in (({"class_": "7"}, "unknown class '7'"), ({"start": -1}, "at least 0")):
+        with pytest.raises(ConfigError, match=words):
+            show(data.path, **wrong, out=tmp_path / "b.png")
+    with pytest.raises(DataError, match="there are 5 such images, so none after the first 5"):
+        show(data.path, class_="2", start=5, out=tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
