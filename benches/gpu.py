@@ -569,7 +569,8 @@ def enlarging(bench: Bench, recipe: str) -> None:
     changes |= {"network.judge_width": 4, "network.judge_hidden": 8, "batch": 2}
     changes = changes if bench.small else {}
     if recipe.startswith("rank"):  # its own stages are those of the others; the ranker's is left out
-        changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "game.pretrain_kimg": 1.0}
+        changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "optim.ranker": None}
+        changes |= {"game.pretrain_kimg": 1.0}
     loaded = load_recipe(recipe, changes)
     size, scale = bench.size if bench.small else 320, loaded.network.scale
     size = max(size, loaded.network.size)

@@ -182,3 +182,12 @@ def test_keys_of_the_game_need_not_name_it():
     whole = load_recipe("dcgan", ["game.loss.name=least_squares", "game.loss.b=0.9", "game.penalties.r1.weight=5"])
     assert short.game == dataclasses.replace(whole.game, critic_steps=2)
     assert load_recipe("dcgan", ["penalties.r1=5", "penalties.r1=null"]).game.penalties.of == {}
+
+
+def test_a_networks_section_of_the_optimizer_may_be_taken_out():
+    without = ["optim.ranker=null", "game.rank.weight=0", "network.ranker=0", "data.feed=crops"]
+    recipe = load_recipe("ranksrgan-x4", without)
+    assert "ranker" in load_recipe("ranksrgan-x4").optim.networks and recipe.optim.networks == {}
+    assert [stage.name for stage in recipe.stages()] == ["gan"]
+    with pytest.raises(ConfigError, match=r"optim\.ranker"):
+        load_recipe("ranksrgan-x4", without[1:])

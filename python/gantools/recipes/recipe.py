@@ -395,8 +395,9 @@ def _meant(name: str, system: System) -> str | None:
 
 
 def _optim(values: Mapping[str, Any], places: Places) -> OptimConfig:
-    """The section `optim`: keys for all networks, and sections for single ones."""
+    """The section `optim`: keys for all networks, and sections for single ones; one that is null is taken out."""
     keys = {f.name for f in dataclasses.fields(OptimConfig)} - {"networks"}
+    values = {key: value for key, value in values.items() if value is not None or key in keys}
     own = {key: value for key, value in values.items() if key in keys or not isinstance(value, Mapping)}
     base = read_strict(OptimConfig, own, places, prefix="optim.")
     networks = {}
