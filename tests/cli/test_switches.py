@@ -50,8 +50,6 @@ SPEAKS_FOR = (
     ("files.py", ("sample", "walk", "project", "translate", "export")),
     ("levels.py", ()),
     ("report/", ("report",)),
-    ("studio/data.py", ("show",)),
-    ("studio/translate.py", ("translate",)),
     ("runs/", ("train",)),
     ("studio/", ("studio", "sample", "walk", "translate", "show", "train", "score")),
     ("training/foreign.py", ("import",)),
