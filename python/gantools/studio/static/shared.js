@@ -93,7 +93,8 @@ export async function show(image, blob) {
   await next.decode();
   const old = image.src;
   image.src = address;
-  image.width = next.width * scale(next.width, image.closest('section').clientWidth);
+  const room = Math.floor(0.8 * innerHeight / next.height);
+  image.width = next.width * Math.max(1, Math.min(room, scale(next.width, image.closest('section').clientWidth)));
   if (old.startsWith('blob:')) URL.revokeObjectURL(old);
   return [next.width, next.height];
 }
