@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gantools.data.feeds.second import open_second
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_manifest
 from gantools.device import find_device
 from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError
@@ -319,8 +320,7 @@ def _fits(recipe: Recipe, shape: tuple[int, ...], asked: Mapping[str, Any]) -> b
 
 def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str, Any]) -> Recipe:
     """`recipe` with networks for images of `shape`; ConfigError or DataError where they cannot be."""
-    if recipe.data.feed in ("crops", "ranked"):
-        crop = recipe.data.crop or 0
+    if (crop := recipe.data.crop) is not None:
         if min(shape[:2]) < crop:
             raise DataError(f"images of {shape[0]}x{shape[1]} pixels are smaller than the crops of {crop}.")
         return recipe
@@ -385,7 +385,7 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
 
 
 def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) -> PreparedSet | None:
-    """The second set of a training from images to images: of pairs that of `data` itself, else the one at `inputs`.
+    """The second set of a training that needs one: of pairs that of `data` itself, else the one at `inputs`.
 
     Raises:
         DataError: it is needed and not there, or its images have another shape.
@@ -396,50 +396,5 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
         if inputs is not None:
             raise ConfigError(f"--inputs: recipe {recipe.name} starts from nothing but its set.", "Leave it out.")
         return None
-    if recipe.data.feed == "unpaired":
-        if inputs is None:
-            raise DataError(
-                f"recipe {recipe.name} translates between two sets, and one is given.",
-                "Name the set that it starts from: --inputs PATH",
-            )
-        second = PreparedSet(inputs)
-        wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
-        if second.shape != wanted:
-            raise DataError(
-                f"{inputs}: holds {'x'.join(map(str, second.shape))} images, "
-                f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}."
-            )
-        return second
-    if inputs is not None and recipe.data.feed != "ranked":
-        raise ConfigError("--inputs: a set of pairs holds its inputs itself.", "Leave it out.")
-    pairs = data.inputs
-    if pairs is None:
-        raise DataError(
-            f"{data.path}: is no set of pairs, and recipe {recipe.name} needs one.",
-            f"Make one: {recipe.prep or 'gantools prep pairs'}",
-        )
     wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
-    # Of crops the feed compares the sides.
-    crops = recipe.data.feed in ("crops", "ranked")
-    apart = pairs.shape[2:] != wanted[2:] if crops else pairs.shape != wanted
-    if apart:
-        raise DataError(
-            f"{data.path}: its inputs are {'x'.join(map(str, pairs.shape))}, "
-            f"recipe {recipe.name} starts from {'x'.join(map(str, wanted))}.",
-            f"Make fitting pairs: {recipe.prep or 'gantools prep pairs'}",
-        )
-    return _ranked(inputs, recipe) if recipe.data.feed == "ranked" else pairs
-
-
-def _ranked(place: str | Path | None, recipe: Recipe) -> PreparedSet:
-    """The set of ranked pairs at `place`."""
-    make = "gantools prep ranked FOLDER FOLDER --out SET"
-    if place is None:
-        raise DataError(
-            f"recipe {recipe.name} learns from ranked pairs, and none are given.",
-            f"Make them of several networks' results with: {make}; then: --inputs SET",
-        )
-    found = PreparedSet(place)
-    if found.inputs is None:
-        raise DataError(f"{place}: is no set of ranked pairs.", f"Make one with: {make}")
-    return found
+    return open_second(recipe.data.feed, data, inputs, wanted=wanted, recipe=recipe.name, prep=recipe.prep)
