@@ -242,6 +242,7 @@ def test_two_checkpoints_side_by_side_wiped_and_in_turn(opened):
     page.keyboard.press("Enter")
     expect(page.locator("#image-a")).to_have_attribute("data-shown", f"{STYLES}/0.016/9")
     expect(versus).to_have_attribute("data-state", "settled")
+    expect(page).to_have_url(re.compile("seed=9"))
     page.reload()
     expect(versus).to_have_attribute("data-state", "settled")
     expect(page.locator("#image-b")).to_have_attribute("data-shown", f"{STYLES}/0.032/9")

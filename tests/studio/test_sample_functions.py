@@ -20,7 +20,7 @@ from gantools.grid import make_grid
 from gantools.sampling.generator import Generator
 from gantools.studio.query import Query
 from gantools.studio.routes import ROUTES
-from gantools.studio.shelf import NotThere, Shelf
+from gantools.studio.shelf import NotThere, Shelf, trained_on
 
 DCGAN, TOLD, STYLES, CYCLE = (
     "00000-dcgan-blobs",
@@ -170,7 +170,7 @@ def test_the_nearest_training_image_is_found_and_shown_below(shelf):
             f"/picture/pair.png?{view}&image={first['image']}&place={first['place']}&mirrored={int(first['mirrored'])}",
         ).body
     )
-    data = shelf.trained_on(shelf.run(DCGAN))
+    data = trained_on(shelf.run(DCGAN))
     made = shelf.generator(shelf.run(DCGAN), "last").sample(12, seed=5)[first["image"]]
     real = data[first["place"]]
     real = real[:, ::-1] if first["mirrored"] else real

@@ -292,14 +292,14 @@ def moved(studio_runs, tmp_path):
 def test_a_set_that_is_gone_gives_no_examples(moved, tmp_path):
     shelf = moved(tmp_path / "gone")
     assert told(shelf, f"/api/translator?run={CYCLE}")["examples"] == []
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(NotThere, match="is not there"):
         get(shelf, f"/translation.png?run={CYCLE}")
 
 
 def test_another_set_in_its_place_gives_no_examples(moved, tmp_path):
     shelf = moved(write_prepared(tmp_path / "other", blobs(5, 16, 3, seed=9)))
     assert told(shelf, f"/api/translator?run={CYCLE}")["examples"] == []
-    with pytest.raises(NotThere, match="holds other images now"):
+    with pytest.raises(NotThere, match="holds another set now"):
         get(shelf, f"/translation.png?run={CYCLE}")
 
 

@@ -17,7 +17,7 @@ from gantools.runs.layout import CHECKPOINTS, best_checkpoint
 from gantools.sampling.directions import FILE as DIRECTIONS
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query
-from gantools.studio.shelf import Shelf, config_of, takes_of, weights_hash
+from gantools.studio.shelf import Shelf, config_of, stamp_of, takes_of, trained_on, weights_hash
 from gantools.studio.stamp import read_stamp, stamped
 from gantools.studio.view import View, read_view
 
@@ -137,14 +137,13 @@ def _looked_at(shelf: Shelf, query: Query) -> tuple[View, Path, Path]:
     return View(**{**vars(asked), "checkpoint": name}), path, checkpoint
 
 
-def _picture(shelf: Shelf, view: View, path: Path, fast: bool) -> bytes:
-    generator = shelf.generator(path, view.checkpoint)
-    key: Hashable = (id(generator), view.address(), fast)
+def _picture(shelf: Shelf, view: View, path: Path, checkpoint: Path, fast: bool) -> bytes:
+    key: Hashable = (stamp_of(checkpoint), view.address(), fast)
 
     def make() -> bytes:
         from gantools.grid import make_grid
 
-        images, columns = images_of(view, generator, fast)
+        images, columns = images_of(view, shelf.generator(path, view.checkpoint), fast)
         alone = view.kind in ("one", "walk", "pad")
         return _native.encode_png(images[0] if alone else make_grid(images, columns))
 
@@ -153,10 +152,10 @@ def _picture(shelf: Shelf, view: View, path: Path, fast: bool) -> bytes:
 
 def picture(shelf: Shelf, query: Query, body: bytes) -> Answer:
     """The picture of a view: the bytes of `gantools sample`, or with `fast`, quickly, nearly these."""
-    view, path, _ = _looked_at(shelf, query)
+    view, path, checkpoint = _looked_at(shelf, query)
     fast = query.switch("fast")
     query.done()
-    return Answer(_picture(shelf, view, path, fast), PNG)
+    return Answer(_picture(shelf, view, path, checkpoint, fast), PNG)
 
 
 def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
@@ -173,7 +172,7 @@ def save_picture(shelf: Shelf, query: Query, body: bytes) -> Answer:
     view, path, checkpoint = _looked_at(shelf, query)
     stamp = query.switch("stamp")
     query.done()
-    png = _picture(shelf, view, path, False)
+    png = _picture(shelf, view, path, checkpoint, False)
     if stamp:
         recipe = config_of(path)["recipe"].get("name", "")
         said = {"view": view.address(), "recipe": recipe, "weights": weights_hash(checkpoint)}
@@ -232,7 +231,7 @@ def nearest(shelf: Shelf, query: Query, body: bytes) -> Answer:
     query.done()
     generator = shelf.generator(path, view.checkpoint)
     images, _ = images_of(view, generator, True)
-    data = shelf.trained_on(path)
+    data = trained_on(path)
     near = nearest_images(images, data, mirror=generator.recipe.data.flip)
     pairs = [
         {
@@ -252,7 +251,7 @@ def pair(shelf: Shelf, query: Query, body: bytes) -> Answer:
     from gantools.grid import make_grid
 
     view, path, _ = _looked_at(shelf, query)
-    generator, data = shelf.generator(path, view.checkpoint), shelf.trained_on(path)
+    generator, data = shelf.generator(path, view.checkpoint), trained_on(path)
     images, _ = images_of(view, generator, True)
     image = images[query.integer("image", 0, len(images) - 1, 0)]
     real = data[query.integer("place", 0, len(data) - 1, 0)]

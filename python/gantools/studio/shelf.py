@@ -89,7 +89,7 @@ class Shelf:
                     f"{place}: no run, and no folder of runs.",
                     "Train one first: gantools quickstart, or gantools train",
                 )
-        self._generators: Kept[tuple[Path, float], Generator] = Kept(GENERATORS, lambda _: 1)
+        self._generators: Kept[tuple[Path, int], Generator] = Kept(GENERATORS, lambda _: 1)
         self.pictures: Kept[Hashable, bytes] = Kept(PICTURES, len)
 
     def runs(self) -> dict[str, Path]:
@@ -134,13 +134,7 @@ class Shelf:
         from gantools.sampling.generator import Generator
 
         _, path = self.checkpoint(run, checkpoint)
-        try:
-            stamp = (path / CONFIG).stat().st_mtime
-        except OSError:
-            raise NotThere(
-                f"{path.name} of {run.name}: is not there any more.", "Choose another in the list."
-            ) from None
-        return self._generators.get((path, stamp), lambda: Generator.load(path, device=self.device))
+        return self._generators.get(stamp_of(path), lambda: Generator.load(path, device=self.device))
 
     def sets(self) -> dict[str, Path]:
         """The prepared sets that the runs were trained on, and those in the folder `data` here, by name."""
@@ -157,16 +151,36 @@ class Shelf:
             raise NotThere(f"set {name!r}: is not there (any more).", "Choose another in the list.")
         return PreparedSet(found)
 
-    def trained_on(self, run: Path) -> PreparedSet:
-        """The set that a run was trained on, where it is still what it was. NotThere: it is not."""
-        said = config_of(run)["data"]
-        path = said.get("path")
-        if not isinstance(path, str) or not is_prepared(path):
-            raise NotThere(f"{path}: the set that {run.name} was trained on is not there (any more).")
-        found = PreparedSet(path)
-        if found.fingerprint != said.get("fingerprint"):
-            raise NotThere(f"{path}: holds another set now than {run.name} was trained on.")
-        return found
+
+def trained_on(run: Path, side: str = "data") -> PreparedSet:
+    """A set that a run was trained on, where it is still what it was.
+
+    Args:
+        run: its folder.
+        side: the section of its config: `data`, or `inputs`, those that it translates from.
+
+    Raises:
+        NotThere: none, or not any more. DataError: it is damaged.
+    """
+    said = config_of(run).get(side)
+    section: dict[str, Any] = said if isinstance(said, dict) else {}
+    place = section.get("path")
+    if not isinstance(place, str) or not place:
+        raise NotThere(f"{run.name}: does not say what {side} it was trained with.")
+    if not is_prepared(place):
+        raise NotThere(f"{place}: the set that {run.name} was trained on is not there (any more).")
+    found = PreparedSet(place)
+    if found.fingerprint != section.get("fingerprint"):
+        raise NotThere(f"{place}: holds another set now than {run.name} was trained on.")
+    return found
+
+
+def stamp_of(checkpoint: Path) -> tuple[Path, int]:
+    """A checkpoint's folder and when it was written: another one when its weights are others. NotThere: it is gone."""
+    try:
+        return checkpoint, (checkpoint / CONFIG).stat().st_mtime_ns
+    except OSError:
+        raise NotThere(f"{checkpoint.name}: is not there any more.", "Choose another in the list.") from None
 
 
 def config_of(run: Path) -> dict[str, Any]:

@@ -8,18 +8,18 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.prepared import PreparedSet
 from gantools.errors import ConfigError, DataError, GantoolsError
 from gantools.runs.layout import CHECKPOINTS, best_checkpoint
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query
-from gantools.studio.shelf import Kept, NotThere, Shelf, config_of
+from gantools.studio.shelf import Kept, NotThere, Shelf, config_of, stamp_of, takes_of, trained_on
 from gantools.studio.view import numbers_of, plain
 
 if TYPE_CHECKING:
@@ -119,8 +119,6 @@ class Asked:
 
     def address(self) -> str:
         """The parameters, each of them in one way only."""
-        from urllib.parse import urlencode
-
         pairs = [("run", self.run), ("checkpoint", self.checkpoint)]
         if self.image:
             pairs += [("image", self.image), ("name", self.name), ("alpha", self.alpha)]
@@ -166,16 +164,10 @@ def translators(shelf: Shelf, query: Query, body: bytes) -> Answer:
     for name, path in reversed(shelf.runs().items()):
         config = config_of(path)
         checkpoints = list(shelf.checkpoints(path))
-        if checkpoints and _takes(str(config["recipe"].get("model", ""))) == "images":
+        model = config["recipe"].get("model")
+        if checkpoints and model and takes_of(model) in (None, "images"):
             found.append({"run": name, "recipe": str(config["recipe"].get("name", "")), "last": checkpoints[-1]})
     return told(found)
-
-
-def _takes(model: str) -> str:
-    """What a system starts from. The code of one of one's own is not run for a list."""
-    from gantools.models import NAMES, find_system
-
-    return find_system(model).takes if model in NAMES else "images" if "." in model else ""
 
 
 def about(shelf: Shelf, query: Query, body: bytes) -> Answer:
@@ -214,7 +206,7 @@ def _examples(path: Path, channels: int) -> list[dict[str, Any]]:
     found = []
     for side, words in SIDES.items():
         try:
-            data = set_of(path, side)
+            data = trained_on(path, side)
         except (GantoolsError, OSError):
             continue
         # A network that enlarges takes its large images too, but nobody asks that of it.
@@ -224,27 +216,10 @@ def _examples(path: Path, channels: int) -> list[dict[str, Any]]:
     return found
 
 
-def set_of(path: Path, side: str) -> PreparedSet:
-    """A set that a run was trained on.
-
-    Raises:
-        NotThere: none, or not any more. DataError: it is damaged.
-    """
-    found = config_of(path).get(side)
-    section: dict[str, Any] = found if isinstance(found, dict) else {}
-    place = section.get("path")
-    if not isinstance(place, str) or not place:
-        raise NotThere(f"{path.name}: does not say what {side} it was trained with.", "Give an image of your own.")
-    data = PreparedSet(place)
-    if data.fingerprint != section.get("fingerprint"):
-        raise NotThere(f"{place}: holds other images now than the run was trained on.", "Give an image of your own.")
-    return data
-
-
 def _pixels(shelf: Shelf, asked: Asked, path: Path, channels: int) -> NDArray[np.uint8]:
     if asked.image:
         return given(shelf).pixels(asked.image, channels, asked.alpha, asked.sixteen_bit)
-    data = set_of(path, asked.side)
+    data = trained_on(path, asked.side)
     if asked.index >= len(data):
         raise NotThere(f"image {asked.index:,}: {data.name} has {len(data):,}, counted from 0.")
     return data[asked.index]
@@ -281,7 +256,7 @@ class _Made:
     tile: int | None
 
     def png(self, shelf: Shelf) -> bytes:
-        key: Hashable = ("translate", id(self.generator), self.asked.address())
+        key: Hashable = (stamp_of(self.generator.checkpoint), "translation", self.asked.address())
         return shelf.pictures.get(key, self._compute)
 
     def _compute(self) -> bytes:
@@ -302,7 +277,9 @@ def _make(shelf: Shelf, query: Query) -> _Made:
     pixels = _pixels(shelf, asked, path, translator.channels)
     return _Made(
         Asked(**{**vars(asked), "checkpoint": name}),
-        *(path, generator, pixels),
+        path,
+        generator,
+        pixels,
         _tile(asked, pixels.shape, translator.scale),
     )
 
@@ -348,7 +325,7 @@ def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
     asked, generator = made.asked, made.generator
     model = not (made.path / CHECKPOINTS).is_dir()
     controls = dict(sorted(asked.controls.items()))
-    source = asked.name if asked.image else str(set_of(made.path, asked.side).path)
+    source = asked.name if asked.image else str(trained_on(made.path, asked.side).path)
     words = ["gantools", "translate", str(made.path), f"./{source}" if source.startswith("-") else source]
     words += [] if model else ["--checkpoint", asked.checkpoint]
     for name, value in controls.items():
@@ -377,7 +354,7 @@ def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
             "command": shlex.join(words),
             "file": f"translations/{_file(asked, made.path)}",
             "python": python,
-            "others": 0 if asked.image else len(set_of(made.path, asked.side)) - 1,
+            "others": 0 if asked.image else len(trained_on(made.path, asked.side)) - 1,
             "tile": made.tile,
             "scale": generator.translator.scale,
             "width": w,
@@ -388,7 +365,7 @@ def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
 
 def _file(asked: Asked, path: Path) -> str:
     """The name of the result among translations."""
-    name = asked.name if asked.image else set_of(path, asked.side).names[asked.index]
+    name = asked.name if asked.image else trained_on(path, asked.side).names[asked.index]
     return PurePosixPath(name).with_suffix(".png").as_posix()
 
 

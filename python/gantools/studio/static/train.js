@@ -40,12 +40,15 @@ function address() {
   return found.toString();
 }
 
-let writing = 0;
-/** Writes the address when what is turned has come to rest: browsers bear few changes of it in a second. */
+let writing = 0, written = 0;
+/** Writes the address, at once or soon: browsers bear few changes of it in a second. */
 function remember() {
   if (!started) return;
   clearTimeout(writing);
-  writing = setTimeout(() => replace(address()), 150);
+  writing = setTimeout(() => {
+    written = performance.now();
+    replace(address());
+  }, Math.max(0, written + 150 - performance.now()));
 }
 
 // ---------------------------------------------------------------------------------------------- the list of runs
