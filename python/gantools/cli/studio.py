@@ -13,7 +13,10 @@ import click
 @click.argument("runs", nargs=-1, metavar="[RUNS]...", type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="To listen on.  [default: a free one]")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; others than this: see below."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; by another than this, other machines reach it.",
 )
 @click.option(
     "--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name this machine is asked for by."
