@@ -167,7 +167,7 @@ def test_walks_that_cannot_be(run, tmp_path):
         ({"seeds": [1]}, "2 points"),
         ({"frames": 0}, "at least 1 frame"),
         ({"fps": 0}, "fps: must be from 1"),
-        ({"film": tmp_path / "a.gif"}, "is no .png file"),
+        ({"film": tmp_path / "a.gif"}, "is no .png or .mp4 file"),
         ({"film": tmp_path / "there.png"}, "exists already"),
         ({"film": tmp_path / "w/film.png"}, "lies in the folder"),
         ({"latents": tmp_path / "z.npy"}, r"goes by \(points, 6\)"),

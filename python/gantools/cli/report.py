@@ -13,7 +13,11 @@ import click
 @click.option(
     "--csv", type=click.Path(path_type=Path), help="Also write the figures by epoch as comma-separated values."
 )
-@click.option("--film", type=click.Path(path_type=Path), help="Also write the first run's grids as an animated PNG.")
+@click.option(
+    "--film",
+    type=click.Path(path_type=Path),
+    help="Also write the first run's grids as an animated PNG, or an .mp4.",
+)
 @click.option(
     "--png", metavar="DIR", type=click.Path(path_type=Path), help="Also write each chart as a PNG for a paper."
 )

@@ -13,7 +13,7 @@ from gantools.cli import options
 @click.option("--latents", metavar="FILE.npy", help="Or by these latents, from the first to the last.")
 @click.option("--frames", type=int, default=120, show_default=True, help="How many frames the whole walk has.")
 @click.option("--once", is_flag=True, help="End at the last image.  [default: return to the first]")
-@click.option("--film", metavar="FILE.png", help="Also write the frames as an animated PNG that plays without end.")
+@click.option("--film", metavar="FILE", help="Also write the frames as an animated PNG, or as an .mp4.")
 @click.option("--fps", type=int, default=24, show_default=True, help="Frames a second of the film, 1 to 1000.")
 @click.option("--class", "class_", metavar="NAME", help="Class of all frames.  [default: the first]")
 @options.on_images

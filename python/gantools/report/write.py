@@ -12,7 +12,7 @@ from gantools.page import generator, write_page
 from gantools.report import curves, figures, grids, nearest, sections
 from gantools.report.record import Record, find_run, named, read_record
 from gantools.runs.table import Row, as_csv, rows_of
-from gantools.sampling.film import write_film
+from gantools.sampling.film import check_film, write_film
 
 #: Called in the head of the page, by which it is told from the files of others.
 TITLE = "gantools report"
@@ -39,7 +39,7 @@ def report(
         runs: a run, a checkpoint or a folder of runs (its newest), or several, which are laid over each other.
         out: the page; `report.html` in the first run when None.
         csv: also the table of figures by epoch, as comma-separated values.
-        film: also the grids of the first run as an animated PNG.
+        film: also the grids of the first run as an animated PNG, or as an .mp4.
         png: also each chart as a PNG file for a paper, into this folder.
         pdf: also all charts as one PDF file, a page each.
         width: of such a figure, in cm, 4 to 40.
@@ -64,7 +64,9 @@ def report(
     page = Path(out) if out is not None else folders[0] / PAGE
     wanted: list[tuple[Path, Callable[[bytes], bool]]] = [(page, _is_page)]
     wanted += [] if csv is None else [(Path(csv), _is_table)]
-    wanted += [] if film is None else [(Path(film), lambda _: False)]
+    if film is not None:
+        check_film(Path(film))
+        wanted.append((Path(film), lambda _: False))
     wanted += [] if pdf is None else [(Path(pdf), _is_pdf)]
     if png is not None or pdf is not None:
         figures.check_matplotlib()

@@ -13,12 +13,33 @@ from pathlib import Path
 
 from gantools.errors import ConfigError
 from gantools.files import atomic_write
+from gantools.sampling.video import check_video, write_video
 
+#: Suffixes of animated PNG files, and that of a video.
+ANIMATED, VIDEO = (".png", ".apng"), ".mp4"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
+def check_film(path: Path) -> None:
+    """Refuse a file whose name says of no film that can be written.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: it is another kind, or a package is missing.
+    """
+    kind = path.suffix.lower()
+    if kind not in (*ANIMATED, VIDEO):
+        raise ConfigError(
+            f"film: {path} is no .png or .mp4 file.", "Call it film.png for an animated PNG, film.mp4 for a video."
+        )
+    if kind == VIDEO:
+        check_video()
+
+
 def write_film(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
-    """Write a film that plays without end, whole or not at all.
+    """Write a film, whole or not at all: an animated PNG that plays without end, or with the suffix .mp4 a video.
 
     Args:
         path: the file.
@@ -27,25 +48,26 @@ def write_film(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
         fps: frames a second, from 1 to 1000.
 
     Raises:
-        ConfigError: `fps` is out of its range, or there is no frame.
+        ConfigError: `fps` is out of its range, there is no frame, or for a video PyAV is missing.
         ValueError: frames of different sizes or kinds, or not `n` of them.
     """
+    if path.suffix.lower() == VIDEO:
+        _check(n, fps)
+        write_video(path, frames, n, fps)
+        return
     with atomic_write(path) as f:
         for part in parts_of(frames, n, fps):
             f.write(part)
 
 
 def film_of(frames: Iterable[bytes], n: int, fps: int) -> bytes:
-    """The film that `write_film` writes."""
+    """The animated PNG that `write_film` writes."""
     return b"".join(parts_of(frames, n, fps))
 
 
 def parts_of(frames: Iterable[bytes], n: int, fps: int) -> Iterator[bytes]:
-    """The bytes of a film, frame after frame; as `write_film`."""
-    if not 1 <= fps <= 1000:
-        raise ConfigError(f"fps: must be from 1 to 1000 frames a second, not {fps}.")
-    if n < 1:
-        raise ConfigError("film: has no frame.")
+    """The bytes of an animated PNG, frame after frame; as `write_film`."""
+    _check(n, fps)
     header, number, count = b"", 0, 0
     for count, frame in enumerate(frames, 1):
         chunks = list(_chunks(frame))
@@ -68,6 +90,13 @@ def parts_of(frames: Iterable[bytes], n: int, fps: int) -> Iterator[bytes]:
     if count != n:
         raise ValueError(f"{count} frames, not {n}")
     yield _chunk(b"IEND", b"")
+
+
+def _check(n: int, fps: int) -> None:
+    if not 1 <= fps <= 1000:
+        raise ConfigError(f"fps: must be from 1 to 1000 frames a second, not {fps}.")
+    if n < 1:
+        raise ConfigError("film: has no frame.")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -26,7 +26,7 @@ from gantools.errors import ConfigError, DataError
 from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.grid import write_grid
 from gantools.runs.checkpoint import versions
-from gantools.sampling.film import write_film
+from gantools.sampling.film import check_film, write_film
 from gantools.sampling.generator import Generator
 from gantools.sampling.given import given_latents, load_sampler
 from gantools.sampling.images import BATCH
@@ -164,7 +164,7 @@ def walk(
         seeds: the walk goes by image 0 of each; None: of 0 to 7.
         latents: or by these: a `.npy` file or an array, float32 (points, latent).
         once: end at the last image; else the walk returns to the first.
-        film: also write the frames as this animated PNG, which plays without end.
+        film: also write the frames as this animated PNG, which plays without end, or as this .mp4.
         fps: frames a second of the film.
         checkpoint, class_, controls, directions, batch, device: as in `sample`; one class for all frames.
         out: the folder to make.
@@ -179,8 +179,8 @@ def walk(
     target, clip = Path(out), None if film is None else Path(film)
     check_replaceable(target, MANIFEST, FORMAT, "samples", overwrite)
     elsewhere = "Choose another place: gantools walk --film FILE.png"
-    if clip is not None and clip.suffix.lower() not in (".png", ".apng"):
-        raise ConfigError(f"film: {clip} is no .png file.", "It is an animated PNG: gantools walk --film walk.png")
+    if clip is not None:
+        check_film(clip)
     if clip is not None and target.absolute() in clip.absolute().parents:
         raise ConfigError(f"film: {clip} lies in the folder of the frames.", elsewhere)
     if clip is not None and clip.exists() and not (overwrite and clip.is_file()):
