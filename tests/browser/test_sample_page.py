@@ -125,7 +125,7 @@ def test_a_walk_plays_and_stops_where_it_is(opened):
     page = opened("run=00000-dcgan-blobs&kind=walk&seeds=1,2&frames=30&fps=60")
     first = pixels(page)
     page.get_by_role("button", name="Play").click()
-    expect(page.locator("#status")).to_contain_text("Frame 3")
+    expect(page.locator("#status")).to_contain_text(re.compile("Frame [1-9]"))
     page.get_by_role("button", name="Pause").click()
     expect(page).to_have_url(re.compile(r"frame=[1-9]"))
     assert not np.array_equal(pixels(page), first)
