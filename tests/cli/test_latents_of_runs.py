@@ -58,7 +58,7 @@ def test_from_a_seed_to_a_film_to_a_latent_to_a_direction(call, tmp_path):
         (["sample", run, "--latents", "bad.npy", "--out", "x"], "bad.npy: not a readable .npy file."),
         (["sample", run, "--latents", "none.npy", "--out", "x"], "none.npy: no such file."),
         (["walk", run, "--seeds", "1", "--out", "x"], "2 points"),
-        (["walk", run, "--film", "w.gif", "--out", "x"], "is no .png file"),
+        (["walk", run, "--film", "w.gif", "--out", "x"], "is no .png or .mp4 file"),
         (["walk", run, "--film", "w.png", "--out", "x"], "w.png: exists already."),
         (["project", run, "clear.png", "--out", "x"], "clear.png: "),
         (["project", run, "nowhere.png", "--out", "x"], "nowhere.png: no such file"),
