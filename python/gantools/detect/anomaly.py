@@ -24,21 +24,20 @@ from torch import Tensor, nn
 from gantools.data.batches import philox
 from gantools.data.feeds.base import derived
 from gantools.data.feeds.orders import Plain
+from gantools.detect.descent import descend
 from gantools.detect.detector import BATCH, to_network
 from gantools.detect.disk import read_networks, read_record, reading, write_networks
 from gantools.detect.images import LEAST, read_images
 from gantools.detect.networks import Encoder
 from gantools.detect.numbers import Scores
 from gantools.device import find_device, full_precision, out_of_memory
-from gantools.errors import ConfigError, DataError, GantoolsError
+from gantools.errors import ConfigError, DataError
 from gantools.files import check_replaceable, whole_folder
 from gantools.models.system import System, build_networks, classes_of
-from gantools.progress import Progress
 from gantools.recipes.recipe import Recipe, recipe_from_dict
 from gantools.runs.checkpoint import read_config, read_shown, read_weights
 from gantools.runs.folders import find_checkpoint
 from gantools.sampling.images import paint
-from gantools.schedules import Schedule
 
 FORMAT = "gantools-anomaly"
 FORMAT_VERSION = 1
@@ -47,8 +46,6 @@ MANIFEST = "anomaly.json"
 JUDGE = "discriminator"
 # Share of the normal images that is kept aside, and the share of those that counts as unusual.
 ASIDE, UNUSUAL = 0.1, 0.05
-# Steps between two looks at the loss, which wait for the device.
-LOOK = 10
 
 
 @dataclass(frozen=True)
@@ -274,23 +271,12 @@ def _train(
     """The encoder alone, by Adam; which images a step has is a function of seed and step."""
     encoder = networks["encoder"].train()
     order = Plain(len(levels), derived(seed, "order"), flip=False)
-    adam = torch.optim.Adam(encoder.parameters(), lr=lr)
-    rate, steps = Schedule(lr, 0.0, kimg, shape="cosine"), max(1, round(kimg * 1000 / batch))
-    with Progress("training the encoder", steps * batch, show=progress) as bar:
-        for step in range(steps):
-            x = to_network(levels[order((step * batch, batch)).indices], device) / 127.5 - 1
-            adam.param_groups[0]["lr"] = rate.at(step * batch)
-            adam.zero_grad()
-            loss = distances(system, networks, x, kappa).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            adam.step()
-            if step % LOOK == 0 or step == steps - 1:
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise GantoolsError(
-                        f"the encoder's loss is {value} after {step * batch:,} images.", "Train with a lower --lr."
-                    )
-                bar.update((step + 1) * batch, f"loss {value:.3f}")
+
+    def loss_at(step: int) -> Tensor:
+        x = to_network(levels[order((step * batch, batch)).indices], device) / 127.5 - 1
+        return distances(system, networks, x, kappa).mean()
+
+    descend(encoder, loss_at, kimg=kimg, batch=batch, lr=lr, called="encoder", show=progress)
 
 
 def read_anomaly(path: str | Path, *, device: str | None = None) -> Anomaly:

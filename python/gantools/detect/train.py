@@ -16,24 +16,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gantools.data.feeds.base import derived
 from gantools.data.feeds.orders import Balanced, Plain
 from gantools.detect import judge
+from gantools.detect.descent import descend
 from gantools.detect.detector import FORMAT, MANIFEST, to_network, write_detector
 from gantools.detect.disturb import by_chance
 from gantools.detect.images import Images, read_images, split
 from gantools.detect.networks import NETWORKS, Cnn, Spectrum, build
 from gantools.device import find_device, out_of_memory
-from gantools.errors import ConfigError, GantoolsError, unknown_name
+from gantools.errors import ConfigError, unknown_name
 from gantools.files import check_replaceable, whole_folder
-from gantools.progress import Progress
-from gantools.schedules import Schedule
 
 # Training images of each kind that the linear network is fitted to: all of their spectra are in memory.
 LINEAR = 2000
-# Steps between two looks at the loss, which wait for the device.
-LOOK = 10
 
 
 def train_detector(
@@ -201,37 +199,26 @@ def _train(
     progress: bool,
 ) -> None:
     """Binary cross-entropy by Adam; which images, mirrored how and disturbed how is a function of seed and step."""
-    half, steps = batch // 2, max(1, round(kimg * 1000 / batch))
+    half = batch // 2
     fakes = Balanced(numbers, derived(seed, "order of fakes"), flip=True)
     reals = Plain(len(real), derived(seed, "order of reals"), flip=True)
-    adam = torch.optim.Adam(model.parameters(), lr=lr)
-    rate = Schedule(lr, 0.0, kimg, shape="cosine")
     # With channels last a CPU convolves small maps about twice as fast.
     model.to(memory_format=torch.channels_last).train()
     wanted = torch.cat((torch.ones(half), torch.zeros(half))).to(device)
-    with Progress("training the detector", steps * batch, show=progress) as bar:
-        for step in range(steps):
-            x = torch.cat(
-                [
-                    _mirrored(to_network(levels[chosen.indices], device), chosen.flips)
-                    for levels, chosen in ((generated, fakes((step * half, half))), (real, reals((step * half, half))))
-                ]
-            )
-            if not plain:
-                x = by_chance(x, torch.Generator().manual_seed(derived(seed, f"step {step}")))
-            adam.param_groups[0]["lr"] = rate.at(step * batch)
-            adam.zero_grad()
-            x = (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-            loss = F.binary_cross_entropy_with_logits(model(x), wanted)
-            loss.backward()  # type: ignore[no-untyped-call]
-            adam.step()
-            if step % LOOK == 0 or step == steps - 1:
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    raise GantoolsError(
-                        f"the detector's loss is {value} after {step * batch:,} images.", "Train with a lower --lr."
-                    )
-                bar.update((step + 1) * batch, f"loss {value:.3f}")
+
+    def loss_at(step: int) -> Tensor:
+        x = torch.cat(
+            [
+                _mirrored(to_network(levels[chosen.indices], device), chosen.flips)
+                for levels, chosen in ((generated, fakes((step * half, half))), (real, reals((step * half, half))))
+            ]
+        )
+        if not plain:
+            x = by_chance(x, torch.Generator().manual_seed(derived(seed, f"step {step}")))
+        x = (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return F.binary_cross_entropy_with_logits(model(x), wanted)
+
+    descend(model, loss_at, kimg=kimg, batch=batch, lr=lr, called="detector", show=progress)
 
 
 def _fit(

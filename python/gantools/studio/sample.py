@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.errors import ConfigError, GantoolsError
 from gantools.runs.folders import RECORD
-from gantools.runs.layout import CHECKPOINTS, best_checkpoint
+from gantools.runs.layout import best_checkpoint
 from gantools.sampling.directions import FILE as DIRECTIONS
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query
-from gantools.studio.shelf import Shelf, config_of, stamp_of, takes_of, trained_on, weights_hash
+from gantools.studio.shelf import MODEL, Shelf, config_of, stamp_of, takes_of, trained_on, weights_hash
 from gantools.studio.stamp import read_stamp, stamped
 from gantools.studio.view import View, read_view
 
@@ -162,7 +162,7 @@ def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
     """The address of a view, the command and the lines of Python that make the same."""
     view, path, _ = _looked_at(shelf, query)
     query.done()
-    model = _is_model(path)
+    model = view.checkpoint == MODEL
     command, file = view.command(path, model)
     return told({"address": view.address(), "command": command, "file": file, "python": view.python(path, model)})
 
@@ -275,10 +275,6 @@ def restore(shelf: Shelf, query: Query, body: bytes) -> Answer:
     if weights_hash(checkpoint) != said.get("weights"):
         note = f"{view.run} has other weights at {view.checkpoint} than this picture was made with."
     return told({"address": view.address(), "note": note})
-
-
-def _is_model(path: Path) -> bool:
-    return not (path / CHECKPOINTS).is_dir()
 
 
 ROUTES: dict[str, Route] = {

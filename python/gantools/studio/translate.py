@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.errors import ConfigError, DataError, GantoolsError
-from gantools.runs.layout import CHECKPOINTS, best_checkpoint
+from gantools.runs.layout import best_checkpoint
 from gantools.studio.answers import PNG, Answer, Route, download, told
 from gantools.studio.query import Query
-from gantools.studio.shelf import Kept, NotThere, Shelf, config_of, stamp_of, takes_of, trained_on
+from gantools.studio.shelf import MODEL, Kept, NotThere, Shelf, config_of, stamp_of, takes_of, trained_on
 from gantools.studio.view import numbers_of, plain
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def lines(shelf: Shelf, query: Query, body: bytes) -> Answer:
     """The address of what is made, and the command and lines of Python that make the same bytes."""
     made = _make(shelf, query)
     asked, generator = made.asked, made.generator
-    model = not (made.path / CHECKPOINTS).is_dir()
+    model = asked.checkpoint == MODEL
     controls = dict(sorted(asked.controls.items()))
     source = asked.name if asked.image else str(trained_on(made.path, asked.side).path)
     words = ["gantools", "translate", str(made.path), f"./{source}" if source.startswith("-") else source]

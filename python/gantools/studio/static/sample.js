@@ -1,6 +1,6 @@
 // The page Sample: what is turned becomes an address, an address a picture.
 
-import {$, ask, attempt, copying, el, fetched, keys, labelled, newest, parameters, put, replace, say, show, slider} from './shared.js';
+import {$, ask, attempt, copying, dropped, el, fetched, keys, labelled, newest, parameters, put, replace, say, show, slider} from './shared.js';
 
 const KINDS = {
   grid: ['Grid', 'Images 0, 1, 2, ... of a seed'],
@@ -332,18 +332,6 @@ function read(found) {
   $('#seed').value = view.seed;
 }
 
-function drops() {
-  const whole = document.documentElement;
-  addEventListener('dragover', (event) => { event.preventDefault(); whole.classList.add('drop'); });
-  addEventListener('dragleave', (event) => { if (!event.relatedTarget) whole.classList.remove('drop'); });
-  addEventListener('drop', (event) => {
-    event.preventDefault();
-    whole.classList.remove('drop');
-    const [file] = event.dataTransfer.files;
-    if (file) restore(file);
-  });
-}
-
 const restore = (file) => attempt(async () => {
   const said = await (await put('/restore', file)).json();
   view.controls = {};
@@ -392,7 +380,7 @@ async function start() {
   };
   $('#pad').addEventListener('pointerdown', (event) => { $('#pad').setPointerCapture(event.pointerId); move(event); });
   $('#pad').addEventListener('pointermove', (event) => { if (event.buttons) move(event); });
-  drops();
+  dropped(restore);
   keys({
     Enter: ['Another seed', reseed],
     '[': ['The checkpoint before', () => step(-1)],

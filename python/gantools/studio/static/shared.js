@@ -137,6 +137,19 @@ export function labelled(input, label, words, shown) {
     ...(words ? [el('small', {id: `${input.id}-words`}, words)] : []), input);
 }
 
+/** Hands on the file that is dropped anywhere on the page. */
+export function dropped(take) {
+  const whole = document.documentElement;
+  addEventListener('dragover', (event) => { event.preventDefault(); whole.classList.add('drop'); });
+  addEventListener('dragleave', (event) => { if (!event.relatedTarget) whole.classList.remove('drop'); });
+  addEventListener('drop', (event) => {
+    event.preventDefault();
+    whole.classList.remove('drop');
+    const [file] = event.dataTransfer.files;
+    if (file) take(file);
+  });
+}
+
 /** A slider with its name, its value and a sentence. */
 export function slider({name, label, low, high, step, value, words, format = String}, changed) {
   const shown = el('span', {className: 'value', 'aria-hidden': 'true'});

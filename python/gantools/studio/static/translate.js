@@ -1,6 +1,6 @@
 // The page Translate: an image goes in, what the network makes of it lies over it, and a slider wipes between both.
 
-import {$, ask, attempt, copying, el, fetched, keys, newest, parameters, put, replace, say, scale, slider} from './shared.js';
+import {$, ask, attempt, copying, dropped, el, fetched, keys, newest, parameters, put, replace, say, scale, slider} from './shared.js';
 
 const ZOOMS = [['fit', 'Fit'], ['1', '1:1'], ['2', '2:1'], ['4', '4:1']];
 // What is made. `image` is the name under which the server keeps a file for a while; without one, it is an example.
@@ -204,15 +204,7 @@ function read(found) {
 }
 
 function comes() {
-  const whole = document.documentElement;
-  addEventListener('dragover', (event) => { event.preventDefault(); whole.classList.add('drop'); });
-  addEventListener('dragleave', (event) => { if (!event.relatedTarget) whole.classList.remove('drop'); });
-  addEventListener('drop', (event) => {
-    event.preventDefault();
-    whole.classList.remove('drop');
-    const [file] = event.dataTransfer.files;
-    if (file) give(file);
-  });
+  dropped(give);
   addEventListener('paste', (event) => {
     const [file] = event.clipboardData.files;
     if (file) {
