@@ -1,12 +1,13 @@
 """How well does a detector do on generators that it never saw? Each left out in turn; and checks of its biases.
 
-    python benches/detect.py --real SET --fake NAME=PATH ... --out FOLDER [--kimg 30] [--plain] [--checks]
+    python benches/detect.py --real SET --fake NAME=PATH ... --out FOLDER [--network patches] [--kimg 30] [--plain]
+        [--checks]
 
-Each line is `gantools detect train`, with the CNN and the linear network of the spectrum on the same images. With
-`--plain` also trained on images as they are. `--checks` trains detectors where there is nothing to learn: with labels
-by chance; to tell half of the real persons from the other half once written as PNG files and prepared again; and to
-tell half of them saved as JPEGs of quality 75 from the other half at 95, each disturbed and plain. All should give an
-AUC of 0.5 within 0.03; a detector that was trained plain on the JPEGs will not.
+Each line is `gantools detect train`, with a network of convolutions and the linear network of the spectrum on the same
+images. With `--plain` also trained on images as they are. `--checks` trains detectors where there is nothing to learn:
+with labels by chance; to tell half of the real persons from the other half once written as PNG files and prepared
+again; and to tell half of them saved as JPEGs of quality 75 from the other half at 95, each disturbed and plain. All
+should give an AUC of 0.5 within 0.03; a detector that was trained plain on the JPEGs will not.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def through_files(images: NDArray[np.uint8], work: Path) -> NDArray[np.uint8]:
     return made.gather(np.arange(len(made)))
 
 
-def checks(real: Path, out: Path, kimg: float, seed: int) -> None:
+def checks(real: Path, out: Path, network: str, kimg: float, seed: int) -> None:
     """Detectors of nothing: halves of the real images, by person where the set knows persons."""
     images = read_images("real", real, None, None, seed=seed, device=None)
     one = np.isin(images.groups, np.random.default_rng(seed).permutation(np.unique(images.groups))[::2])
@@ -85,11 +86,11 @@ def checks(real: Path, out: Path, kimg: float, seed: int) -> None:
             for plain in (False, True):
                 found = record(
                     train_detector(
-                        work / "left.npy", {"half": work / "right.npy"}, n=len(right), kimg=kimg, plain=plain,
-                        seed=seed, out=out / "check", overwrite=True, progress=False,
+                        work / "left.npy", {"half": work / "right.npy"}, network=network, n=len(right), kimg=kimg,
+                        plain=plain, seed=seed, out=out / "check", overwrite=True, progress=False,
                     )
                 )  # fmt: skip
-                for name, one_of in (("CNN", found), ("spectrum", found["baseline"])):
+                for name, one_of in ((network, found), ("spectrum", found["baseline"])):
                     value = one_of["scores"]["as they are"]["seen"]["auc"]
                     print(f"| {title} | {name} | {'no' if plain else 'yes'} | {value:.3f} |", flush=True)
 
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--fake", nargs="+", default=[])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--network", choices=("cnn", "patches"), default="cnn")
     parser.add_argument("--kimg", type=float, default=30)
     parser.add_argument("-n", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
@@ -110,8 +112,8 @@ def main() -> None:
     fake = dict(text.split("=", 1) for text in options.fake)
     if fake:
         print(
-            "| left out | test | AUC seen, CNN / spectrum | AUC unseen | AP | TPR at FPR 1 % | ECE | accuracy "
-            "| unsure |"
+            f"| left out | test | AUC seen, {options.network} / spectrum | AUC unseen | AP | TPR at FPR 1 % | ECE "
+            "| accuracy | unsure |"
         )
         print("|---|---|---|---|---|---|---|---|---|")
     shuffles = (False, True) if options.checks else (False,)
@@ -120,16 +122,16 @@ def main() -> None:
             title = (out or "none") + (", plain" if plain else "") + (", labels by chance" if shuffle else "")
             found = record(
                 train_detector(
-                    options.real, fake, leave_out=[out] if out else [], n=options.n, kimg=options.kimg, plain=plain,
-                    shuffle=shuffle, seed=options.seed, out=options.out / title.replace(", ", "-").replace(" ", "-"),
-                    overwrite=True, progress=False,
+                    options.real, fake, leave_out=[out] if out else [], network=options.network, n=options.n,
+                    kimg=options.kimg, plain=plain, shuffle=shuffle, seed=options.seed, overwrite=True, progress=False,
+                    out=options.out / title.replace(", ", "-").replace(" ", "-"),
                 )
             )  # fmt: skip
             for condition in found["scores"]:
                 print(row(title, found, condition, out), flush=True)
             print("<!--", title, found["biases"], found["baseline"]["biases"], "-->", flush=True)
     if options.checks:
-        checks(options.real, options.out, options.kimg, options.seed)
+        checks(options.real, options.out, options.network, options.kimg, options.seed)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,17 @@ def test_parameters_layer_by_layer():
     assert network.layers(torch.zeros(1, 3, 64, 64)).shape == (1, 256, 8, 8)
 
 
+def test_patches_see_eleven_pixels():
+    network = build("patches", (64, 64, 3)).eval()
+    assert sum(p.numel() for p in network.parameters()) == 65_825
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    maps = network.layers(x)
+    assert maps.shape == (1, 64, 32, 32)
+    maps[0, :, 16, 16].sum().backward()
+    rows, columns = x.grad[0].abs().sum(0).nonzero().unbind(1)
+    assert [int(side.max() - side.min()) + 1 for side in (rows, columns)] == [11, 11]
+
+
 def test_the_cosine_transform_is_orthonormal():
     turn = dct_matrix(16)
     assert torch.allclose(turn @ turn.T, torch.eye(16), atol=1e-6)
@@ -130,7 +141,7 @@ def test_nothing_is_learned_where_there_is_nothing(sets, tmp_path, shuffle):
     np.save(tmp_path / "real.npy", blobs(800, SIZE, 3, 11))
     np.save(tmp_path / "more.npy", (checkered if shuffle else blobs)(800, SIZE, 3, 12))
     found = {}
-    for network in ("spectrum", "cnn"):
+    for network in ("spectrum", "cnn", "patches"):
         out = train_detector(
             tmp_path / "real.npy", {"more": tmp_path / "more.npy"}, network=network, kimg=0.5, batch=32,
             shuffle=shuffle, out=tmp_path / network, device="cpu", progress=False,

@@ -37,7 +37,7 @@ def command() -> None:
     metavar="NAME",
     help="Only test with this generator, as one that nobody knew of; may be repeated.",
 )
-@one_of("--network", ["cnn", "spectrum"], "cnn", "Convolutions, or linear in the spectrum.")
+@one_of("--network", ["cnn", "patches", "spectrum"], "cnn", "Convolutions, of small parts alone, or the spectrum.")
 @click.option("-n", "n", type=int, default=2000, show_default=True, help="At most so many images of each generator.")
 @click.option("--kimg", type=float, default=60.0, show_default=True, help="Length in thousands of images, both kinds.")
 @click.option("--batch", type=int, default=64, show_default=True, help="Images a step, half of them real ones.")

@@ -290,13 +290,9 @@ def read_anomaly(path: str | Path, *, device: str | None = None) -> Anomaly:
         DataError: there is none, it is damaged, or of a newer gantools.
     """
     file = Path(path) / MANIFEST
-    if not file.is_file():
-        raise DataError(
-            f"{file.parent}: no encoder of anomalies (it has no {MANIFEST}).",
-            "Make one with: gantools detect anomaly RUN --data SET",
-        )
     with reading(file):
-        record = read_record(file, FORMAT, FORMAT_VERSION)
+        make = "gantools detect anomaly RUN --data SET"
+        record = read_record(file, FORMAT, FORMAT_VERSION, "encoder of anomalies", make)
         kappa, threshold = float(record["settings"]["kappa"]), float(record["threshold"])
         recipe = recipe_from_dict(record["run"]["recipe"], str(file))
         networks = _built(recipe, file.parent, kappa)

@@ -126,13 +126,9 @@ def read_detector(path: str | Path, *, device: str | None = None) -> Detector:
         DataError: there is none, it is damaged, or of a newer gantools.
     """
     file = Path(path) / MANIFEST
-    if not file.is_file():
-        raise DataError(
-            f"{file.parent}: no detector (it has no {MANIFEST}).",
-            "Make one with: gantools detect train --real SET --fake NAME=SAMPLES",
-        )
     with reading(file):
-        record = read_record(file, FORMAT, FORMAT_VERSION)
+        make = "gantools detect train --real SET --fake NAME=SAMPLES"
+        record = read_record(file, FORMAT, FORMAT_VERSION, "detector", make)
         h, w, c = (int(side) for side in record["shape"])
         low, high = (float(p) for p in record["unsure"])
         temperature, threshold = float(record["temperature"]), float(record["threshold"])

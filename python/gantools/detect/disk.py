@@ -42,12 +42,14 @@ def reading(manifest: Path) -> Iterator[None]:
         raise DataError(f"{manifest}: damaged ({e}).", _DAMAGED) from e
 
 
-def read_record(manifest: Path, format: str, version: int) -> dict[str, Any]:
-    """The record in a JSON file of this format.
+def read_record(manifest: Path, format: str, version: int, called: str, make: str) -> dict[str, Any]:
+    """The record in a JSON file of this format; where there is none, it is `called` so and one types `make` for one.
 
     Raises:
-        DataError: damaged, of another format, or of a newer version.
+        DataError: not there, damaged, of another format, or of a newer version.
     """
+    if not manifest.is_file():
+        raise DataError(f"{manifest.parent}: no {called} (it has no {manifest.name}).", f"Make one with: {make}")
     try:
         record = json.loads(manifest.read_bytes())
         if not isinstance(record, dict) or record["format"] != format:

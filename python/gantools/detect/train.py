@@ -62,8 +62,8 @@ def train_detector(
         fake: by name, images of generators of the same size: folders of samples, sets, archives, or runs.
         leave_out: names of generators that are left out of training and validation: what it says of them tells how
             it does on generators that nobody knew of.
-        network: "cnn", or "spectrum": linear in the logarithm of the cosine transform; the first is always compared
-            with the second.
+        network: "cnn"; "patches", which sees no more than 11 pixels at once; or "spectrum": linear in the logarithm of
+            the cosine transform. The others are always compared with the last.
         n: of each generator, at most so many images; of a run so many are made.
         kimg: length in thousands of images shown.
         batch: images a step, half of them real.
@@ -119,7 +119,7 @@ def train_detector(
     ):
         torch.manual_seed(derived(seed, "detector"))
         found: dict[str, Any] = {}
-        for name in ("spectrum",) if network == "spectrum" else ("cnn", "spectrum"):
+        for name in dict.fromkeys((network, "spectrum")):
             model = build(name, shape).to(where)
             if isinstance(model, Cnn):
                 _train(model, generated, numbers, truth, kimg, batch, lr, plain, seed, where, progress)

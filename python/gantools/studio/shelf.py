@@ -10,6 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -187,15 +188,26 @@ def config_of(run: Path) -> dict[str, Any]:
     """What a run or an exported model says of itself, with sections `recipe` and `data`; empty where unreadable."""
     for file in (run / RECORD, run / CONFIG):
         try:
-            if file.stat().st_size > MAX_CONFIG_BYTES:
-                continue
-            found = json.loads(file.read_bytes()) if file.name == CONFIG else read_yaml(file.read_bytes(), RECORD)
-        except (OSError, ValueError, yaml.YAMLError, GantoolsError, RecursionError):
+            found = file.stat()
+        except OSError:
             continue
-        if isinstance(found, dict):
-            sections = {key: found.get(key) for key in ("recipe", "data")}
-            return {**found, **{key: part if isinstance(part, dict) else {} for key, part in sections.items()}}
+        said = _config_in(file.absolute(), found.st_mtime_ns, found.st_size)
+        if said is not None:
+            sections = {key: said.get(key) for key in ("recipe", "data")}
+            return {**said, **{key: part if isinstance(part, dict) else {} for key, part in sections.items()}}
     return {"recipe": {}, "data": {}}
+
+
+# A page asks for those of all runs, and reading YAML takes milliseconds. By time and size, as files are rewritten.
+@lru_cache(maxsize=1024)
+def _config_in(file: Path, written: int, size: int) -> dict[str, Any] | None:
+    if size > MAX_CONFIG_BYTES:
+        return None
+    try:
+        found = json.loads(file.read_bytes()) if file.name == CONFIG else read_yaml(file.read_bytes(), RECORD)
+    except (OSError, ValueError, yaml.YAMLError, GantoolsError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def takes_of(model: object) -> str | None:
