@@ -59,7 +59,7 @@ class PerceptualConfig:
         if self.layer is not None and self.layers is not None:
             raise ConfigError(
                 "game.perceptual: layer and layers both say what is compared.",
-                "Give one of them, and null for the other: --set game.perceptual.layers=null",
+                "Give one of them, and null for the other: gantools train --set game.perceptual.layers=null",
             )
         place = "game.perceptual.layer" if self.layers is None else "game.perceptual.layers"
         for layer in self.compared:

@@ -23,28 +23,30 @@ fn reflected(i: isize, n: usize) -> usize {
     at.min(period - at) as usize
 }
 
-/// Sums of weighted rows or columns: `out[y][x] = Σ weights[r][k] rows[y + r][x + k step]`, term after term in this order.
-fn sums(
-    rows: &[f32],
-    stride: usize,
-    weights: &[f32],
-    side: (usize, usize),
-    step: usize,
-    length: usize,
-    out: &mut [f32],
-) {
-    let (high, wide) = side;
+/// Terms that are added to a sum between its loads and stores.
+const GROUP: usize = 8;
+
+/// Sums of weighted values: `out[y][x] = Σ weight rows[y * stride + x + offset]`, term after term in the order of `terms`.
+fn sums(rows: &[f32], stride: usize, terms: &[(usize, f32)], length: usize, out: &mut [f32]) {
     for (y, to) in out.chunks_exact_mut(length).enumerate() {
         for (piece, to) in to.chunks_mut(LANES).enumerate() {
             let mut sum = [0f32; LANES];
-            for r in 0..high {
-                let from = &rows[(y + r) * stride + piece * LANES..];
-                for k in 0..wide {
-                    let weight = weights[r * wide + k];
-                    let values = &from[k * step..][..LANES];
-                    for (sum, value) in sum.iter_mut().zip(values) {
-                        *sum += weight * value;
+            let from = &rows[y * stride + piece * LANES..];
+            let mut groups = terms.chunks_exact(GROUP);
+            for group in &mut groups {
+                let values: [&[f32; LANES]; GROUP] =
+                    std::array::from_fn(|i| lanes(from, group[i].0));
+                for (lane, sum) in sum.iter_mut().enumerate() {
+                    let mut found = *sum;
+                    for i in 0..GROUP {
+                        found += group[i].1 * values[i][lane];
                     }
+                    *sum = found;
+                }
+            }
+            for &(offset, weight) in groups.remainder() {
+                for (sum, value) in sum.iter_mut().zip(lanes(from, offset)) {
+                    *sum += weight * value;
                 }
             }
             to.copy_from_slice(&sum[..to.len()]);
@@ -52,7 +54,12 @@ fn sums(
     }
 }
 
-dispatch!(filtered, filtered_avx2, filtered_avx512, sums, (rows: &[f32], stride: usize, weights: &[f32], side: (usize, usize), step: usize, length: usize, out: &mut [f32]));
+#[inline(always)]
+fn lanes(values: &[f32], at: usize) -> &[f32; LANES] {
+    values[at..at + LANES].try_into().expect("as many")
+}
+
+dispatch!(filtered, filtered_avx2, filtered_avx512, sums, (rows: &[f32], stride: usize, terms: &[(usize, f32)], length: usize, out: &mut [f32]));
 
 impl Memory {
     /// Rows of `image` with `half` more of them above and below, and `half` pixels more at both ends of each; behind
@@ -86,31 +93,18 @@ impl Memory {
 
     /// Filters an image by a line of weights along both axes.
     pub(super) fn separable(&mut self, image: &mut Canvas, line: &[f64]) {
-        let weights: Vec<f32> = line.iter().map(|&w| w as f32).collect();
-        let (c, length, taps) = (image.channels, image.width * image.channels, weights.len());
-        let stride = self.pad(image, taps / 2, 0);
+        let (c, length, half) = (image.channels, image.width * image.channels, line.len() / 2);
+        let terms = |step: usize| -> Vec<_> {
+            let each = line.iter().enumerate();
+            each.map(|(i, &w)| (i * step, w as f32)).collect()
+        };
+        let stride = self.pad(image, half, 0);
         let between = &mut self.between;
         between.resize(image.data.len(), 0.0);
-        filtered(
-            &self.padded,
-            stride,
-            &weights,
-            (taps, 1),
-            c,
-            length,
-            between,
-        );
+        filtered(&self.padded, stride, &terms(stride), length, between);
         image.data.copy_from_slice(between);
-        let stride = self.pad(image, 0, taps / 2);
-        filtered(
-            &self.padded,
-            stride,
-            &weights,
-            (1, taps),
-            c,
-            length,
-            &mut image.data,
-        );
+        let stride = self.pad(image, 0, half);
+        filtered(&self.padded, stride, &terms(c), length, &mut image.data);
     }
 
     /// Filters an image by a kernel.
@@ -118,18 +112,14 @@ impl Memory {
         if let Some(line) = kernel.line() {
             return self.separable(image, &line);
         }
-        let weights: Vec<f32> = kernel.weights().into_iter().map(|w| w as f32).collect();
         let (c, length, side) = (image.channels, image.width * image.channels, kernel.side);
         let stride = self.pad(image, side / 2, side / 2);
-        filtered(
-            &self.padded,
-            stride,
-            &weights,
-            (side, side),
-            c,
-            length,
-            &mut image.data,
-        );
+        let weights = kernel.weights().into_iter().enumerate();
+        let terms: Vec<_> = weights
+            .map(|(i, w)| (i / side * stride + i % side * c, w as f32))
+            .filter(|&(_, w)| w != 0.0)
+            .collect();
+        filtered(&self.padded, stride, &terms, length, &mut image.data);
     }
 
     /// Unsharp masking where it changes much, and softly between: with B the image blurred by a Gaussian of side 51 and
