@@ -448,7 +448,7 @@ SYSTEMS = {
     "r3gan": ("r3gan-celeba", "r3gan-cifar", "r3gan-fashion"),
 }
 # Recipes that enlarge images.
-ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4")
+ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4", "realesrgan-x4")
 # Samples of each in its row of `systems.png`, and their side there.
 ROW, SIDE = 16, 64
 
@@ -571,11 +571,14 @@ def enlarging(bench: Bench, recipe: str) -> None:
     if recipe.startswith("rank"):  # its own stages are those of the others; the ranker's is left out
         changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "optim.ranker": None}
         changes |= {"game.pretrain_kimg": 1.0}
+    if recipe.startswith("real"):  # it computes its inputs
+        changes |= {"data.degrade.around": 8} if bench.small else {}
     loaded = load_recipe(recipe, changes)
     size, scale = bench.size if bench.small else 320, loaded.network.scale
-    size = max(size, loaded.network.size)
-    bench.set_of(size)
-    pairs = bench.work / f"pairs-{size}-{scale}"
+    computed = loaded.data.degrade is not None
+    size = max(size, loaded.data.read_side or 0)
+    plain = bench.set_of(size)
+    pairs = plain if computed else bench.work / f"pairs-{size}-{scale}"
     if not (pairs / "manifest.json").is_file():
         images = bench.work / f"set-{size}" / "images.npy"
         gantools.prep(str(images), size=size, scale=scale, out=pairs, progress=False)

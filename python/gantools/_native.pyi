@@ -11,10 +11,13 @@ __all__ = [
     "ALPHA_POLICIES",
     "CROPS",
     "DECODERS",
+    "DEGRADE_RESIZES",
+    "DEGRADE_STEPS",
     "EFFECTS",
     "FILTERS",
     "IMAGE_FORMATS",
     "IMAGE_MODES",
+    "KERNEL_SHAPES",
     "ORIENTATION_POLICIES",
     "RESIZE_RULES",
     "SQUARE_CROPS",
@@ -27,7 +30,10 @@ __all__ = [
     "Source",
     "__version__",
     "balls",
+    "blur_kernel",
     "decode",
+    "degrade",
+    "degrade_float",
     "encode_png",
     "frechet_distance",
     "frechet_distance_features",
@@ -144,6 +150,71 @@ def resize_images(
     images: NDArray[np.uint8], inputs: Sequence[tuple[str, int, str]], threads: int = 0
 ) -> list[NDArray[np.float32]]:
     """uint8 (n, h, w, 1) or (n, h, w, 3) as by `read_images`: float32 (n, size, size, 3) for each input, 0..255."""
+
+# --- degradation --------------------------------------------------------------------------------------------------
+
+DEGRADE_STEPS: list[str]
+"""What may be done to an image, a step's number being its place here: see `degrade`."""
+DEGRADE_RESIZES: list[str]
+"""Modes of the step `resize`: those of PyTorch's `F.interpolate`, without antialiasing."""
+KERNEL_SHAPES: list[str]
+"""Shapes of blur kernels: see `blur_kernel`."""
+
+def degrade(
+    images: NDArray[np.uint8],
+    steps: NDArray[np.float64],
+    seeds: NDArray[np.uint64],
+    out: NDArray[np.uint8],
+    threads: int = 0,
+) -> None:
+    """Does to each image the steps of its own, in float32 levels, and rounds what comes of it to `out`.
+
+    A step is seven numbers: its place in `DEGRADE_STEPS`, then, zeros behind them,
+
+    - none: nothing;
+    - blur: place of the shape in `KERNEL_SHAPES`, side, deviation, other deviation, angle, exponent; borders reflected;
+    - resize: place of the mode in `DEGRADE_RESIZES`, height, width;
+    - gaussian: deviation of the noise in levels, 1 for the same in all channels;
+    - poisson: factor of the noise, 1 for the same in all channels;
+    - jpeg: quality, 1 to 100; saved with colour at half the size (4:2:0) and read again;
+    - sharpen: weight and threshold in levels of unsharp masking.
+
+    Args:
+        images: uint8 (n, h, w, c), contiguous, c 1 or 3.
+        steps: float64 (n, any, 7), contiguous.
+        seeds: uint64 (n,), what decides each image's random numbers.
+        out: uint8 (n, h', w', c), contiguous, of the size that the steps lead to.
+        threads: 0 for all cores; the result does not depend on it.
+
+    Raises:
+        ValueError: shapes, or a number is out of its range. KeyboardInterrupt: Ctrl-C.
+    """
+
+def degrade_float(
+    images: NDArray[np.uint8],
+    steps: NDArray[np.float64],
+    seeds: NDArray[np.uint64],
+    out: NDArray[np.float32],
+    threads: int = 0,
+) -> None:
+    """As `degrade`, not rounded at the end, float32 levels that may lie outside 0 to 255."""
+
+def blur_kernel(
+    shape: str,
+    side: int,
+    deviation: float,
+    other: float | None = None,
+    angle: float = 0.0,
+    exponent: float = 1.0,
+) -> NDArray[np.float64]:
+    """A kernel that sums up to 1, float64 (side, side).
+
+    With q = (x, y) S^-1 (x, y)^T, S the covariance of two axes of these deviations, the first turned by `angle` radians
+    from the columns' direction towards the rows': `gaussian` is exp(-q / 2), `generalised` exp(-q^exponent / 2),
+    `plateau` 1 / (1 + q^exponent); `sinc` is w J1(w r) / (2 pi r) with the cut-off w = `deviation` and the distance r.
+
+    ValueError: an unknown shape, an even side, or a number that is not positive.
+    """
 
 # --- preparation --------------------------------------------------------------------------------------------------
 

@@ -136,6 +136,29 @@ def test_noise_is_a_function_of_seed_and_name(photos):
     assert noise("grey", channels=1)[1].shape == (N, 24, 24, 1)
 
 
+def test_degraded_inputs_are_a_function_of_seed_and_name(photos):
+    def degraded(name, **options):
+        made = make(photos, operation="degrade", scale=4, out=photos.parent / name, **options)
+        assert verify(made.path) == []
+        return made.inputs.gather(np.arange(len(made))).astype(int)
+
+    usual = degraded("usual")
+    assert usual.shape == (N, 6, 6, 3)
+    entry = gantools.open(photos.parent / "usual").manifest["inputs"]
+    assert (entry["operation"], entry["degradation"], entry["seed"]) == ("degrade", "real-esrgan", 0)
+    np.testing.assert_array_equal(degraded("threads", threads=3, shard_size=2), usual)
+    np.testing.assert_array_equal(degraded("encoded", store="encoded"), usual)
+    (photos / "1.png").rename(photos.parent / "kept.png")
+    np.testing.assert_array_equal(degraded("fewer"), usual[[0, 2, 3, 4, 5]])
+    (photos.parent / "kept.png").rename(photos / "1.png")
+    assert (degraded("seed", seed=1) != usual).any((1, 2, 3)).all()
+    plain = make(photos, scale=4, out=photos.parent / "plain").inputs.gather(np.arange(N)).astype(int)
+    # Worse than made smaller, and still of the same image.
+    assert 2 < np.abs(usual - plain).mean() < 60
+    with pytest.raises(ConfigError, match="the operation degrade needs a scale"):
+        make(photos, operation="degrade")
+
+
 def test_info_show_and_verify_know_pairs(photos):
     made = make(photos, scale=4)
     assert info(made.path)["inputs"]["operation"] == "bicubic"

@@ -7,9 +7,9 @@ import torch
 from tests.models.by_hand import adams, count, gradients, step
 
 from gantools.errors import ConfigError
+from gantools.layers.super_resolution import ENLARGERS, RRDB_REACH, reach
 from gantools.models.srgan import (
     SYSTEM,
-    PerceptualConfig,
     RankConfig,
     SRGANConfig,
     SRGANGame,
@@ -19,9 +19,10 @@ from gantools.models.srgan import (
     stages,
 )
 from gantools.models.system import Batch
-from gantools.objectives.content import l1
+from gantools.objectives.content import l1, sharpened
 from gantools.objectives.losses import LossConfig
-from gantools.recipes.recipe import load_recipe
+from gantools.objectives.perceptual import LayerWeights, PerceptualConfig
+from gantools.recipes.recipe import load_recipe, recipe_from_dict
 
 SMALL = SRGANConfig(size=32, scale=4, width=4, blocks=1, judge_width=4, judge_hidden=8)
 PIXELS = SRGANGame(pretrain_kimg=0.1, pixel=1.0, perceptual=PerceptualConfig(weight=0.0))
@@ -174,6 +175,88 @@ def test_esrgans_recipe_has_its_weights_layer_and_rates():
     assert (game.adversarial, game.perceptual.weight, game.perceptual.layer) == (5e-3, 1.0, "conv5_4")
     features = frozen(recipe.network, game, False)["features"](torch.rand(1, 3, 32, 32) * 2 - 1)
     assert features["conv5_4"].min() < 0  # before the ReLU: 35 modules of torchvision's, not 36
+
+
+def test_real_esrgans_recipe_has_its_weights_and_layers():
+    recipe = load_recipe("realesrgan-x4")
+    game, x, y = recipe.game, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)
+    assert game.pixel * l1(2 * x - 1, 2 * y - 1).item() == pytest.approx(l1(x, y).item())
+    wanted = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1, "conv4_4": 1, "conv5_4": 1}
+    assert game.perceptual.compared == wanted and game.sharpen and game.adversarial == 0.1
+    assert recipe.data.degrade.sharpen  # inputs are made of the sharpened image too
+    assert recipe_from_dict(recipe.to_dict(), "again") == recipe
+    with pytest.raises(ConfigError, match="both say what is compared"):
+        load_recipe("realesrgan-x4", ["game.perceptual.layer=conv5_4"])
+    one = load_recipe("realesrgan-x4", ["game.perceptual.layer=conv5_4", "game.perceptual.layers=null"])
+    assert one.game.perceptual.compared == {"conv5_4": 1.0}
+    less = load_recipe("realesrgan-x4", ["game.perceptual.layers.conv1_2=0.5", "data.degrade.first.jpeg=[60, 95]"])
+    assert less.game.perceptual.compared == wanted | {"conv1_2": 0.5}
+    assert less.data.degrade.first.jpeg == (60, 95) and less.data.degrade.second == recipe.data.degrade.second
+
+
+def test_recipes_and_checkpoints_of_one_layer_are_still_read():
+    plain = load_recipe("esrgan-x4").to_dict()
+    del plain["game"]["perceptual"]["layers"], plain["game"]["sharpen"], plain["data"]["degrade"]
+    assert plain["game"]["perceptual"]["layer"] == "conv5_4"
+    assert recipe_from_dict(plain, "old") == load_recipe("esrgan-x4")
+    assert PerceptualConfig().compared == {"relu5_4": 1.0}
+
+
+@pytest.mark.parametrize("sharpen", [True, False])
+def test_pixels_and_features_compare_with_the_sharpened_image_and_the_judge_does_not(sharpen, test_data):
+    game = SRGANGame(
+        pretrain_kimg=0.1,
+        sharpen=sharpen,
+        content="l1",
+        pixel=0.5,
+        adversarial=0.125,
+        perceptual=PerceptualConfig(
+            2.0,
+            "vgg19-normalised",
+            difference="l1",
+            weights=str(test_data / "weights" / FILE),
+            layers=LayerWeights({"conv1_2": 0.25, "relu2_1": 1.0}),
+        ),
+    )
+    networks = networks_of() | frozen(SMALL, game, True)
+    batch = batch_of()
+    first, second = stages(SMALL, game)
+    target = sharpened(batch.images) if sharpen else batch.images
+    assert (l1(sharpened(batch.images), batch.images) > 0.05) and (sharpen or target is batch.images)
+    for network in networks.values():
+        network.train()
+    x = networks["generator"](batch.inputs)
+    torch.testing.assert_close(first.phases[0].loss(networks, batch, {}).value, l1(x, target))
+    found = second.phases[0].loss(networks, batch, {}).means
+    features = networks["features"]
+    apart = {k: (features(x)[k] - features(target)[k]).abs().mean() for k in ("conv1_2", "relu2_1")}
+    torch.testing.assert_close(found["pixel"], 0.5 * l1(x, target).detach())
+    torch.testing.assert_close(found["perceptual"], 2 * (0.25 * apart["conv1_2"] + apart["relu2_1"]).detach())
+    real, fake = networks["discriminator"](batch.images), networks["discriminator"](x)
+    expected = torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()
+    torch.testing.assert_close(second.phases[1].loss(networks, batch, {}).value, expected)
+
+
+@pytest.mark.parametrize("kind", ENLARGERS)
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_reach_of_each_network_is_how_far_gradients_come_from(kind, scale):
+    network = ENLARGERS[kind](1, scale, 2, 1, **({"growth": 2} if kind == "rrdb" else {})).double().eval()
+    for p in network.parameters():
+        p.data.abs_().add_(0.01)  # nothing cancels, and every ReLU lets pass
+    wanted, half = reach(kind, scale, 1), 26
+    x = torch.ones(1, 1, 2 * half + 1, 2 * half + 1, dtype=torch.float64, requires_grad=True)
+    block = network(x)[0, 0, half * scale : (half + 1) * scale, half * scale : (half + 1) * scale]
+    (gradient,) = torch.autograd.grad(block.sum(), x)
+    rows = gradient[0, 0].abs().sum(1).nonzero()[:, 0] - half
+    assert rows.min() == -rows.max()
+    assert wanted - 1 <= rows.max() <= wanted < half
+
+
+def test_the_reach_of_the_published_networks():
+    found = {kind: reach(kind, 4, 23 if kind == "rrdb" else 16) for kind in ENLARGERS}
+    assert found == {"srresnet": 40, "msrresnet": 35, "ranksrresnet": 36, "rrdb": RRDB_REACH}
+    assert SRGANConfig(size=128, kind="rrdb", blocks=23).reach == RRDB_REACH
+    assert reach("rrdb", 4, 1) == 19  # a small one is no farther than all that it sees
 
 
 @pytest.fixture(scope="module")
@@ -366,6 +449,11 @@ def test_phases_compile_whole():
         (lambda: RankConfig(kimg=0.0), "kimg and margin above 0"),
         (lambda: SRGANConfig(blocks=0), "at least 1"),
         (lambda: PerceptualConfig(layer="conv6_1"), "conv6_1"),
+        (lambda: PerceptualConfig(layers=LayerWeights({"conv6_1": 1.0})), r"perceptual\.layers"),
+        (lambda: PerceptualConfig(layers=LayerWeights({})), "needs a layer"),
+        (lambda: PerceptualConfig(layers=LayerWeights({"conv1_1": 0.0})), "weights above 0"),
+        (lambda: PerceptualConfig(layer="conv1_1", layers=LayerWeights({"conv1_1": 1.0})), "both say"),
+        (lambda: LayerWeights.from_plain({"conv1_1": "much"}), "expected a number"),
         (lambda: PerceptualConfig(network="vgg19-normalised", layer="conv5_4"), "vgg19-normalised"),
         (lambda: SRGANGame(perceptual=PerceptualConfig(0.0)), "nothing ties"),
         (lambda: SRGANGame(gan=False, pretrain_kimg=0.0), "nothing to train"),

@@ -260,6 +260,17 @@ ROWS = {
         },
         BATCH_NORM,
     ),
+    "srgan/realesrgan": Row(
+        "realesrgan-x4",
+        {"generator": 16_697_987, "discriminator": 4_376_897, "content": 16_697_987},
+        (3, 256, 256),
+        [0.772943, 0.452042, 1.392499, 0.772828, 0.45198, 1.391732],
+        {
+            "network": {"size": 32, "width": 8, "blocks": 1, "growth": 4, "judge_width": 4},
+            "data": {"crop": 32, "degrade": {"around": 8}},
+            "game": {"pretrain_kimg": 0.016, "perceptual": {"weight": 0.0}},
+        },
+    ),
     "srgan/ranksrgan": Row(
         "ranksrgan-x4",
         {"generator": 1_554_499, "discriminator": 17_827_401, "content": 1_554_499, "ranker": 13_734_281},
@@ -498,6 +509,8 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
         found = {"data": write_prepared(tmp_path / "data" / "set", blobs(16, h, c), labels)}
         if feed == "unpaired":
             found["inputs"] = write_prepared(tmp_path / "data" / "inputs", blobs(12, h, c)[::-1].copy())
+        elif recipe.data.degrade is not None:  # what it starts from is computed
+            found["data"] = write_prepared(tmp_path / "data" / "large", blobs(16, recipe.data.read_side, c), labels)
         elif any("inputs" in stage.needs for stage in recipe.stages()):
             images = tmp_path / "images"
             images.mkdir()

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import convolve
 
+from gantools import _native
 from gantools.objectives.content import (
     DIFFERENCES,
     l1,
@@ -8,6 +11,7 @@ from gantools.objectives.content import (
     luma,
     luma_correlation,
     perceptual,
+    sharpened,
     total_variation,
 )
 
@@ -57,3 +61,40 @@ def test_perceptual_is_the_weighted_sum_over_layers_and_takes_no_gradient_of_the
     gradient, none = torch.autograd.grad(value, [x, y], allow_unused=True)
     assert none is None
     assert gradient.flatten().tolist() == pytest.approx([(2 + 0.5 * 8) / 4] * 4)
+
+
+def sharpened_by_hand(x, *, masked=True, soft=True):
+    """float64 (h, w) in [0, 1], by the definition."""
+    at = np.arange(51) - 25
+    line = np.exp(-0.5 * (at / 8.0) ** 2)
+    kernel = np.outer(line, line) / line.sum() ** 2
+    residual = x - convolve(x, kernel, mode="mirror")
+    mask = (np.abs(residual) * 255 > 10).astype(float)
+    mask = convolve(mask, kernel, mode="mirror") if soft else mask
+    sharp = np.clip(x + 0.5 * residual, 0, 1)
+    return mask * sharp + (1 - mask) * x if masked else sharp
+
+
+@pytest.mark.parametrize("shape", [(48, 37), (80, 5), (1, 60)])
+def test_sharpening_is_its_definition(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    images = np.stack([0.5 + 0.2 * np.sin(0.3 * (k + 1) * x + 0.2 * y) + 0.2 * ((x + y) % 30 > 15) for k in range(3)])
+    images = images.clip(0, 1)
+    found = sharpened(torch.from_numpy(images)[None] * 2 - 1)[0].double().add(1).div(2).numpy()
+    for c in range(3):
+        np.testing.assert_allclose(found[c], sharpened_by_hand(images[c]), atol=1e-5)
+    if min(shape) > 30:
+        for bug in ({"masked": False}, {"soft": False}):
+            assert np.abs(found[0] - sharpened_by_hand(images[0], **bug)).max() > 1e-3
+    # The same as what inputs are made of.
+    levels = np.ascontiguousarray((images * 255).round().astype(np.uint8).transpose(1, 2, 0))[None]
+    steps = np.array([[[_native.DEGRADE_STEPS.index("sharpen"), 0.5, 10.0, 0, 0, 0, 0]]], float)
+    ours = np.empty(levels.shape, np.float32)
+    _native.degrade_float(levels, steps, np.zeros(1, np.uint64), ours)
+    theirs = sharpened(torch.from_numpy(levels).permute(0, 3, 1, 2) / 127.5 - 1).permute(0, 2, 3, 1).add(1).mul(127.5)
+    np.testing.assert_allclose(ours, theirs.numpy(), atol=0.02)
+
+
+def test_a_plane_is_as_sharp_as_it_can_be():
+    plane = torch.full((1, 1, 20, 20), 0.3)
+    torch.testing.assert_close(sharpened(plane), plane)

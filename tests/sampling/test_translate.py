@@ -10,6 +10,7 @@ from tests.conftest import blobs, write_prepared
 
 from gantools.cli.translate import command
 from gantools.errors import ConfigError, DataError, Interrupted
+from gantools.layers.super_resolution import DenseBlock, scaled_init
 from gantools.metrics.scorer import score
 from gantools.models import cyclegan, pix2pix
 from gantools.models.cyclegan import CycleGANConfig
@@ -17,7 +18,7 @@ from gantools.models.pix2pix import Pix2PixConfig
 from gantools.models.srgan import SYSTEM as SRGAN
 from gantools.models.srgan import SRGANConfig, build
 from gantools.sampling.generator import Generator
-from gantools.sampling.translate import OVERLAP, Translator
+from gantools.sampling.translate import Translator
 from gantools.sampling.translations import translate
 from gantools.sampling.write import sample
 
@@ -89,7 +90,7 @@ def test_what_starts_from_images_makes_none_from_latents(generator, run):
 
 @pytest.mark.parametrize(("h", "w"), [(70, 90), (33, 140), (20, 20)])
 def test_tiles_with_overlap_are_the_whole(h, w):
-    # A generator whose network sees no farther than `OVERLAP`, and enlarges twice.
+    # A generator whose network sees no farther than its margin, and enlarges twice.
     torch.manual_seed(0)
     config = SRGANConfig(size=32, scale=2, kind="msrresnet", width=4, blocks=2, judge_width=4)
     translator = Translator(SRGAN, {name: n.eval() for name, n in build(config).items()}, config)
@@ -97,10 +98,11 @@ def test_tiles_with_overlap_are_the_whole(h, w):
     image = picture(h, w)
     (whole,) = translator.translate([image], controls=controls)
     assert whole.shape == (2 * h, 2 * w, 3)
-    (tiled,) = translator.translate([image], tile=2 * OVERLAP + 20, controls=controls)
+    assert translator.margin == config.reach == 7
+    (tiled,) = translator.translate([image], tile=2 * translator.margin + 20, controls=controls)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     with pytest.raises(ConfigError, match="tile"):
-        translator.translate([image], tile=2 * OVERLAP, controls=controls)
+        translator.translate([image], tile=2 * translator.margin, controls=controls)
 
 
 def test_a_folder_keeps_its_names_and_says_what_was_left_out(run, tmp_path):
@@ -188,6 +190,43 @@ def test_tiles_of_a_network_that_sees_no_farther_than_its_reach_are_the_whole(mo
     # With the margin that is enough for others, the places where tiles meet are seen.
     monkeypatch.setattr(translator, "reach", 0)
     (tiled,) = translator.translate([image], tile=tile // 2, pad=True, controls=FIXED)
+    assert np.abs(whole.astype(int) - tiled).max() > 3
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize(
+    ("kind", "blocks"), [("srresnet", 2), ("msrresnet", 3), ("ranksrresnet", 3), ("rrdb", 1), ("rrdb", 4)]
+)
+def test_tiles_of_networks_that_enlarge_are_the_whole(kind, blocks, scale, monkeypatch):
+    """Of weights ten times as large as those that dense blocks begin with, the range of levels filled."""
+    torch.manual_seed(1)
+    config = SRGANConfig(size=32, scale=scale, kind=kind, width=8, growth=4, blocks=blocks, judge_width=2)
+    networks = {name: network.eval() for name, network in build(config).items()}
+    for module in networks["generator"].modules():
+        if isinstance(module, DenseBlock):
+            for conv in module.convs:
+                scaled_init(conv, 1.0)
+    image = picture(2 * config.reach + 40, 60)
+    start = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1
+    tail, seen = networks["generator"].tail, []
+    hook = tail.register_forward_hook(lambda module, given, made: seen.append(made))
+    with torch.no_grad():
+        networks["generator"](start)
+        last = tail if kind == "srresnet" else tail[-1]
+        last.bias.sub_(seen[0].mean((0, 2, 3)))
+        spread = 0.5 / seen[0].std((0, 2, 3))
+        last.bias.mul_(spread)
+        last.weight.mul_(spread[:, None, None, None])
+    hook.remove()
+    translator = Translator(SRGAN, networks, config)
+    assert translator.reach == config.reach
+    controls = {"interpolation": 1.0}
+    (whole,) = translator.translate([image], controls=controls)
+    assert whole.std() > 40
+    (tiled,) = translator.translate([image], tile=2 * translator.margin + 12, controls=controls)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    monkeypatch.setattr(translator, "reach", 1)
+    (tiled,) = translator.translate([image], tile=14, controls=controls)
     assert np.abs(whole.astype(int) - tiled).max() > 3
 
 

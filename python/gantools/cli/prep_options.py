@@ -60,7 +60,7 @@ WHERE: Options = (
     click.option("--dedupe", is_flag=True, help="Leave out files with exactly the bytes of an earlier one."),
     click.option("--balance", is_flag=True, help="Equally many images of each class."),
     click.option("--sample", type=click.IntRange(min=1), help="So many images drawn at random, after the filters."),
-    click.option("--seed", type=int, help="Of --sample, other images, or of noise [0]."),
+    click.option("--seed", type=int, help="Of --sample, other images, or of noise and degrade [0]."),
     click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images, after the filters."),
 )
 #: What is cut out of each and how it is resized.

@@ -21,7 +21,7 @@ INPUTS: Options = (
     click.option(
         "--operation",
         type=click.Choice(list(OPERATIONS)),
-        help="Make the inputs of the images: smaller, grey, edges, with a hole or noisy.",
+        help="Make the inputs of the images: smaller, grey, edges, with a hole, noisy or degraded.",
     ),
     click.option(
         "--sigma", type=float, help="Deviation of --operation noise in levels of 255 [25]; --seed is its seed."

@@ -181,14 +181,14 @@ class _Resident:
         indices, flips, corners, turns = (self._put(values) for values in filled[1])
         assert indices is not None
         if corners is None:
-            return _as_floats(self.images[indices], flips, self.channels_last)
+            return as_floats(self.images[indices], flips, self.channels_last)
         # The pixels of all crops by their addresses: one kernel, whatever the corners are.
         down = _run(corners[:, 0], self.steps, None if turns is None else turns[:, 0])
         along = _run(corners[:, 1], self.steps, flips)
         pixels = self.images[indices[:, None, None], down[:, :, None], along[:, None, :]]
         if turns is not None:
             pixels = torch.where(turns[:, 1, None, None, None], pixels.transpose(1, 2), pixels)
-        return _as_floats(pixels, None, self.channels_last)
+        return as_floats(pixels, None, self.channels_last)
 
     def _put(self, values: NDArray[np.int64] | NDArray[np.bool_] | None) -> Tensor | None:
         return None if values is None else to_device(torch.from_numpy(values), self.device)
@@ -217,7 +217,7 @@ class _Pinned:
         if self.side is None:
             self.data.gather(selection.indices, buffer.numpy(), selection.flips)
         else:
-            _cut(self.data, selection, self.side, buffer.numpy())
+            cut(self.data, selection, self.side, buffer.numpy())
         return buffer, selection, slot
 
     def finish(self, filled: _Filled) -> Tensor:
@@ -226,7 +226,7 @@ class _Pinned:
         pixels = buffer.to(self.device, non_blocking=True)
         # On the stream that the copy was queued on, which is the current one of this device, not of another.
         self.copied[slot].record(torch.cuda.current_stream(self.device))
-        return _as_floats(pixels, None, self.channels_last)
+        return as_floats(pixels, None, self.channels_last)
 
 
 class _Host:
@@ -240,8 +240,8 @@ class _Host:
         h, w, c = self.data.shape
         if self.side is not None:
             pixels = np.empty((len(indices), self.side, self.side, c), np.uint8)
-            _cut(self.data, selection, self.side, pixels)
-            return _as_floats(torch.from_numpy(pixels), None, self.channels_last), selection, 0
+            cut(self.data, selection, self.side, pixels)
+            return as_floats(torch.from_numpy(pixels), None, self.channels_last), selection, 0
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         images = torch.empty((len(indices), c, h, w), memory_format=layout)
         if self.channels_last:
@@ -255,7 +255,7 @@ class _Host:
         return filled[0].to(self.device)
 
 
-def _cut(data: ImageSet, selection: Selection, side: int, out: NDArray[np.uint8]) -> None:
+def cut(data: ImageSet, selection: Selection, side: int, out: NDArray[np.uint8]) -> None:
     """Writes the crops of a selection, turned as it says, into `out`, uint8 (m, side, side, c)."""
     indices, flips, corners, turns = selection
     assert corners is not None
@@ -277,7 +277,7 @@ def _run(first: Tensor, steps: Tensor, backwards: Tensor | None) -> Tensor:
     return run if backwards is None else torch.where(backwards[:, None], run.flip(1), run)
 
 
-def _as_floats(pixels: Tensor, flips: Tensor | None, channels_last: bool) -> Tensor:
+def as_floats(pixels: Tensor, flips: Tensor | None, channels_last: bool) -> Tensor:
     """float32 (m, c, h, w) in [-1, 1] of uint8 (m, h, w, c), mirrored where `flips` says so."""
     images = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
     if flips is not None:

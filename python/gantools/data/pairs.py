@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
+from gantools.data.degrade import degraded, numbers
 from gantools.data.policy import PIXELS, TILE, Policy
 from gantools.data.sources import Source, open_source
 from gantools.data.tiles import squares, upright_sizes
+from gantools.degradation import Degradation
 from gantools.errors import ConfigError, DataError, unknown_name
 
 #: What may be computed from an image, and what it gives.
@@ -29,7 +31,12 @@ OPERATIONS = {
     "edges": "the magnitude of Sobel's gradient of its luma, one channel",
     "hole": "the image with its middle quarter grey",
     "noise": "the image with noise of deviation --sigma",
+    "degrade": "the image made worse as Real-ESRGAN does, and smaller by --scale",
 }
+#: Those that have a seed.
+RANDOM = ("noise", "degrade")
+#: Those that make it smaller.
+SMALLER = ("bicubic", "degrade")
 #: Which half is the target where two images stand side by side.
 DIRECTIONS = {"AtoB": "right", "BtoA": "left"}
 KERNEL = "bicubic, a = -0.5, antialiased, as Pillow 13"
@@ -40,11 +47,11 @@ SIGMA = 25.0
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise on the inputs.
+    """What is random of the inputs.
 
     Attributes:
-        sigma: its deviation in levels.
-        seed: with the name of an image it decides that image's noise.
+        sigma: deviation of the operation `noise` in levels.
+        seed: with the name of an image it decides that image's noise, or degradation.
     """
 
     sigma: float
@@ -67,6 +74,7 @@ class Inputs:
         images: their source, a row for each target; None where they are made of the prepared targets.
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
         noise: what is added to each at last.
+        degrade: what decides how each is degraded first.
     """
 
     policy: Policy
@@ -75,6 +83,15 @@ class Inputs:
     images: Source | None = None
     regions: NDArray[np.float64] | None = None
     noise: Noise | None = None
+    degrade: Noise | None = None
+
+    def degraded(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
+        """The prepared targets uint8 (n, h, w, c) as the inputs are made of them."""
+        if self.degrade is None:
+            return pixels
+        drawn = [numbers(int(seed) >> 1, np.zeros(1, np.int64)) for seed in self.degrade.seeds(names)]
+        uniform, seeds = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        return degraded(pixels, Degradation(), pixels.shape[1] // self.policy.height, uniform, seeds)
 
     def document(self) -> dict[str, Any]:
         """What of it decides a byte of the set."""
@@ -113,13 +130,13 @@ def check_pairs(
         raise ConfigError("images side by side are not cut into tiles.", "Type: gantools prep pairs --side-by-side")
     if scale is not None and scale < 2:
         raise ConfigError(f"the scale is {scale}; it has to be at least 2.", "For example --scale 4.")
-    if operation == "bicubic" and scale is None:
-        raise ConfigError("the operation bicubic needs a scale.", "For example --scale 4.")
+    if operation in SMALLER and scale is None:
+        raise ConfigError(f"the operation {operation} needs a scale.", "For example --scale 4.")
     if sigma is not None and operation != "noise":
         raise ConfigError("the sigma is that of noise.", "Add --operation noise, or leave --sigma away.")
     if sigma is not None and not 0 < sigma <= 255:
         raise ConfigError(f"the sigma is {sigma:g}; it has to be above 0 and at most 255 levels.", "For example 25.")
-    if scale is not None and (direction is not None or operation not in (None, "bicubic")):
+    if scale is not None and (direction is not None or operation not in (None, *SMALLER)):
         other = "images side by side have" if direction is not None else f"the operation {operation} has"
         raise ConfigError(f"{other} no scale.", "Leave --scale away.")
     if scale is not None and size is not None and size % scale:
@@ -149,7 +166,7 @@ def inputs_of(
         direction: a name in `DIRECTIONS`, where both stand in one file.
         tiles: of targets that are tiles, the row of each one's image and its corners; the images before they were cut,
             and their sizes (n, 2).
-        noise: of the operation `noise`.
+        noise: of the operation `noise`, and the seed of `degrade`.
 
     Raises:
         DataError: names that do not match, or sizes that are no multiple.
@@ -186,6 +203,11 @@ def inputs_of(
     if operation == "noise":
         noise = noise or Noise(SIGMA, 0)
         entry |= {"sigma": noise.sigma, "seed": noise.seed}
+    if operation == "degrade":
+        noise = noise or Noise(SIGMA, 0)
+        entry |= {"degradation": "real-esrgan", "seed": noise.seed}
+        made = replace(small, crop="none", filter="bicubic", pad_color=None, band=None)
+        return Inputs(made, entry, images.names, degrade=noise)
     effect = operation if operation in _native.EFFECTS else "none"
     channels = policy.channels if operation in ("hole", "noise") else 1
     plain = replace(small, crop="none", filter="bicubic", pad_color=None, band=None, effect=effect, channels=channels)

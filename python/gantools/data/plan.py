@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data import filters, heif, remote
-from gantools.data.pairs import DIRECTIONS, SIGMA, Inputs, Noise, check_pairs, inputs_of, tiled_policy
+from gantools.data.pairs import DIRECTIONS, RANDOM, SIGMA, Inputs, Noise, check_pairs, inputs_of, tiled_policy
 from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
@@ -287,7 +287,7 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
-    if o.seed is not None and o.sample is None and o.operation != "noise":
+    if o.seed is not None and o.sample is None and o.operation not in RANDOM:
         raise ConfigError("the seed is that of a random sample, or of noise.", "Add --sample N, or leave --seed out.")
     if o.sample is not None and o.limit is not None:
         raise ConfigError("a sample and a limit both say how many images.", "Give --sample or --limit.")

@@ -70,7 +70,7 @@ def prep(
         balance: equally many images of each class, the first ones of each (counted before rejects).
         sample: so many images drawn at random of what is left by the above; all where there are fewer. Which ones
             depends on `seed` and the images' names alone.
-        seed: of the sample and of `noise`, any whole number; None for 0.
+        seed: of the sample, of `noise` and of `degrade`, any whole number; None for 0.
         limit: only the first so many images of what is left by the above; not with `sample`.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the orientation of EXIF or XMP data.
@@ -94,7 +94,7 @@ def prep(
         workers: with `ray`: how many tasks at a time; None for as many as there are cores.
         inputs: where the inputs of a set of pairs are, matched by name; the source has the targets.
         operation: what the inputs are computed by of each image: `bicubic` (smaller by `scale`), `grey`, `edges`,
-            `hole` or `noise`; docs/data.md defines each.
+            `hole`, `noise` or `degrade` (by `scale`); docs/data.md defines each.
         scale: how many times as large as its input an image is; alone it means `bicubic`.
         direction: `AtoB` or `BtoA`, where two images stand side by side in each file, A on the left; the target is B or
             A.

@@ -130,11 +130,14 @@ def _inputs(plan: PrepPlan, inputs: Inputs, targets: _Made, shard: int, folder: 
         manifest = {"shape": list(shape), "policy": plan.policy.to_manifest()}
         numbers = np.arange(count, dtype=np.int64)
         open_shards(manifest, [folder / targets.file], [count]).gather(numbers, pixels)
+    names = [plan.images.names[row] for row in targets.rows]
+    if count:
+        pixels = inputs.degraded(pixels, names)
     made_of = replace(
         plan.images,
         reader=_native.Source.array(pixels),
         items=np.arange(count),
-        names=[plan.images.names[row] for row in targets.rows],
+        names=names,
         failure=None,
     )
     made = _prepare(made_of, None, inputs.policy, np.arange(count), path, threads, None, inputs.noise)

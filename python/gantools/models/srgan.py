@@ -30,13 +30,14 @@ from gantools.layers.super_resolution import (
     Ranker,
     UNetJudge,
     VGGJudge,
+    reach,
 )
 from gantools.models.games import follow, scores
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
-from gantools.objectives.content import DIFFERENCES, l1, perceptual, total_variation
+from gantools.objectives.content import DIFFERENCES, l1, sharpened, total_variation
 from gantools.objectives.losses import LossConfig
+from gantools.objectives.perceptual import PerceptualConfig
 from gantools.objectives.terms import margin_ranking, ranked
-from gantools.pretrained import vgg19
 
 
 @dataclass(frozen=True)
@@ -100,29 +101,10 @@ class SRGANConfig:
         """(h, w, c) of the images that are enlarged in training."""
         return (self.size // self.scale, self.size // self.scale, self.channels)
 
-
-@dataclass(frozen=True)
-class PerceptualConfig:
-    """The perceptual loss of the second stage: the section `game.perceptual`.
-
-    Attributes:
-        weight: of the loss; 0: none, and no network is loaded.
-        network: `vgg19` (torchvision's file) or `vgg19-normalised` (style transfer's, up to conv3_1).
-        layer: `conv5_4` before the ReLU, `relu5_4` after it.
-        difference: of features: `l1`, `l2` or `charbonnier`.
-        weights: the file; null: looked for, then downloaded where it can be.
-    """
-
-    weight: float = 0.006
-    network: Literal["vgg19", "vgg19-normalised"] = "vgg19"
-    layer: str = "relu5_4"
-    difference: Literal["l1", "l2", "charbonnier"] = "l2"
-    weights: str | None = None
-
-    def __post_init__(self) -> None:
-        vgg19.check_layer(self.network, self.layer, "game.perceptual.layer")
-        if self.weight < 0:
-            raise ConfigError(f"game.perceptual.weight: must not be negative, not {self.weight}.")
+    @property
+    def reach(self) -> int:
+        """Pixels around a tile that its result depends on, or for `rrdb` that it depends on by more than a level."""
+        return reach(self.kind, self.scale, self.blocks)
 
 
 @dataclass(frozen=True)
@@ -157,6 +139,8 @@ class SRGANGame:
             `net_d_init_iters` of BasicSR); one that knows nothing yet is fooled by noise, and then learns no more.
         gan: whether there is a second stage; false trains SRResNet.
         content: the first stage's loss of pixels, and that of the second.
+        sharpen: whether the losses of pixels and of features compare with the images sharpened, while the discriminator
+            sees them as they are (Real-ESRGAN).
         pixel: weight of the loss of pixels in the second stage.
         variation: weight of total variation there.
         adversarial: weight of the generator's adversarial loss there.
@@ -169,6 +153,7 @@ class SRGANGame:
     judge_kimg: float = 0.0
     gan: bool = True
     content: Literal["l1", "l2", "charbonnier"] = "l2"
+    sharpen: bool = False
     pixel: float = 0.0
     variation: float = 0.0
     adversarial: float = 0.001
@@ -229,9 +214,7 @@ def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, 
             f"network.channels: a perceptual loss takes colour, the images have {config.channels} channel(s).",
             "Set game.perceptual.weight=0 and game.pixel above 0.",
         )
-    kind, layers = game.perceptual.network, [game.perceptual.layer]
-    network = vgg19.load(kind, layers, game.perceptual.weights) if pretrained else vgg19.unloaded(kind, layers)
-    return {"features": network}
+    return {"features": game.perceptual.loaded(pretrained)}
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
@@ -242,26 +225,24 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
     """
     difference = DIFFERENCES[game.content]
 
+    def wanted(batch: Batch) -> Tensor:
+        return sharpened(batch.images) if game.sharpen else batch.images
+
     def content(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-        value = difference(networks["generator"](batch.inputs), batch.images)
+        value = difference(networks["generator"](batch.inputs), wanted(batch))
         return Out(value, {"pixel": value.detach()})
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         images, judge = networks["generator"](batch.inputs), networks["discriminator"]
+        target = wanted(batch)
         real_outputs = judge(batch.images) if game.loss.loss.pairs else None
         terms = {"adversarial": game.adversarial * game.loss.generator(judge(images), real_outputs)}
         if game.pixel > 0:
-            terms["pixel"] = game.pixel * difference(images, batch.images)
+            terms["pixel"] = game.pixel * difference(images, target)
         if game.variation > 0:
             terms["variation"] = game.variation * total_variation(images)
         if game.perceptual.weight > 0:
-            terms["perceptual"] = game.perceptual.weight * perceptual(
-                networks["features"],
-                {game.perceptual.layer: 1.0},
-                images,
-                batch.images,
-                DIFFERENCES[game.perceptual.difference],
-            )
+            terms["perceptual"] = game.perceptual.of(networks["features"], images, target)
         if game.rank.weight > 0:
             terms["rank"] = game.rank.weight * ranked(networks["ranker"].judge(images))  # type: ignore[operator]
         value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gantools.degradation import Degradation
 from gantools.errors import ConfigError, unknown_name
 from gantools.models import NAMES, find_system
 from gantools.models.system import Stage, System
@@ -76,6 +77,8 @@ class DataConfig:
         balance: show every class as often as any other.
         crop: side of the crops of feeds `crops` and `ranked`, in pixels of the target.
         turn: turn the crops at random upside down and about the diagonal.
+        degrade: compute the inputs of crops from the crops: by the name of a degradation, or a section of what is not
+            Real-ESRGAN's; null: the set has the inputs.
     """
 
     feed: Literal["one", "paired", "unpaired", "crops", "ranked"] = "one"
@@ -83,8 +86,17 @@ class DataConfig:
     balance: bool = False
     crop: int | None = None
     turn: bool = False
+    degrade: Degradation | None = None
+
+    @property
+    def read_side(self) -> int | None:
+        """Side of what is read of an image for a crop, in pixels; None: all of it."""
+        around = 0 if self.degrade is None else self.degrade.around
+        return None if self.crop is None else self.crop + around
 
     def __post_init__(self) -> None:
+        if self.degrade is not None and self.feed != "crops":
+            raise ConfigError("data.degrade: belongs to the feed `crops`.")
         if (self.feed in ("crops", "ranked")) != (self.crop is not None):
             raise ConfigError("data.crop: belongs to the feeds `crops` and `ranked`, which need it.")
         if self.crop is not None and self.crop < 1:

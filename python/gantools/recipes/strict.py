@@ -89,7 +89,8 @@ def read_strict(
 ) -> T:
     """The dataclass `cls` from plain values, dataclasses within it included, each value checked against its type.
 
-    A dataclass with a class method `from_plain(values)` reads its own section, and says itself what is wrong in it.
+    A dataclass with a class method `from_plain(values)` reads its own section, and says itself what is wrong in it. One
+    with a class method `named(name)`, where it may be missing, may be given by a name too.
 
     Args:
         cls: a dataclass whose fields are plain values, literals, tuples, unions of them, or dataclasses.
@@ -195,6 +196,8 @@ def _coerce(value: Any, hint: Any, places: Places, key: str) -> Any:
     if typing.get_origin(hint) is tuple:
         return _tuple(value, options, places, key)
     sections = [o for o in options if dataclasses.is_dataclass(o)] if isinstance(hint, types.UnionType) else []
+    if isinstance(value, str) and (named := [section for section in sections if hasattr(section, "named")]):
+        return named[0].named(value)
     if sections and isinstance(value, Mapping):
         # That of most of its keys; of none, the first.
         return _coerce(

@@ -26,7 +26,10 @@ from gantools.runs.layout import CHECKPOINTS, CONFIG
 DATA = Path("data")
 
 # What a resumed training may not change: the networks would be others, or the order of the images would.
-FIXED = ("name", "model", "network", "seed", "data.feed", "data.flip", "data.balance", "data.crop", "data.turn")
+FIXED = (
+    *("name", "model", "network", "seed"),
+    *(f"data.{key}" for key in ("feed", "flip", "balance", "crop", "turn", "degrade")),
+)
 # What changes no number of a training.
 HARMLESS = (
     "epochs",
@@ -320,9 +323,11 @@ def _fits(recipe: Recipe, shape: tuple[int, ...], asked: Mapping[str, Any]) -> b
 
 def _with_shape(recipe: Recipe, shape: tuple[int, int, int], asked: Mapping[str, Any]) -> Recipe:
     """`recipe` with networks for images of `shape`; ConfigError or DataError where they cannot be."""
-    if (crop := recipe.data.crop) is not None:
-        if min(shape[:2]) < crop:
-            raise DataError(f"images of {shape[0]}x{shape[1]} pixels are smaller than the crops of {crop}.")
+    if (side := recipe.data.read_side) is not None:
+        if min(shape[:2]) < side:
+            raise DataError(
+                f"images of {shape[0]}x{shape[1]} pixels are smaller than the {side} that are read of them."
+            )
         return recipe
     h, w, c = shape
     names = {f.name for f in dataclasses.fields(recipe.network)}
@@ -397,4 +402,12 @@ def open_inputs(inputs: str | Path | None, recipe: Recipe, data: PreparedSet) ->
             raise ConfigError(f"--inputs: recipe {recipe.name} starts from nothing but its set.", "Leave it out.")
         return None
     wanted = tuple(getattr(recipe.network, "input_shape", recipe.image_shape))
-    return open_second(recipe.data.feed, data, inputs, wanted=wanted, recipe=recipe.name, prep=recipe.prep)
+    return open_second(
+        recipe.data.feed,
+        data,
+        inputs,
+        wanted=wanted,
+        recipe=recipe.name,
+        prep=recipe.prep,
+        computed=recipe.data.degrade is not None,
+    )

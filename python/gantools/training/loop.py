@@ -133,6 +133,8 @@ def open_feeds(job: Job, processes: Processes) -> dict[str, Feed]:
         balance=recipe.data.balance,
         crop=recipe.data.crop,
         turn=recipe.data.turn,
+        degrade=recipe.data.degrade,
+        scale=recipe.image_shape[0] // getattr(recipe.network, "input_shape", recipe.image_shape)[0],
     )
     return {"train": train}
 

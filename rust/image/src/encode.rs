@@ -37,10 +37,16 @@ pub const JPEG_QUALITY: i32 = 95;
 
 /// The JPEG file of an image of 1 (grey) or 3 (RGB) channels: quality 95, colour at full resolution (4:4:4).
 pub fn encode_jpeg(image: &Pixels) -> Result<Vec<u8>, ImageError> {
-    let (format, subsampling) = match image.channels {
-        1 => (turbojpeg::PixelFormat::GRAY, turbojpeg::Subsamp::Gray),
-        3 => (turbojpeg::PixelFormat::RGB, turbojpeg::Subsamp::None),
-        n => {
+    jpeg_file(image, JPEG_QUALITY, false)
+}
+
+/// The JPEG file of an image of 1 or 3 channels, of a quality of 1 to 100, and with colour at half the size (4:2:0) or not.
+pub(crate) fn jpeg_file(image: &Pixels, quality: i32, halved: bool) -> Result<Vec<u8>, ImageError> {
+    let (format, subsampling) = match (image.channels, halved) {
+        (1, _) => (turbojpeg::PixelFormat::GRAY, turbojpeg::Subsamp::Gray),
+        (3, false) => (turbojpeg::PixelFormat::RGB, turbojpeg::Subsamp::None),
+        (3, true) => (turbojpeg::PixelFormat::RGB, turbojpeg::Subsamp::Sub2x2),
+        (n, _) => {
             return Err(ImageError::Geometry(format!(
                 "a JPEG has 1 or 3 channels, not {n}"
             )))
@@ -48,7 +54,7 @@ pub fn encode_jpeg(image: &Pixels) -> Result<Vec<u8>, ImageError> {
     };
     let failed = |e: turbojpeg::Error| ImageError::Geometry(e.to_string());
     let mut compressor = turbojpeg::Compressor::new().map_err(failed)?;
-    compressor.set_quality(JPEG_QUALITY).map_err(failed)?;
+    compressor.set_quality(quality).map_err(failed)?;
     compressor.set_subsamp(subsampling).map_err(failed)?;
     let pixels = turbojpeg::Image {
         pixels: &image.data[..],

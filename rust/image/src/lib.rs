@@ -11,6 +11,7 @@ mod named;
 mod colour;
 mod crop;
 mod decode;
+pub mod degrade;
 mod effect;
 mod encode;
 mod error;

@@ -8,20 +8,27 @@
 /// alone, so that every machine has the same bytes, which a logarithm does not promise.
 pub fn add_noise(data: &mut [u8], sigma: f64, seed: u64) {
     for (i, value) in data.iter_mut().enumerate() {
-        let drawn = (0..3).map(|j| scattered(seed, 3 * i as u64 + j));
-        let sum: u64 = drawn
-            .flat_map(|bits| (0..4).map(move |k| bits >> (16 * k) & 0xffff))
-            .sum();
-        // Twelve times the middle of 0..65535; the variance of each is 65536² / 12.
-        let normal = (sum as f64 - 12.0 * 32767.5) / 65536.0;
-        *value = (f64::from(*value) + sigma * normal)
+        *value = (f64::from(*value) + sigma * normal(seed, i as u64))
             .round()
             .clamp(0.0, 255.0) as u8;
     }
 }
 
+/// Number `i` of those that `seed` gives, of mean 0 and deviation 1, as [`add_noise`] says.
+pub(crate) fn normal(seed: u64, i: u64) -> f64 {
+    // Two numbers of 16 bits side by side, with room above each for their sums.
+    const EVERY_OTHER: u64 = 0x0000_ffff_0000_ffff;
+    let sums: u64 = (0..3)
+        .map(|j| scattered(seed, 3 * i + j))
+        .map(|bits| (bits & EVERY_OTHER) + (bits >> 16 & EVERY_OTHER))
+        .sum();
+    let sum = (sums & 0xffff_ffff) + (sums >> 32);
+    // Twelve times the middle of 0..65535; the variance of each is 65536² / 12.
+    (sum as f64 - 12.0 * 32767.5) / 65536.0
+}
+
 /// Number `counter` of the sequence that begins with `seed`: SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195).
-fn scattered(seed: u64, counter: u64) -> u64 {
+pub(crate) fn scattered(seed: u64, counter: u64) -> u64 {
     let mut z = seed.wrapping_add((counter + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -11,6 +11,7 @@ macro_rules! add_functions {
 }
 
 mod convert;
+mod degrade;
 mod error;
 mod image;
 mod reader;
@@ -22,6 +23,7 @@ mod stats;
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     image::register(m)?;
+    degrade::register(m)?;
     source::register(m)?;
     shard::register(m)?;
     reader::register(m)?;

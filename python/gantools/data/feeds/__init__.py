@@ -9,8 +9,10 @@ import torch
 
 from gantools.data.batches import Selection
 from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span, derived
+from gantools.data.feeds.degraded import DegradedFeed
 from gantools.data.feeds.orders import Balanced, Crops, Plain
 from gantools.data.image_set import ImageSet
+from gantools.degradation import Degradation
 from gantools.errors import ConfigError, DataError, unknown_name
 
 __all__ = ["HELD_OUT", "KINDS", "Feed", "Sample", "open_feed"]
@@ -44,6 +46,8 @@ def open_feed(
     balance: bool = False,
     crop: int | None = None,
     turn: bool = False,
+    degrade: Degradation | None = None,
+    scale: int = 1,
 ) -> Feed:
     """A feed of a set's images, and of inputs where the kind has some.
 
@@ -63,6 +67,8 @@ def open_feed(
         crop: with `crops` and `ranked`: the side of an image's crop in pixels; that of its inputs is smaller by the
             sets' scale.
         turn: with `crops` and `ranked`: also turn at random upside down and about the diagonal, image and inputs alike.
+        degrade: with `crops` of a set without inputs: compute them from the crops, see `gantools.data.degrade`.
+        scale: by how much such inputs are smaller.
 
     Raises:
         ConfigError: an unknown kind, or an option that it does not have.
@@ -74,6 +80,7 @@ def open_feed(
     if largest < 1 or not 0 <= seed < 2**63:
         raise ValueError(f"largest is at least 1 and seed in [0, 2**63), not {largest}, {seed}")
     _only("balance", "one", kind, balance)
+    _only("degrade", "crops", kind, degrade is not None)
     if kind == "ranked":
         return _ranked(data, inputs, seed, device, largest, channels_last, resident, flip=flip, crop=crop, turn=turn)
     _only("crop", "crops", kind, crop is not None)
@@ -91,6 +98,14 @@ def open_feed(
         raise DataError(
             f"{_called(data)} has {len(data):,} images, its inputs {len(within):,}, so they are no pairs.", PAIRS
         )
+    if degrade is not None:
+        if within is not None:
+            raise ConfigError(
+                f"{_called(data)} has inputs of its own, and data.degrade computes them.",
+                "Leave data.degrade away, or take a set of images alone (gantools prep tiles, without --scale).",
+            )
+        crops = _degraded(data, seed, crop, scale, degrade, flip=flip, turn=turn)
+        return DegradedFeed(data, crops, crop or 0, degrade, scale, seed, device, channels_last=channels_last)
     count, second = len(data), None
     if kind == "crops":
         first, second = _crops(data, within, seed, crop, flip=flip, turn=turn)
@@ -183,6 +198,27 @@ def _crops(
         return crops.scaled(span, 1)
 
     return Side(data, large, crop), None if inputs is None else Side(inputs, small, crop // scale)
+
+
+def _degraded(
+    data: ImageSet, seed: int, crop: int | None, scale: int, degrade: Degradation, *, flip: bool, turn: bool
+) -> Crops:
+    """The crops of a feed that degrades them, with what is around each."""
+    side = (crop or 0) + degrade.around
+    if crop is None or crop < 1 or crop % scale or degrade.around % scale:
+        raise ConfigError(
+            f"data.crop is {crop} and data.degrade.around {degrade.around}, no multiples of the scale {scale}.",
+            f"For example data.crop: {max((crop or 0) // scale, 1) * scale} and data.degrade.around: 0.",
+        )
+    height, width, _ = data.shape
+    if side > min(height, width):
+        raise ConfigError(
+            f"data.crop and data.degrade.around are {crop} and {degrade.around} pixels, {side} together; the images of "
+            f"{_called(data)} are {width} x {height}.",
+            f"Cut larger ones (gantools prep tiles FOLDER --size {side}), or write data.degrade.around: 0.",
+        )
+    room = ((height - side) // scale + 1, (width - side) // scale + 1)
+    return Crops(len(data), seed, room, flip=flip, turn=turn)
 
 
 def _scale(data: ImageSet, inputs: ImageSet) -> int:

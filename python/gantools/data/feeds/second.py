@@ -9,8 +9,15 @@ from gantools.errors import ConfigError, DataError
 
 
 def open_second(
-    kind: str, data: PreparedSet, place: str | Path | None, *, wanted: tuple[int, ...], recipe: str, prep: str
-) -> PreparedSet:
+    kind: str,
+    data: PreparedSet,
+    place: str | Path | None,
+    *,
+    wanted: tuple[int, ...],
+    recipe: str,
+    prep: str,
+    computed: bool = False,
+) -> PreparedSet | None:
     """What `open_feed` takes as `inputs` beside `data`: of pairs that which `data` holds, else the set at `place`.
 
     Args:
@@ -20,6 +27,7 @@ def open_second(
         wanted: (h, w, c) of the images that the networks start from.
         recipe: its name, for messages.
         prep: the command that makes a set for it, for messages; may be empty.
+        computed: the feed computes the inputs from the images; then there is no second set.
 
     Raises:
         DataError: it is needed and not there, or its images have another shape.
@@ -41,6 +49,17 @@ def open_second(
     if place is not None and kind != "ranked":
         raise ConfigError("gantools train --inputs: a set of pairs holds its inputs itself.", "Leave it out.")
     pairs = data.inputs
+    if computed and pairs is not None:
+        raise ConfigError(
+            f"{data.path}: holds inputs, and recipe {recipe} computes them itself.",
+            f"Take a set of images alone: {prep or 'gantools prep tiles FOLDER'}; or: gantools train --set data.degrade=null",
+        )
+    if computed:
+        if data.shape[2:] != wanted[2:]:
+            raise DataError(
+                f"{data.path}: its images have {data.shape[2]} channel(s), recipe {recipe} starts from {wanted[2]}."
+            )
+        return None
     if pairs is None:
         raise DataError(
             f"{data.path}: is no set of pairs, and recipe {recipe} needs one.",
