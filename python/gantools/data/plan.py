@@ -20,6 +20,7 @@ from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
+from gantools.data.sources.frames import with_clips
 from gantools.data.sources.metadata import with_label_file
 from gantools.data.tiles import RESTS, cut, upright_sizes
 from gantools.errors import ConfigError, unknown_name
@@ -224,6 +225,8 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         whole, sizes, policy = images, upright_sizes(images, o.orientation == "apply"), tiled_policy(policy)
         stride = o.stride or o.tile
         images, of, regions = cut(whole, sizes, o.tile, stride, o.scale or 1, o.rest or RESTS[0])
+        if "shot" in images.annotations:
+            images = with_clips(images, regions)
         tiles = (of, regions, whole, sizes)
         filtered |= {"tiles_of": len(whole), "stride": stride, "rest": o.rest or RESTS[0]}
     elif o.direction is not None:
@@ -379,6 +382,7 @@ def _document(
             "kind": images.kind,
             **({"in_the_wild": True} if images.in_the_wild else {}),
             "split": images.split,
+            **images.facts,
             **chosen,
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),

@@ -32,11 +32,11 @@ from gantools.layers.super_resolution import (
     VGGJudge,
 )
 from gantools.models.games import follow, scores
+from gantools.models.perceiving import PerceptualConfig, feature_networks, perceived
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
-from gantools.objectives.content import DIFFERENCES, l1, perceptual, total_variation
+from gantools.objectives.content import DIFFERENCES, l1, total_variation
 from gantools.objectives.losses import LossConfig
 from gantools.objectives.terms import margin_ranking, ranked
-from gantools.pretrained import vgg19
 
 
 @dataclass(frozen=True)
@@ -99,30 +99,6 @@ class SRGANConfig:
     def input_shape(self) -> tuple[int, int, int]:
         """(h, w, c) of the images that are enlarged in training."""
         return (self.size // self.scale, self.size // self.scale, self.channels)
-
-
-@dataclass(frozen=True)
-class PerceptualConfig:
-    """The perceptual loss of the second stage: the section `game.perceptual`.
-
-    Attributes:
-        weight: of the loss; 0: none, and no network is loaded.
-        network: `vgg19` (torchvision's file) or `vgg19-normalised` (style transfer's, up to conv3_1).
-        layer: `conv5_4` before the ReLU, `relu5_4` after it.
-        difference: of features: `l1`, `l2` or `charbonnier`.
-        weights: the file; null: looked for, then downloaded where it can be.
-    """
-
-    weight: float = 0.006
-    network: Literal["vgg19", "vgg19-normalised"] = "vgg19"
-    layer: str = "relu5_4"
-    difference: Literal["l1", "l2", "charbonnier"] = "l2"
-    weights: str | None = None
-
-    def __post_init__(self) -> None:
-        vgg19.check_layer(self.network, self.layer, "game.perceptual.layer")
-        if self.weight < 0:
-            raise ConfigError(f"game.perceptual.weight: must not be negative, not {self.weight}.")
 
 
 @dataclass(frozen=True)
@@ -229,9 +205,7 @@ def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, 
             f"network.channels: a perceptual loss takes colour, the images have {config.channels} channel(s).",
             "Set game.perceptual.weight=0 and game.pixel above 0.",
         )
-    kind, layers = game.perceptual.network, [game.perceptual.layer]
-    network = vgg19.load(kind, layers, game.perceptual.weights) if pretrained else vgg19.unloaded(kind, layers)
-    return {"features": network}
+    return feature_networks(game.perceptual, pretrained)
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
@@ -255,13 +229,7 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
         if game.variation > 0:
             terms["variation"] = game.variation * total_variation(images)
         if game.perceptual.weight > 0:
-            terms["perceptual"] = game.perceptual.weight * perceptual(
-                networks["features"],
-                {game.perceptual.layer: 1.0},
-                images,
-                batch.images,
-                DIFFERENCES[game.perceptual.difference],
-            )
+            terms["perceptual"] = perceived(networks, game.perceptual, images, batch.images)
         if game.rank.weight > 0:
             terms["rank"] = game.rank.weight * ranked(networks["ranker"].judge(images))  # type: ignore[operator]
         value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))

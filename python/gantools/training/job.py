@@ -26,7 +26,18 @@ from gantools.runs.layout import CHECKPOINTS, CONFIG
 DATA = Path("data")
 
 # What a resumed training may not change: the networks would be others, or the order of the images would.
-FIXED = ("name", "model", "network", "seed", "data.feed", "data.flip", "data.balance", "data.crop", "data.turn")
+FIXED = (
+    "name",
+    "model",
+    "network",
+    "seed",
+    "data.feed",
+    "data.flip",
+    "data.balance",
+    "data.crop",
+    "data.turn",
+    "data.frames",
+)
 # What changes no number of a training.
 HARMLESS = (
     "epochs",

@@ -133,6 +133,7 @@ def open_feeds(job: Job, processes: Processes) -> dict[str, Feed]:
         balance=recipe.data.balance,
         crop=recipe.data.crop,
         turn=recipe.data.turn,
+        frames=recipe.data.frames,
     )
     return {"train": train}
 

@@ -47,7 +47,7 @@ def open_second(
             f"Make one: {prep or 'gantools prep pairs'}",
         )
     # Of crops the feed compares the sides.
-    crops = kind in ("crops", "ranked")
+    crops = kind in ("crops", "ranked", "frames")
     if pairs.shape[2:] != wanted[2:] if crops else pairs.shape != wanted:
         raise DataError(
             f"{data.path}: its inputs are {'x'.join(map(str, pairs.shape))}, "
