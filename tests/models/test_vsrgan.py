@@ -154,7 +154,8 @@ def test_both_stages_step(channels):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_generators_loss_by_hand(test_data, channels):
     config = VSRGANConfig(size=16, scale=2, channels=channels, width=4, blocks=1, judge_width=4)
-    perceptual = PerceptualConfig(0.998, "vgg19-normalised", "conv3_1", "charbonnier", str(test_data / "weights" / FILE))
+    weights = str(test_data / "weights" / FILE)
+    perceptual = PerceptualConfig(0.998, "vgg19-normalised", "conv3_1", "charbonnier", weights)
     game = VSRGANGame(perceptual=perceptual)
     torch.manual_seed(0)
     networks = build(config) | frozen(config, game, True)

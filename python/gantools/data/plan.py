@@ -173,7 +173,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         say(f"{source} is taken for {words} (source {kind}).", progress)
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
-    _check_tiles(o)
+    check_tiles(o)
     tiled, side = o.tile is not None, o.tile or width
     check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=tiled, size=side, sigma=o.sigma)
     # With a table of labels it is the table's column.
@@ -318,8 +318,8 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
         )
 
 
-def _check_tiles(o: PrepOptions) -> None:
-    """What is wrong with the options of tiles, and of what pairs and tiles cannot have."""
+def check_tiles(o: PrepOptions) -> None:
+    """ConfigError: what is wrong with the options of tiles, and of what pairs and tiles cannot have."""
     for name, number in (("tile", o.tile), ("stride", o.stride)):
         if number is not None and number < 1:
             raise ConfigError(f"the {name} is {number}; it has to be at least 1.", "For example 128.")

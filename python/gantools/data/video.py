@@ -15,7 +15,8 @@ from typing import Any
 from gantools import _native
 from gantools.data.clips import Clip, EndsEarly, check_names, cuts, difference, find_clips
 from gantools.data.folder_work import working_folder
-from gantools.data.plan import say
+from gantools.data.pairs import check_pairs
+from gantools.data.plan import PrepOptions, check_tiles, say
 from gantools.data.prepare import prep
 from gantools.data.prepared import PreparedSet, digest, is_prepared, read_manifest
 from gantools.data.sources.frames import LIST
@@ -70,6 +71,8 @@ def prep_video(
     """
     if every < 1 or (limit is not None and limit < LEAST_FRAMES):
         raise ConfigError(f"every is at least 1 and limit at least {LEAST_FRAMES}, not {every}, {limit}.")
+    check_tiles(PrepOptions(tile=size, scale=scale, stride=stride, rest=rest))
+    check_pairs(None, scale, None, None, tiled=True, size=size)
     if not paths:
         raise ConfigError("which films?", "For example: gantools prep video clips/ --out data/clips --size 128")
     clips = [clip for path in paths for clip in find_clips(Path(path))]
@@ -92,7 +95,12 @@ def prep_video(
         )
     frames = target.with_name(target.name + ".frames")
     with working_folder(frames, {"asked": key}, overwrite):
-        _lay_out(clips, frames, key, every, limit, size, progress)
+        try:
+            _lay_out(clips, frames, key, every, limit, size, progress)
+        except (ConfigError, DataError):
+            # Another call is to mend it, which would find the folder of this one in its way.
+            shutil.rmtree(frames)
+            raise
         done = prep(
             "frames",
             source=frames,
