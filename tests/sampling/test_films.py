@@ -19,11 +19,11 @@ from gantools.data.clips import luma
 from gantools.data.video import prep_video
 from gantools.errors import ConfigError, DataError, Interrupted
 from gantools.models.vsrgan import SYSTEM, VSRGANConfig, build
-from gantools.sampling.clips import coloured, shots_of
 from gantools.sampling.generator import Generator
 from gantools.sampling.translate import Translator
 from gantools.sampling.translations import translate
 from gantools.sampling.video import write_video
+from gantools.sampling.windows import coloured, shots_of
 from gantools.training.run import train
 
 SMALL = {
@@ -99,7 +99,7 @@ def test_no_frame_is_taken_from_another_shot(translator, monkeypatch, bug):
     both = np.concatenate([first, second])
     assert shots_of(both) == [0, 4]
     if bug:
-        monkeypatch.setattr("gantools.sampling.clips.shots_of", lambda film: [0])
+        monkeypatch.setattr("gantools.sampling.translate.shots_of", lambda film: [0])
     made = translator.translate(both, controls={})
     apart = [*translator.translate(first, controls={}), *translator.translate(second, controls={})]
     assert all(map(np.array_equal, made, apart)) == (bug is None)
@@ -114,6 +114,20 @@ def test_short_films(translator, n):
         wanted = coloured(frames[0], window(translator, frames, [0] * 5))
         assert np.abs(made[0].astype(int) - wanted).max() <= 1
     assert translator.translate(frames[:0], controls={}) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["a.png"],
+        [np.zeros((8, 8), np.uint8)],
+        [np.zeros((8, 8, 3))],
+        [np.zeros((8, 8, 3), np.uint8)[:n] for n in (8, 7)],
+    ],
+)
+def test_what_is_no_film_is_refused(translator, wrong):
+    with pytest.raises(DataError, match="this network takes"):
+        translator.translate(wrong, controls={})
 
 
 def test_colours_are_those_of_the_bicubic():
@@ -185,7 +199,7 @@ def test_after_ctrl_c_the_same_command_goes_on(run, tmp_path, monkeypatch):
     frames = np.concatenate([film_of(4), 255 - film_of(3, seed=1)])
     place = write_frames(tmp_path / "film", frames)
     straight, _ = translate(run, [place], out=tmp_path / "straight", device="cpu")
-    windows, computed = Translator.windows, []
+    made, computed = Translator.made, []
 
     def interrupted_after(n):
         computed.clear()
@@ -194,9 +208,9 @@ def test_after_ctrl_c_the_same_command_goes_on(run, tmp_path, monkeypatch):
             if len(computed) == n:
                 raise KeyboardInterrupt
             computed.append(1)
-            return windows(self, *arguments, **options)
+            return made(self, *arguments, **options)
 
-        monkeypatch.setattr(Translator, "windows", counting)
+        monkeypatch.setattr(Translator, "made", counting)
 
     interrupted_after(3)
     with pytest.raises(Interrupted, match="3 frames are translated and kept") as error:

@@ -1,9 +1,9 @@
-"""Films from films: frame after frame, each from the frames around it, shot by shot; a folder of PNG or an .mp4."""
+"""Films from films, read from a video or a folder of frames, written as a folder of PNG or an .mp4."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.clips import Clip, EndsEarly, cuts, difference, find_clips, is_video, luma
+from gantools.data.clips import Clip, EndsEarly, find_clips, is_video
 from gantools.errors import ConfigError, DataError, Interrupted
 from gantools.files import atomic_write, check_replaceable, write_json
 from gantools.progress import Progress
 from gantools.sampling.film import VIDEO
-from gantools.sampling.partial import begin, publish, weights_stamp
+from gantools.sampling.partial import FORMAT, MANIFEST, begin, publish, weights_stamp
 from gantools.sampling.translate import Translator
 from gantools.sampling.video import check_video, write_video
+from gantools.sampling.windows import by_windows, shots_of
 
 #: Frames a second of a video made of a folder, which says none.
 FPS = Fraction(25)
@@ -29,89 +30,6 @@ FASTEST = 1000
 def takes_film(translator: Translator, inputs: Sequence[Path], out: Path) -> bool:
     """Whether a command is about a film: the network takes frames, or an input or the result is a video."""
     return translator.frames > 1 or out.suffix.lower() == VIDEO or any(map(is_video, inputs))
-
-
-def translated(
-    translator: Translator,
-    frames: Iterable[NDArray[np.uint8]],
-    begins: Sequence[int],
-    *,
-    tile: int | None,
-    pad: bool,
-    controls: Mapping[str, float],
-    done: Collection[int] = (),
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """What the network makes of each frame of a film, with its number; those that are `done` are left out.
-
-    At the ends of a shot its last frame stands for those beyond it. Where the network knows luma alone and the film is
-    in colour, the colours are those of the frame enlarged by bicubic.
-
-    Args:
-        translator: of the network.
-        frames: in order, uint8 (h, w, 3), or of the network's channels.
-        begins: numbers of the frames that begin a shot.
-        tile: as in `Translator.translate`, and the others.
-        pad: likewise.
-        controls: likewise.
-        done: numbers of frames.
-    """
-    reach, starts = translator.frames // 2, set(begins)
-    held: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []  # frames, and what the network is given of them
-    shot = first = due = 0  # numbers of the shot's first frame, of the first that is held, of the next result
-
-    def results(last: int, until: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        nonlocal due, first
-        while due <= until:
-            if due not in done:
-                around = (min(max(i, shot), last) for i in range(due - reach, due + reach + 1))
-                window = np.concatenate([held[i - first][1] for i in around], 2)
-                (made,) = translator.windows([window], tile=tile, pad=pad, controls=controls)
-                yield due, coloured(held[due - first][0], made) if translator.frames > 1 else made
-            due += 1
-            while first < due - reach:
-                held.pop(0)
-                first += 1
-
-    number = -1
-    for number, frame in enumerate(frames):
-        if number in starts and number:
-            yield from results(number - 1, number - 1)
-            held.clear()
-            shot = first = due = number
-        held.append((frame, as_channels(frame, translator.channels)))
-        yield from results(number, number - reach)
-    yield from results(number, number)
-
-
-def as_channels(frame: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """A frame of 1 or 3 channels as the network takes it: its luma, or grey as colour."""
-    if frame.ndim != 3 or frame.shape[2] not in (1, 3):
-        raise DataError(f"a frame is {frame.dtype} {frame.shape}; it has to be uint8 (h, w, 1) or (h, w, 3).")
-    if frame.shape[2] == channels:
-        return frame
-    return luma(frame) if channels == 1 else np.repeat(frame, channels, 2)
-
-
-def coloured(frame: NDArray[np.uint8], made: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The luma `made` with the colours of `frame`, enlarged by bicubic; what has colours already is as it is.
-
-    Adding one number to red, green and blue changes luma by that number and neither Cb nor Cr (ITU-R 601).
-    """
-    if made.shape[2] != 1 or frame.shape[2] != 3:
-        return made
-    height, width = made.shape[:2]
-    large = _native.resize(frame, height, width, "bicubic")
-    return np.clip(large + (made.astype(np.int16) - luma(large)), 0, 255).astype(np.uint8)
-
-
-def shots_of(frames: Iterable[NDArray[np.uint8]]) -> list[int]:
-    """Numbers of the frames that begin a shot."""
-    differences, before = [], None
-    for frame in frames:
-        if before is not None:
-            differences.append(difference(before, frame))
-        before = frame
-    return cuts(differences)
 
 
 def translate_film(
@@ -145,9 +63,6 @@ def translate_film(
         DataError: no film, none that can be read, or `target` exists.
         Interrupted: Ctrl-C; what is done is kept, and the same call goes on.
     """
-    # Here, since the manifest is that of all translations, which know films.
-    from gantools.sampling.translations import FORMAT, MANIFEST
-
     film = target.suffix.lower() == VIDEO
     if film:
         check_video()
@@ -191,16 +106,12 @@ def translate_film(
             if ready:
                 bar.print(f"Going on after {len(ready):,} frames.")
                 bar.advance(len(ready))
-            made = translated(
-                translator,
-                read(),
-                begins,
-                tile=plan["tile"],
-                pad=plan["pad"],
-                controls=plan["controls"],
-                done=ready,
-            )
-            for number, image in made:
+
+            def make(window: NDArray[np.uint8]) -> NDArray[np.uint8]:
+                return translator.made(window, tile=plan["tile"], pad=plan["pad"], controls=plan["controls"])
+
+            count_of, channels = translator.frames, translator.channels
+            for number, image in by_windows(read(), begins, make, count=count_of, channels=channels, done=ready):
                 with atomic_write(partial / names[number]) as f:
                     f.write(_native.encode_png(np.ascontiguousarray(image)))
                 ready.add(number)

@@ -1,4 +1,4 @@
-"""The folder that a stopped command left, and what of it the same command can go on with."""
+"""The folder of translated images, and what of one that a stopped command left the same command can go on with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 from gantools.errors import DataError
 from gantools.files import atomic_write
 
+#: What the manifest of translated images says that it is, and the file.
+FORMAT, FORMAT_VERSION, MANIFEST = "gantools-translations", 1, "manifest.json"
 # Of a folder that is not whole yet: what decides its images.
 PLAN = "plan.json"
 

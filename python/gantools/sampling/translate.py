@@ -14,6 +14,7 @@ from gantools.device import full_precision
 from gantools.errors import ConfigError, DataError
 from gantools.levels import to_uint8
 from gantools.models.system import System
+from gantools.sampling.windows import by_windows, check_frames, shots_of
 
 #: Pixels around a tile that are computed and cut off, so that its border is not seen, where a system does not say them.
 OVERLAP = 16
@@ -106,46 +107,45 @@ class Translator:
         controls: Mapping[str, float],
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
+
+        def make(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return self.made(image, tile=tile, pad=pad, controls=controls)
+
+        self.check_tile(tile)
         if self.frames == 1:
-            yield from self.windows(images, tile=tile, pad=pad, controls=controls)
+            yield from map(make, images)
             return
-        # Here, since films are made frame by frame with this class.
-        from gantools.sampling.clips import shots_of, translated
-
         film = list(images)
-        made = translated(self, film, shots_of(film), tile=tile, pad=pad, controls=controls)
-        yield from (image for _, image in made)
+        check_frames(film)
+        found = by_windows(film, shots_of(film), make, count=self.frames, channels=self.channels)
+        yield from (image for _, image in found)
 
-    def windows(
+    def made(
         self,
-        images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
+        image: NDArray[np.uint8],
         *,
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
-    ) -> Iterator[NDArray[np.uint8]]:
-        """As `translate`, of a network that takes several frames of these, one behind the other as channels."""
+    ) -> NDArray[np.uint8]:
+        """As `translate`, of one image, or of the frames of a window, one behind the other as channels."""
         self.check_tile(tile)
-        for image in images:
-            if not isinstance(image, np.ndarray):
-                raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
-            channels = self.channels * self.frames
-            if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8 or 0 in image.shape:
-                raise DataError(
-                    f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {channels})."
-                )
-            h, w, _ = image.shape
-            if not (pad or self.pads) and (h % self.multiple or w % self.multiple):
-                raise DataError(
-                    f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
-                    "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
-                )
-            if tile is None or max(h, w) <= tile:
-                yield self._whole(image, controls)
-            elif self.reach is None:
-                yield self._blended(image, tile, controls)
-            else:
-                yield self._tiled(image, tile, controls)
+        if not isinstance(image, np.ndarray):
+            raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
+        channels = self.channels * self.frames
+        if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8 or 0 in image.shape:
+            raise DataError(f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {channels}).")
+        h, w, _ = image.shape
+        if not (pad or self.pads) and (h % self.multiple or w % self.multiple):
+            raise DataError(
+                f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
+                "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
+            )
+        if tile is None or max(h, w) <= tile:
+            return self._whole(image, controls)
+        if self.reach is None:
+            return self._blended(image, tile, controls)
+        return self._tiled(image, tile, controls)
 
     @torch.no_grad()
     def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:

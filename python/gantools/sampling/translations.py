@@ -27,11 +27,7 @@ from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
 from gantools.sampling.clips import takes_film, translate_film
 from gantools.sampling.generator import Generator
-from gantools.sampling.partial import begin, publish, stamp, weights_stamp
-
-FORMAT = "gantools-translations"
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
+from gantools.sampling.partial import FORMAT, FORMAT_VERSION, MANIFEST, begin, publish, stamp, weights_stamp
 
 
 def translate(
