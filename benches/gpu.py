@@ -448,7 +448,7 @@ SYSTEMS = {
     "r3gan": ("r3gan-celeba", "r3gan-cifar", "r3gan-fashion"),
 }
 # Recipes that enlarge images.
-ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4", "realesrgan-x4")
+ENLARGERS = ("srgan-x4", "esrgan-x4", "ranksrgan-x4", "realesrgan-x4", "vsrgan-x2", "vsrgan-x4")
 # Samples of each in its row of `systems.png`, and their side there.
 ROW, SIDE = 16, 64
 
@@ -566,7 +566,8 @@ def enlarging(bench: Bench, recipe: str) -> None:
     from gantools.recipes.recipe import load_recipe
 
     changes: dict[str, Any] = {"network.size": 32, "data.crop": 32, "network.width": 4, "network.blocks": 1}
-    changes |= {"network.judge_width": 4, "network.judge_hidden": 8, "batch": 2}
+    changes |= {"network.judge_width": 4, "batch": 2}
+    changes |= {} if recipe.startswith("vsrgan") else {"network.judge_hidden": 8}
     changes = changes if bench.small else {}
     if recipe.startswith("rank"):  # its own stages are those of the others; the ranker's is left out
         changes |= {"data.feed": "crops", "network.ranker": 0, "game.rank.weight": 0.0, "optim.ranker": None}
@@ -576,12 +577,17 @@ def enlarging(bench: Bench, recipe: str) -> None:
     loaded = load_recipe(recipe, changes)
     size, scale = bench.size if bench.small else 320, loaded.network.scale
     computed = loaded.data.degrade is not None
-    size = max(size, loaded.data.read_side or 0)
+    size = max(size, loaded.network.size, loaded.data.read_side or 0)
     plain = bench.set_of(size)
-    pairs = plain if computed else bench.work / f"pairs-{size}-{scale}"
+    channels = loaded.network.channels
+    films = loaded.data.feed == "frames"
+    pairs = plain if computed else bench.work / f"{'films' if films else 'pairs'}-{size}-{scale}-{channels}"
     if not (pairs / "manifest.json").is_file():
         images = bench.work / f"set-{size}" / "images.npy"
-        gantools.prep(str(images), size=size, scale=scale, out=pairs, progress=False)
+        if films:
+            film_set(images, pairs, size, scale, channels)
+        else:
+            gantools.prep(str(images), size=size, scale=scale, out=pairs, progress=False)
     hows: dict[str, dict[str, bool]] = {"eager float32": {}}
     if bench.cuda:
         hows["graph bfloat16"] = {"bfloat16": True, "compiled": True, "graphs": True}
@@ -597,6 +603,20 @@ def enlarging(bench: Bench, recipe: str) -> None:
                 bench.note(**{f"{stage}, {label}": row})
             finally:
                 ours.close()
+
+
+def film_set(images: Path, out: Path, size: int, scale: int, channels: int) -> None:
+    """The first images of an array as the frames of a film, and of that a set."""
+    import numpy as np
+
+    from gantools._native import encode_png
+    from gantools.data.video import prep_video
+
+    frames = out.with_name(out.name + "-frames")
+    frames.mkdir(exist_ok=True)
+    for i, image in enumerate(np.load(images, mmap_mode="r")[:64]):
+        (frames / f"{i:04d}.png").write_bytes(encode_png(np.ascontiguousarray(image)))
+    prep_video([frames], out=out, size=size, scale=scale, channels=channels, progress=False)
 
 
 def scoring(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import assert_same, blobs, write_prepared
 from torch import Tensor
 
 from gantools.data.prepare import prep
+from gantools.data.video import prep_video
 from gantools.models import NAMES
 from gantools.models.system import Batch, Out, Phase, classes_of
 from gantools.recipes.recipe import Recipe, load_recipe
@@ -288,6 +289,19 @@ ROWS = {
         },
         BATCH_NORM,
     ),
+    "vsrgan": Row(
+        "vsrgan-x4",
+        {"generator": 1_330_369, "discriminator": 386_433},
+        (1, 64, 64),
+        [1.129872, 0.871857, 1.400715, 1.08729, 0.861208, 1.383003],
+        {
+            "network": {"size": 16, "width": 8, "blocks": 1, "judge_width": 4},
+            "data": {"crop": 16},
+            "game": {"pretrain_kimg": 0.016, "perceptual": {"weight": 0.0}, "pixel": 1.0},
+        },
+        BATCH_NORM,
+        no_onnx="takes 5 frames at once",
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)
@@ -309,11 +323,16 @@ def synthetic(recipe: Recipe, step: int = 0) -> Batch:
 
     classes = classes_of(recipe.network)
     inputs = getattr(recipe.network, "input_shape", None)
+    frames = recipe.data.frames
     ranked = ("better", "worse") if recipe.data.feed == "ranked" else ()
     return Batch(
         waves(recipe.image_shape, step),
         torch.arange(BATCH) % classes if classes else None,
-        None if inputs is None else waves(inputs, step + 1.5),
+        None
+        if inputs is None
+        else waves(inputs, step + 1.5)
+        if frames is None
+        else torch.stack([waves(inputs, step + 1.5 + 0.2 * i) for i in range(frames)], 1),
         {name: waves(recipe.image_shape, step + 2.5 + i) for i, name in enumerate(ranked)},
     )
 
@@ -515,10 +534,14 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
             images = tmp_path / "images"
             images.mkdir()
             for i, image in enumerate(blobs(16, h, c)):
-                Image.fromarray(image).save(images / f"{i:02d}.png")
+                Image.fromarray(image.squeeze()).save(images / f"{i:02d}.png")
             scale = h // recipe.network.input_shape[0]
             made_by: dict[str, Any] = {"scale": scale} if scale > 1 else {"operation": "hole"}
-            found["data"] = prep(images, size=h, **made_by, out=tmp_path / "data" / "pairs", progress=False).path
+            place = tmp_path / "data" / "pairs"
+            if feed == "frames":
+                found["data"] = prep_video([images], size=h, scale=scale, channels=c, out=place, progress=False).path
+            else:
+                found["data"] = prep(images, size=h, **made_by, out=place, progress=False).path
         if feed == "ranked":
             place = prep(images, size=h, inputs=images, out=tmp_path / "data" / "ranked", progress=False).path
             found["inputs"] = place

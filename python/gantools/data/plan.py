@@ -20,6 +20,7 @@ from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
 from gantools.data.regions import REGION_CROPS, regions_of
 from gantools.data.sources import SOURCES, Asked, Source, open_as, recognise, report
+from gantools.data.sources.frames import with_clips
 from gantools.data.sources.metadata import with_label_file
 from gantools.data.tiles import RESTS, cut, upright_sizes
 from gantools.errors import ConfigError, unknown_name
@@ -172,7 +173,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         say(f"{source} is taken for {words} (source {kind}).", progress)
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
-    _check_tiles(o)
+    check_tiles(o)
     tiled, side = o.tile is not None, o.tile or width
     check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=tiled, size=side, sigma=o.sigma)
     # With a table of labels it is the table's column.
@@ -224,6 +225,8 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         whole, sizes, policy = images, upright_sizes(images, o.orientation == "apply"), tiled_policy(policy)
         stride = o.stride or o.tile
         images, of, regions = cut(whole, sizes, o.tile, stride, o.scale or 1, o.rest or RESTS[0])
+        if "shot" in images.annotations:
+            images = with_clips(images, regions)
         tiles = (of, regions, whole, sizes)
         filtered |= {"tiles_of": len(whole), "stride": stride, "rest": o.rest or RESTS[0]}
     elif o.direction is not None:
@@ -315,8 +318,8 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
         )
 
 
-def _check_tiles(o: PrepOptions) -> None:
-    """What is wrong with the options of tiles, and of what pairs and tiles cannot have."""
+def check_tiles(o: PrepOptions) -> None:
+    """ConfigError: what is wrong with the options of tiles, and of what pairs and tiles cannot have."""
     for name, number in (("tile", o.tile), ("stride", o.stride)):
         if number is not None and number < 1:
             raise ConfigError(f"the {name} is {number}; it has to be at least 1.", "For example 128.")
@@ -379,6 +382,7 @@ def _document(
             "kind": images.kind,
             **({"in_the_wild": True} if images.in_the_wild else {}),
             "split": images.split,
+            **images.facts,
             **chosen,
             "items": len(images),
             "fingerprint": images.reader.fingerprint(),

@@ -84,5 +84,10 @@ class PerceptualConfig:
         return vgg19.load(self.network, layers, self.weights) if pretrained else vgg19.unloaded(self.network, layers)
 
     def of(self, features: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """`weight` times the loss of generated images `x` that should be `y`, by the network that `loaded` gave."""
+        """`weight` times the loss of generated images `x` that should be `y`, by the network that `loaded` gave.
+
+        Grey images are shown to it as colour.
+        """
+        if x.shape[1] == 1:
+            x, y = x.expand(-1, 3, -1, -1), y.expand(-1, 3, -1, -1)
         return self.weight * perceptual(features, self.compared, x, y, DIFFERENCES[self.difference])

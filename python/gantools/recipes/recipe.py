@@ -72,21 +72,23 @@ class DataConfig:
 
     Attributes:
         feed: one image after the other; pairs of a target and its input; images and inputs that do not belong together;
-            aligned random crops; or these, and beside them ranked pairs of a second set.
+            aligned random crops; these, and beside them ranked pairs of a second set; or crops of frames of films.
         flip: mirror images left to right at random; never for digits or text.
         balance: show every class as often as any other.
-        crop: side of the crops of feeds `crops` and `ranked`, in pixels of the target.
+        crop: side of the crops of feeds `crops`, `ranked` and `frames`, in pixels of the target.
         turn: turn the crops at random upside down and about the diagonal.
         degrade: compute the inputs of crops from the crops: by the name of a degradation, or a section of what is not
             Real-ESRGAN's; null: the set has the inputs.
+        frames: of feed `frames`: how many there are in an input, that of the image in the middle.
     """
 
-    feed: Literal["one", "paired", "unpaired", "crops", "ranked"] = "one"
+    feed: Literal["one", "paired", "unpaired", "crops", "ranked", "frames"] = "one"
     flip: bool = False
     balance: bool = False
     crop: int | None = None
     turn: bool = False
     degrade: Degradation | None = None
+    frames: int | None = None
 
     @property
     def read_side(self) -> int | None:
@@ -97,8 +99,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.degrade is not None and self.feed != "crops":
             raise ConfigError("data.degrade: belongs to the feed `crops`.")
-        if (self.feed in ("crops", "ranked")) != (self.crop is not None):
-            raise ConfigError("data.crop: belongs to the feeds `crops` and `ranked`, which need it.")
+        if (self.feed in ("crops", "ranked", "frames")) != (self.crop is not None):
+            raise ConfigError("data.crop: belongs to the feeds `crops`, `ranked` and `frames`, which need it.")
+        if (self.feed == "frames") != (self.frames is not None):
+            raise ConfigError("data.frames: belongs to the feed `frames`, which needs it.")
         if self.crop is not None and self.crop < 1:
             raise ConfigError(f"data.crop: must be at least 1, not {self.crop}.")
 
@@ -275,6 +279,11 @@ class Recipe:
             raise ConfigError(f"seed: must be in [0, 2**63), not {self.seed}.")
         if self.freeze_d < 0:
             raise ConfigError(f"freeze_d: must be at least 0, not {self.freeze_d}.")
+        if (frames := getattr(self.network, "frames", None)) != self.data.frames:
+            raise ConfigError(
+                f"network.frames is {frames}, data.frames {self.data.frames}; they have to be the same.",
+                "Set both, or neither.",
+            )
         if self.batch % self.compute.accumulate:
             raise ConfigError(
                 f"compute.accumulate: batch {self.batch} cannot be cut into {self.compute.accumulate} equal parts."

@@ -80,6 +80,8 @@ def export_onnx(
 def write_onnx(generator: Generator, target: Path, *, controls: Mapping[str, float] | None = None) -> Path:
     """As `export_onnx`, of a generator on the CPU; what is at `target` is replaced."""
     libraries = _libraries()
+    if (frames := getattr(generator.recipe.network, "frames", 1)) > 1:
+        raise _refused(generator, _NotTraceable(f"it takes {frames} frames at once"))
     subject = _Subject(generator, generator.controls(controls))
     size = sum(v.nbytes for network in generator.networks.values() for v in network.state_dict().values())
     if size > MOST_BYTES:

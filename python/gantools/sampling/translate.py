@@ -14,6 +14,7 @@ from gantools.device import full_precision
 from gantools.errors import ConfigError, DataError
 from gantools.levels import to_uint8
 from gantools.models.system import System
+from gantools.sampling.windows import by_windows, check_frames, shots_of
 
 #: Pixels around a tile that are computed and cut off, so that its border is not seen, where a system does not say them.
 OVERLAP = 16
@@ -33,6 +34,7 @@ class Translator:
         reach: pixels around a tile that its result depends on; None: a result depends on all of its image, because the
             network normalises each image by itself.
         channels: 1 or 3.
+        frames: how many frames the network takes at once; the middle one is what it makes larger. 1: it takes images.
     """
 
     def __init__(self, system: System, networks: Mapping[str, nn.Module], config: Any) -> None:
@@ -44,6 +46,7 @@ class Translator:
         self.pads = bool(getattr(config, "pads", True))
         self.reach: int | None = getattr(config, "reach", OVERLAP)
         self.channels = int(config.input_shape[2])
+        self.frames = int(getattr(config, "frames", 1))
 
     @property
     def margin(self) -> int:
@@ -74,6 +77,9 @@ class Translator:
     ) -> list[NDArray[np.uint8]]:
         """What the network makes of each image; an image's result does not depend on the others.
 
+        Of a network that takes frames the images are the frames of one film in order, which is split at its cuts; they
+        may have colours where the network knows luma alone.
+
         Args:
             images: uint8 (h, w, c) each, of any sizes, or uint8 (n, h, w, c).
             tile: side of the parts that an image is computed in, in its own pixels, for images that do not fit in
@@ -101,26 +107,45 @@ class Translator:
         controls: Mapping[str, float],
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
+
+        def make(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return self.made(image, tile=tile, pad=pad, controls=controls)
+
         self.check_tile(tile)
-        for image in images:
-            if not isinstance(image, np.ndarray):
-                raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
-            if image.ndim != 3 or image.shape[2] != self.channels or image.dtype != np.uint8 or 0 in image.shape:
-                raise DataError(
-                    f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {self.channels})."
-                )
-            h, w, _ = image.shape
-            if not (pad or self.pads) and (h % self.multiple or w % self.multiple):
-                raise DataError(
-                    f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
-                    "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
-                )
-            if tile is None or max(h, w) <= tile:
-                yield self._whole(image, controls)
-            elif self.reach is None:
-                yield self._blended(image, tile, controls)
-            else:
-                yield self._tiled(image, tile, controls)
+        if self.frames == 1:
+            yield from map(make, images)
+            return
+        film = list(images)
+        check_frames(film)
+        found = by_windows(film, shots_of(film), make, count=self.frames, channels=self.channels)
+        yield from (image for _, image in found)
+
+    def made(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        tile: int | None = None,
+        pad: bool = False,
+        controls: Mapping[str, float],
+    ) -> NDArray[np.uint8]:
+        """As `translate`, of one image, or of the frames of a window, one behind the other as channels."""
+        self.check_tile(tile)
+        if not isinstance(image, np.ndarray):
+            raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
+        channels = self.channels * self.frames
+        if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8 or 0 in image.shape:
+            raise DataError(f"an image is {image.dtype} {image.shape}; this network takes uint8 (h, w, {channels}).")
+        h, w, _ = image.shape
+        if not (pad or self.pads) and (h % self.multiple or w % self.multiple):
+            raise DataError(
+                f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
+                "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
+            )
+        if tile is None or max(h, w) <= tile:
+            return self._whole(image, controls)
+        if self.reach is None:
+            return self._blended(image, tile, controls)
+        return self._tiled(image, tile, controls)
 
     @torch.no_grad()
     def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
@@ -130,6 +155,8 @@ class Translator:
         x = np.pad(image, (*more, (0, 0)), "symmetric") if any(m for _, m in more) else image
         device = next(self.networks[self.system.sampler].parameters()).device
         start = torch.from_numpy(np.ascontiguousarray(x)).to(device).permute(2, 0, 1)[None].float().div(127.5).sub(1)
+        if self.frames > 1:
+            start = start.reshape(1, self.frames, self.channels, *start.shape[2:])
         with full_precision():
             made = self.system.render(self.networks, start, None, controls)
         levels: NDArray[np.uint8] = to_uint8(made)[0].permute(1, 2, 0).contiguous().cpu().numpy()

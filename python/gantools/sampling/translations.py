@@ -5,14 +5,11 @@ translations/
   NAME.png, ...       an image for each input, by its path without the suffix
 
 Until all are done they are in the folder NAME.partial, which the next call of the same images and settings goes on
-with.
+with. Films are made by `gantools.sampling.clips`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -28,13 +25,9 @@ from gantools.errors import ConfigError, DataError, Interrupted
 from gantools.files import atomic_write, check_replaceable, write_json
 from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
+from gantools.sampling.clips import takes_film, translate_film
 from gantools.sampling.generator import Generator
-
-FORMAT = "gantools-translations"
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-# Of a folder that is not whole yet: what decides its images.
-PLAN = "plan.json"
+from gantools.sampling.partial import FORMAT, FORMAT_VERSION, MANIFEST, begin, publish, stamp, weights_stamp
 
 
 def translate(
@@ -48,21 +41,24 @@ def translate(
     pad: bool = False,
     alpha: str = "error",
     sixteen_bit: str = "full",
+    fps: float | None = None,
     device: str | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> tuple[Path, list[tuple[str, str]]]:
-    """Translate images into a folder of PNG files with their names.
+    """Translate images into a folder of PNG files with their names, or a film into one of its frames, or into an .mp4.
 
     Args:
         run: as in `Generator.load`.
-        inputs: image files, folders or archives of them, or prepared sets.
-        out: the folder to make.
+        inputs: image files, folders or archives of them, or prepared sets; or a film: one video file, or, where the
+            network takes frames or `out` is an .mp4, a folder of frames in the order of their names.
+        out: the folder to make, or of a film the .mp4.
         checkpoint: of the run: "last", "best", or the thousands of images shown.
         controls: the system's controls by name.
         tile, pad: as in `Generator.translate`. Images whose sides the network does not take are left out.
         alpha: `error` leaves transparent images out with that reason; `drop`, `white`, `black`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`, as `gantools prep` has it.
+        fps: frames a second of an .mp4; None: those of the video, or 25.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
         overwrite: replace `out` when it holds translations of gantools, and discard what a stopped call left.
         progress: show a progress bar on stderr.
@@ -80,11 +76,8 @@ def translate(
     if alpha not in _native.ALPHA_POLICIES:
         raise ConfigError(f"alpha: expected one of {', '.join(_native.ALPHA_POLICIES)}, found {alpha!r}.")
     target = Path(out)
-    check_replaceable(target, MANIFEST, FORMAT, "translations", overwrite)
     generator = Generator.load(run, checkpoint, device=device)
     translator = generator.translator
-    found = [item for path in inputs for item in _items(Path(path), translator.channels, alpha, sixteen_bit)]
-    names = _output_names([name for name, _ in found])
     chosen = generator.controls(controls)
     translator.check_tile(tile)
     plan: dict[str, Any] = {
@@ -101,11 +94,27 @@ def translate(
         "sixteen_bit": sixteen_bit,
         "versions": versions(),
     }
+    paths = [Path(path) for path in inputs]
+    if takes_film(translator, paths, target):
+        return translate_film(
+            translator,
+            paths,
+            target,
+            plan=plan,
+            checkpoint=generator.checkpoint,
+            fps=fps,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if fps is not None:
+        raise ConfigError("fps: goes with a film, and these are images.", "Leave it out, or name a video with --out.")
+    check_replaceable(target, MANIFEST, FORMAT, "translations", overwrite)
+    found = [item for path in paths for item in _items(path, translator.channels, alpha, sixteen_bit)]
+    names = _output_names([name for name, _ in found])
     # Other images of these names, and other weights in the place of these, are another plan.
     inputs_now = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
-    weights = [[p.name, *_stamp(p)] for p in sorted(generator.checkpoint.glob("*.safetensors"))]
     partial = target.with_name(target.name + ".partial")
-    done = _begin(partial, plan, [inputs_now, weights], overwrite)
+    done = begin(partial, plan, [inputs_now, weights_stamp(generator.checkpoint)], overwrite)
     rejects: list[tuple[str, str]] = []
     files: dict[str, str] = {}
     with Progress("translating", len(found), show=progress) as bar:
@@ -139,44 +148,8 @@ def translate(
         )
     left_out = [{"name": name, "reason": reason} for name, reason in rejects]
     write_json(partial / MANIFEST, {**plan, "count": len(files), "files": files, "rejects": left_out})
-    (partial / PLAN).unlink()
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
-        target.rename(old)
-    partial.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    publish(partial, target)
     return target, rejects
-
-
-def _begin(partial: Path, plan: Mapping[str, Any], inputs: Any, overwrite: bool) -> set[str]:
-    """The files that a stopped call of this plan has made in `partial`, which is there afterwards.
-
-    Raises:
-        DataError: it holds what another call left, or something else.
-    """
-    given = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-    text = json.dumps({**plan, "inputs": given}, indent=1)
-    if partial.exists():
-        file = partial / PLAN
-        if file.is_file() and file.read_text(encoding="utf-8") == text:
-            for leftover in partial.rglob("*.tmp"):
-                leftover.unlink()
-            return {p.relative_to(partial).as_posix() for p in partial.rglob("*.png")}
-        ours = file.is_file() or (partial.is_dir() and not any(partial.iterdir()))
-        if not (overwrite and ours):
-            raise DataError(
-                f"{partial}: holds a stopped call of other images or settings."
-                if ours
-                else f"{partial}: is in the way.",
-                "Discard it with --overwrite, or choose another place with --out."
-                if ours
-                else "Move it away, or choose another place with --out.",
-            )
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    with atomic_write(partial / PLAN) as f:
-        f.write(text.encode())
-    return set()
 
 
 def _advice(reason: str) -> str | None:
@@ -184,14 +157,6 @@ def _advice(reason: str) -> str | None:
     if "alpha" in reason or "transparen" in reason:
         return "Transparent images need --alpha drop, white or black."
     return "Mirrored beyond the edge and cut back: --pad" if "multiples of" in reason else None
-
-
-def _stamp(path: Path) -> list[int]:
-    """Size and time of a file: another one where it has been written anew; nothing of a pattern."""
-    if not path.exists():
-        return []
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
 
 
 class _Read:
@@ -202,7 +167,7 @@ class _Read:
 
     def stamp(self) -> list[Any]:
         """What is another one when the image may be."""
-        return [str(self.at.absolute()), self.item, *_stamp(self.at)]
+        return [str(self.at.absolute()), self.item, *stamp(self.at)]
 
     def __call__(self) -> NDArray[np.uint8]:
         return _native.decode(self.source.read(self.item), **self.policy)

@@ -34,7 +34,7 @@ def check_video() -> None:
         raise ConfigError("an .mp4 film needs PyAV, which is not here.", "pip install 'gantools[film]'") from None
 
 
-def write_video(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
+def write_video(path: Path, frames: Iterable[bytes], n: int, fps: int | Fraction, *, least: int = LEAST) -> None:
     """Write an MP4 film, whole or not at all.
 
     Args:
@@ -42,6 +42,7 @@ def write_video(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
         frames: PNG files of one size.
         n: how many there are, at least 1.
         fps: frames a second, from 1 to 1000.
+        least: frames with a smaller side are enlarged by a whole factor.
 
     Raises:
         ConfigError: PyAV is missing.
@@ -54,20 +55,20 @@ def write_video(path: Path, frames: Iterable[bytes], n: int, fps: int) -> None:
     with atomic_write(path) as f, av.open(f, "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=fps)
         stream.pix_fmt = "yuv420p"
-        stream.time_base = Fraction(1, fps)
+        stream.time_base = 1 / Fraction(fps)
         stream.options = {"crf": str(QUALITY)}
         for count, png in enumerate(frames, 1):
             image = _native.decode(png, channels=3)
             if count == 1:
                 size = image.shape[:2]
-                factor = max(1, -(-LEAST // min(size)))
+                factor = max(1, -(-least // min(size)))
                 stream.height, stream.width = (side * factor + side * factor % 2 for side in size)
             if image.shape[:2] != size:
                 raise ValueError("frames differ in size")
             large = image.repeat(factor, 0).repeat(factor, 1)
             even = np.pad(large, ((0, large.shape[0] % 2), (0, large.shape[1] % 2), (0, 0)), "edge")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-            frame.pts, frame.time_base = count - 1, Fraction(1, fps)
+            frame.pts, frame.time_base = count - 1, 1 / Fraction(fps)
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
         if count != n:

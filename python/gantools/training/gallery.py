@@ -96,7 +96,9 @@ class Gallery:
             return samples.numpy(), samples
         batch = self.rows(0, n)
         assert batch.inputs is not None
-        inputs = torch.nn.functional.interpolate(batch.inputs.float(), size=samples.shape[1:3], mode="nearest")
+        # Of a row of images the one in the middle.
+        given = batch.inputs[:, batch.inputs.shape[1] // 2] if batch.inputs.dim() == 5 else batch.inputs
+        inputs = torch.nn.functional.interpolate(given.float(), size=samples.shape[1:3], mode="nearest")
         columns = [to_uint8(x).permute(0, 2, 3, 1).cpu() for x in (inputs, batch.images)]
         # Grey beside colour is shown as colour.
         most = max(x.shape[3] for x in (*columns, samples))

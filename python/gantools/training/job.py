@@ -28,7 +28,7 @@ DATA = Path("data")
 # What a resumed training may not change: the networks would be others, or the order of the images would.
 FIXED = (
     *("name", "model", "network", "seed"),
-    *(f"data.{key}" for key in ("feed", "flip", "balance", "crop", "turn", "degrade")),
+    *(f"data.{key}" for key in ("feed", "flip", "balance", "crop", "turn", "degrade", "frames")),
 )
 # What changes no number of a training.
 HARMLESS = (

@@ -135,6 +135,7 @@ def open_feeds(job: Job, processes: Processes) -> dict[str, Feed]:
         turn=recipe.data.turn,
         degrade=recipe.data.degrade,
         scale=recipe.image_shape[0] // getattr(recipe.network, "input_shape", recipe.image_shape)[0],
+        frames=recipe.data.frames,
     )
     return {"train": train}
 

@@ -55,6 +55,8 @@ def enlarged(images, scale):
 LABELS = np.arange(N, dtype=np.int64) % 3
 LOW = noise(N, SIDE // SCALE)
 PAIRS = Memory(enlarged(LOW, SCALE), LABELS, Memory(LOW))
+# Films of six images in a row.
+PAIRS.annotations = {"clip": np.arange(N, dtype=np.int32) // 6, "frame": np.arange(N, dtype=np.int32) % 6}
 OTHERS = Memory(noise(N + 8, SIDE, 1))
 RANKED = Memory(noise(30, 12, 2), inputs=Memory(255 - noise(30, 12, 2)))
 OPTIONS = {
@@ -63,6 +65,7 @@ OPTIONS = {
     "paired": {"flip": True},
     "unpaired": {"inputs": OTHERS, "flip": True},
     "crops": {"crop": CROP, "flip": True, "turn": True},
+    "frames": {"crop": CROP, "flip": True, "turn": True, "frames": 3},
     "ranked": {"crop": CROP, "flip": True, "turn": True, "inputs": RANKED},
 }
 
@@ -149,7 +152,9 @@ def test_resident_data_and_layout_change_no_bit(case, channels_last):
         got = resident.at(at, n)
         assert same([got], [host.at(at, n)])
         for images in (got.images, got.inputs):
-            assert images is None or images.is_contiguous(memory_format=layout)
+            # Of frames, each has the layout.
+            flat = None if images is None else images.flatten(0, images.dim() - 4)
+            assert flat is None or flat.is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("case", OPTIONS)
@@ -280,6 +285,11 @@ def test_many_classes_over_the_border_of_what_is_drawn_at_a_time():
         ("crops", {"inputs": Memory(noise(N, 5))}, DataError, "no whole multiple"),
         ("crops", {"inputs": Memory(noise(N, 32))}, DataError, "no whole multiple"),
         ("one", {"data": Memory(LOW[:0])}, DataError, "the set has no images"),
+        ("crops", {"frames": 3}, ConfigError, "data.frames is an option of the feed 'frames', not of 'crops'"),
+        ("frames", {"frames": 4}, ConfigError, "data.frames is 4; it has to be odd"),
+        ("frames", {"frames": None}, ConfigError, "data.frames is 0"),
+        ("frames", {"data": Memory(LOW)}, DataError, "no inputs, which the feed 'frames' needs"),
+        ("frames", {"data": Memory(PAIRS.images, inputs=Memory(LOW))}, DataError, "does not say which films"),
     ],
 )
 def test_mistakes_are_one_clear_line(case, options, error, words):
@@ -291,7 +301,7 @@ def test_mistakes_are_one_clear_line(case, options, error, words):
 def test_a_misspelt_kind_is_named():
     with pytest.raises(ConfigError, match=r"unknown feed 'pared'. Did you mean 'paired'\?"):
         open_feed("pared", PAIRS, seed=0, device=CPU, largest=1, channels_last=True)
-    assert set(KINDS) == {"one", "paired", "unpaired", "crops", "ranked"}
+    assert set(KINDS) == {"one", "paired", "unpaired", "crops", "frames", "ranked"}
 
 
 @pytest.mark.parametrize("span", [(-1, 4), (0, 0)])

@@ -10,6 +10,7 @@ import torch
 from gantools.data.batches import Selection
 from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span, derived
 from gantools.data.feeds.degraded import DegradedFeed
+from gantools.data.feeds.frames import VIDEO, FramesFeed, around
 from gantools.data.feeds.orders import Balanced, Crops, Plain
 from gantools.data.image_set import ImageSet
 from gantools.degradation import Degradation
@@ -23,6 +24,7 @@ KINDS = {
     "paired": "images and the inputs that belong to them",
     "unpaired": "images of one set and inputs of another, each in an order of its own",
     "crops": "square parts of images, and the same parts of their inputs, which may be smaller",
+    "frames": "crops of frames of films, and as inputs the same crops of the frames around each",
     "ranked": "crops, and beside them the better and the worse one of two other images, from a set of such pairs",
 }
 #: Of a set of ranked pairs, the share at its end that is kept from the training.
@@ -48,6 +50,7 @@ def open_feed(
     turn: bool = False,
     degrade: Degradation | None = None,
     scale: int = 1,
+    frames: int | None = None,
 ) -> Feed:
     """A feed of a set's images, and of inputs where the kind has some.
 
@@ -64,9 +67,10 @@ def open_feed(
         resident: keep the sets in the device's memory; None: those that fit, on CUDA.
         flip: mirror left to right at random, an image and its aligned inputs alike.
         balance: with `one`: every class equally often.
-        crop: with `crops` and `ranked`: the side of an image's crop in pixels; that of its inputs is smaller by the
-            sets' scale.
-        turn: with `crops` and `ranked`: also turn at random upside down and about the diagonal, image and inputs alike.
+        crop: with `crops`, `frames` and `ranked`: the side of an image's crop in pixels; that of its inputs is smaller
+            by the sets' scale.
+        turn: with the same feeds: also turn at random upside down and about the diagonal, images and inputs alike.
+        frames: with `frames`: how many there are in an input, an odd number.
         degrade: with `crops` of a set without inputs: compute them from the crops, see `gantools.data.degrade`.
         scale: by how much such inputs are smaller.
 
@@ -83,12 +87,14 @@ def open_feed(
     _only("degrade", "crops", kind, degrade is not None)
     if kind == "ranked":
         return _ranked(data, inputs, seed, device, largest, channels_last, resident, flip=flip, crop=crop, turn=turn)
-    _only("crop", "crops", kind, crop is not None)
-    _only("turn", "crops", kind, turn)
+    _only("frames", "frames", kind, frames is not None)
+    if kind != "frames":
+        _only("crop", "crops", kind, crop is not None)
+        _only("turn", "crops", kind, turn)
     within = getattr(data, "inputs", None) if inputs is None and kind != "one" else inputs
     if not len(data) or (within is not None and not len(within)):
         raise DataError(f"{_called(data if not len(data) else within)} has no images.", "Prepare the set again.")
-    if within is None and kind in ("paired", "unpaired"):
+    if within is None and kind in ("paired", "unpaired", "frames"):
         raise DataError(f"{_called(data)} has no inputs, which the feed {kind!r} needs.", _missing(kind))
     if within is not None and kind == "one":
         raise ConfigError(
@@ -107,7 +113,7 @@ def open_feed(
         crops = _degraded(data, seed, crop, scale, degrade, flip=flip, turn=turn)
         return DegradedFeed(data, crops, crop or 0, degrade, scale, seed, device, channels_last=channels_last)
     count, second = len(data), None
-    if kind == "crops":
+    if kind in ("crops", "frames"):
         first, second = _crops(data, within, seed, crop, flip=flip, turn=turn)
     elif balance:
         if data.labels is None:
@@ -124,7 +130,14 @@ def open_feed(
         if kind == "unpaired" and within is not None:
             second = Side(within, Plain(len(within), derived(seed, "inputs"), flip=flip))
             count = max(count, len(within))
-    return SidesFeed(first, second, count, device, largest, channels_last=channels_last, resident=resident)
+
+    def opened(images: Side, inputs: Side | None) -> SidesFeed:
+        return SidesFeed(images, inputs, count, device, largest, channels_last=channels_last, resident=resident)
+
+    if kind == "frames":
+        assert second is not None  # refused above
+        return FramesFeed(first, second, around(data, frames or 0, _called(data)), opened)
+    return opened(first, second)
 
 
 def _ranked(
@@ -243,6 +256,8 @@ def _only(option: str, owner: str, kind: str, given: bool) -> None:
 
 
 def _missing(kind: str) -> str:
+    if kind == "frames":
+        return VIDEO
     return PAIRS if kind == "paired" else "Name a second set, of the images to start from."
 
 

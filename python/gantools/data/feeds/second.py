@@ -52,7 +52,8 @@ def open_second(
     if computed and pairs is not None:
         raise ConfigError(
             f"{data.path}: holds inputs, and recipe {recipe} computes them itself.",
-            f"Take a set of images alone: {prep or 'gantools prep tiles FOLDER'}; or: gantools train --set data.degrade=null",
+            f"Take a set of images alone: {prep or 'gantools prep tiles FOLDER'}; "
+            "or: gantools train --set data.degrade=null",
         )
     if computed:
         if data.shape[2:] != wanted[2:]:
@@ -66,7 +67,7 @@ def open_second(
             f"Make one: {prep or 'gantools prep pairs'}",
         )
     # Of crops the feed compares the sides.
-    crops = kind in ("crops", "ranked")
+    crops = kind in ("crops", "ranked", "frames")
     if pairs.shape[2:] != wanted[2:] if crops else pairs.shape != wanted:
         raise DataError(
             f"{data.path}: its inputs are {'x'.join(map(str, pairs.shape))}, "

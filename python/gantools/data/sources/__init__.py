@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gantools.data.sources import array, celeba, cifar, folder, idx, lmdb, parquet, stylegan, tar
+from gantools.data.sources import array, celeba, cifar, folder, frames, idx, lmdb, parquet, stylegan, tar
 from gantools.data.sources.base import Asked, Source, report
 from gantools.data.sources.folder import LooseImages
 from gantools.data.sources.recognise import recognise
@@ -26,6 +26,7 @@ SOURCES: dict[str, Callable[[Path | None, str | None], Source]] = {
     "parquet": parquet.open_source,
     "lmdb": lmdb.open_source,
     "array": array.open_source,
+    "frames": frames.open_source,
 }
 
 #: The sources that may hold several kinds of images or labels -> what can be said of them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ class Source:
         skipped: what stands where images stand and is none that is read: suffix or reason -> files.
         left_out: what was not asked for: name of a split, or reason -> images (or files of images).
         notes: what the user should know of how the source was read, a line each.
+        facts: what else the manifest says of the source, by key.
         failure: what has kept the reader from reading and is not the images' fault, such as a network that is gone;
             asked after reading.
     """
@@ -80,6 +82,7 @@ class Source:
     skipped: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
     failure: Callable[[], GantoolsError | None] | None = None
 
     def __len__(self) -> int:
