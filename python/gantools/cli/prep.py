@@ -12,7 +12,7 @@ from gantools.cli.prep_options import CHOSEN, COLOURS, PIXELS, RESULT, WHERE, WO
 # The recipe for 28 x 28 grey images, which all relatives of MNIST are; dcgan takes any other source.
 MNIST_RECIPE = "dcgan-fashion"
 # What may stand in the place of a source and is a command of its own.
-RELATIVES = {"pairs": "prep_pairs", "tiles": "prep_pairs", "ranked": "prep_ranked"}
+RELATIVES = {"pairs": "prep_pairs", "tiles": "prep_pairs", "ranked": "prep_ranked", "frontal": "prep_frontal"}
 
 
 class PrepCommand(click.Command):
@@ -59,9 +59,9 @@ def command(kind: str, shards: str | None, **options: Any) -> None:
     Stopped by Ctrl-C, the same command goes on where it was. On several machines: the same command with --shards 1/4,
     2/4, 3/4, 4/4, then gantools merge.
 
-    Sets of pairs, for translation and super-resolution, tiles of large images and pairs of a better and a worse image:
-    gantools prep pairs --help, gantools prep tiles --help, gantools prep ranked --help. (A folder of that name is
-    ./pairs.)
+    Sets of pairs, for translation and super-resolution, tiles of large images, pairs of a better and a worse image, and
+    turned faces with frontal ones: gantools prep pairs --help, prep tiles --help, prep ranked --help, prep frontal
+    --help. (A folder of that name is ./pairs.)
     """
     from gantools.data.prepare import prep, prep_share
 

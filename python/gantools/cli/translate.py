@@ -21,6 +21,7 @@ from gantools.cli.options import numbers, one_of
     "--tile", type=int, metavar="PIXELS", help="Compute larger images in tiles of this side.  [default: whole]"
 )
 @click.option("--pad", is_flag=True, help="Mirror images beyond their edge where the network does not take their size.")
+@click.option("--landmarks", metavar="FILE", help="Five points of each face, for a network that needs them.")
 @one_of("--alpha", ["error", "drop", "white", "black"], "error", "Transparent images: left out, or so.")
 @click.option("--sixteen-bit", default="full", show_default=True, metavar="RANGE", help="full, stretch or LOW:HIGH.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:1.  [default: CUDA when there is one]")
@@ -33,6 +34,7 @@ def command(
     controls: tuple[str, ...],
     tile: int | None,
     pad: bool,
+    landmarks: str | None,
     alpha: str,
     sixteen_bit: str,
     device: str | None,
@@ -55,6 +57,7 @@ def command(
         controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         pad=pad,
+        landmarks=landmarks,
         alpha=alpha,
         sixteen_bit=sixteen_bit,
         device=device,

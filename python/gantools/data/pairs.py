@@ -67,6 +67,7 @@ class Inputs:
         images: their source, a row for each target; None where they are made of the prepared targets.
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
         noise: what is added to each at last.
+        yaws: float64 (n,), by how many degrees each face is turned.
     """
 
     policy: Policy
@@ -75,6 +76,7 @@ class Inputs:
     images: Source | None = None
     regions: NDArray[np.float64] | None = None
     noise: Noise | None = None
+    yaws: NDArray[np.float64] | None = None
 
     def document(self) -> dict[str, Any]:
         """What of it decides a byte of the set."""
@@ -84,6 +86,8 @@ class Inputs:
             source["selection"] = hashlib.sha256(self.images.items.tobytes()).hexdigest()[:32]
         if self.regions is not None:
             source["regions"] = hashlib.sha256(self.regions.tobytes()).hexdigest()[:32]
+        if self.yaws is not None:
+            source["yaws"] = hashlib.sha256(self.yaws.tobytes()).hexdigest()[:32]
         return {**self.entry, "source": source, "policy": self.policy.to_manifest()}
 
 

@@ -31,6 +31,7 @@ NAMES = {
     "stylegan": "stylegan",
     "stylegan2": "stylegan2",
     "srgan": "srgan",
+    "tpgan": "tpgan",
 }
 
 

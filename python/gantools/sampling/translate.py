@@ -33,6 +33,7 @@ class Translator:
         reach: pixels around a tile that its result depends on; None: a result depends on all of its image, because the
             network normalises each image by itself.
         channels: 1 or 3.
+        most: the largest side that it takes; None: any.
     """
 
     def __init__(self, system: System, networks: Mapping[str, nn.Module], config: Any) -> None:
@@ -44,6 +45,7 @@ class Translator:
         self.pads = bool(getattr(config, "pads", True))
         self.reach: int | None = getattr(config, "reach", OVERLAP)
         self.channels = int(config.input_shape[2])
+        self.most: int | None = getattr(config, "most", None)
 
     @property
     def margin(self) -> int:
@@ -64,6 +66,25 @@ class Translator:
                 f"For example {max(256, least + least // 2)}.",
             )
 
+    def check_marks(self, tile: int | None, marks: NDArray[np.float32] | None) -> None:
+        """Refuse images without the landmarks that a system needs, landmarks for one that takes none, and both with tiles.
+
+        Raises:
+            DataError: there are none. ConfigError: they are not needed, or tiles are asked for.
+        """
+        if "marks" not in self.system.guides:
+            if marks is not None:
+                raise ConfigError("landmarks: this network takes none.", "Leave them out.")
+            return
+        if tile is not None:
+            raise ConfigError("tile: this network sees a face as a whole.", "Leave it out.")
+        if marks is None:
+            raise DataError(
+                "this network needs the landmarks of each face, and there are none.",
+                "Make faces that have them: gantools prep frontal IMAGES --landmarks FILE --all-poses --out FACES; "
+                "or give those of faces that are aligned already: gantools translate --landmarks FILE",
+            )
+
     def translate(
         self,
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
@@ -71,6 +92,7 @@ class Translator:
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
+        marks: NDArray[np.float32] | None = None,
     ) -> list[NDArray[np.uint8]]:
         """What the network makes of each image; an image's result does not depend on the others.
 
@@ -82,6 +104,8 @@ class Translator:
                 where tiles meet, they go over into each other.
             pad: mirror images beyond their edge where the network does not take their sides, and cut the result.
             controls: a value for each of the system's controls, by name.
+            marks: where a system needs them, x and y of the eyes, the nose and the corners of the mouth in each image,
+                from the middle of its first pixel, float (n, 5, 2).
 
         Returns:
             uint8 (scale h, scale w, c) each.
@@ -90,7 +114,7 @@ class Translator:
             ConfigError: a tile that is too small.
             DataError: an image has another number of channels, or sides that the network does not take.
         """
-        return list(self.each(images, tile=tile, pad=pad, controls=controls))
+        return list(self.each(images, tile=tile, pad=pad, controls=controls, marks=marks))
 
     def each(
         self,
@@ -99,10 +123,12 @@ class Translator:
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
+        marks: NDArray[np.float32] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
         self.check_tile(tile)
-        for image in images:
+        self.check_marks(tile, marks)
+        for i, image in enumerate(images):
             if not isinstance(image, np.ndarray):
                 raise DataError(f"an image is a {type(image).__name__}; this network takes arrays uint8 (h, w, c).")
             if image.ndim != 3 or image.shape[2] != self.channels or image.dtype != np.uint8 or 0 in image.shape:
@@ -115,15 +141,22 @@ class Translator:
                     f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
                     "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
                 )
-            if tile is None or max(h, w) <= tile:
-                yield self._whole(image, controls)
+            if self.most is not None and max(h, w) > self.most:
+                raise DataError(
+                    f"{w} x {h} pixels: this network takes {self.most} x {self.most}.",
+                    "Prepare such images: gantools prep",
+                )
+            if marks is not None or tile is None or max(h, w) <= tile:
+                yield self._whole(image, controls, None if marks is None else marks[i])
             elif self.reach is None:
                 yield self._blended(image, tile, controls)
             else:
                 yield self._tiled(image, tile, controls)
 
     @torch.no_grad()
-    def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
+    def _whole(
+        self, image: NDArray[np.uint8], controls: Mapping[str, float], marks: NDArray[np.float32] | None = None
+    ) -> NDArray[np.uint8]:
         h, w, _ = image.shape
         more = [(0, max(self.least, side + -side % self.multiple) - side) for side in (h, w)]
         # Symmetric, since by reflection a side of one pixel has nothing to be continued by.
@@ -131,7 +164,8 @@ class Translator:
         device = next(self.networks[self.system.sampler].parameters()).device
         start = torch.from_numpy(np.ascontiguousarray(x)).to(device).permute(2, 0, 1)[None].float().div(127.5).sub(1)
         with full_precision():
-            made = self.system.render(self.networks, start, None, controls)
+            guides = {} if marks is None else {"marks": torch.from_numpy(np.asarray(marks)).to(device)[None]}
+            made = self.system.render(self.networks, start, None, controls, **guides)
         levels: NDArray[np.uint8] = to_uint8(made)[0].permute(1, 2, 0).contiguous().cpu().numpy()
         return levels[: h * self.scale, : w * self.scale]
 

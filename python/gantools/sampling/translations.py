@@ -29,6 +29,7 @@ from gantools.files import atomic_write, check_replaceable, write_json
 from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
 from gantools.sampling.generator import Generator
+from gantools.sampling.landmarks import given_marks
 
 FORMAT = "gantools-translations"
 FORMAT_VERSION = 1
@@ -46,6 +47,7 @@ def translate(
     controls: Mapping[str, float] | None = None,
     tile: int | None = None,
     pad: bool = False,
+    landmarks: str | Path | None = None,
     alpha: str = "error",
     sixteen_bit: str = "full",
     device: str | None = None,
@@ -61,6 +63,7 @@ def translate(
         checkpoint: of the run: "last", "best", or the thousands of images shown.
         controls: the system's controls by name.
         tile, pad: as in `Generator.translate`. Images whose sides the network does not take are left out.
+        landmarks: a table of five points of each image, for a system that needs them; None: those of prepared sets.
         alpha: `error` leaves transparent images out with that reason; `drop`, `white`, `black`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`, as `gantools prep` has it.
         device: "cpu", "cuda", "cuda:1"; None: CUDA when there is one.
@@ -84,6 +87,7 @@ def translate(
     generator = Generator.load(run, checkpoint, device=device)
     translator = generator.translator
     found = [item for path in inputs for item in _items(Path(path), translator.channels, alpha, sixteen_bit)]
+    marks = given_marks(translator, found, landmarks)
     names = _output_names([name for name, _ in found])
     chosen = generator.controls(controls)
     translator.check_tile(tile)
@@ -103,6 +107,8 @@ def translate(
     }
     # Other images of these names, and other weights in the place of these, are another plan.
     inputs_now = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
+    if marks is not None:
+        inputs_now += [[None if points is None else points.tolist() for points in marks]]
     weights = [[p.name, *_stamp(p)] for p in sorted(generator.checkpoint.glob("*.safetensors"))]
     partial = target.with_name(target.name + ".partial")
     done = _begin(partial, plan, [inputs_now, weights], overwrite)
@@ -112,11 +118,13 @@ def translate(
         if done:
             bar.print(f"Going on after {len(done):,} images.")
         try:
-            for (name, read), file in zip(found, names, strict=True):
+            for i, ((name, read), file) in enumerate(zip(found, names, strict=True)):
                 place = partial / file
                 if file not in done:
                     try:
-                        (made,) = translator.translate([read()], tile=tile, pad=pad, controls=chosen)
+                        points = None if marks is None else marks[i]
+                        one = None if points is None else points[None]
+                        (made,) = translator.translate([read()], tile=tile, pad=pad, controls=chosen, marks=one)
                     except DataError as e:
                         rejects.append((name, e.message))
                         bar.advance(1)

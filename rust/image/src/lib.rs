@@ -25,6 +25,7 @@ mod policy;
 mod region;
 pub mod resize;
 mod shown;
+mod turn;
 
 pub use colour::AlphaPolicy;
 pub use crop::{Crop, Placement};
@@ -41,3 +42,4 @@ pub use pixels::{Pixels, Rect};
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};
 pub use region::Region;
 pub use resize::Filter;
+pub use turn::{turn, turned};
