@@ -109,8 +109,8 @@ def resize(image: NDArray[np.uint8], height: int, width: int, filter: str = "lan
 def turn(image: NDArray[np.uint8], yaw: float) -> NDArray[np.uint8]:
     """A frontal face uint8 (h, w) or (h, w, c) turned by `yaw` degrees, uint8 (h, w, c); above 0 the nose goes right.
 
-    It is aligned as by `gantools prep frontal`. Each pixel of the face is moved by the depth of an ellipsoid with a nose;
-    what is beside it stays, and what is uncovered is filled linearly along its row.
+    It is aligned as by `gantools prep frontal`. Each pixel of the face is moved by the depth of an ellipsoid with a
+    nose; what is beside it stays, and what is uncovered is filled linearly along its row.
     """
 
 def turned_points(points: NDArray[np.float64], yaws: NDArray[np.float64], side: int) -> NDArray[np.float64]:

@@ -1,9 +1,9 @@
 """Faces aligned by their landmarks: frontal ones with what a turn of the head would make of them, and profiles.
 
-An aligned face is a square whose numbers are those of a side of 128, whole numbers being the middles of pixels: the eyes
-are level, their middle is at (63.5, 40), and the middle of the mouth is 48 below it, as in the code of Huang et al.
-2017 (arXiv:1704.04086). Its `marks` are x and y of eyes, nose and corners of the mouth there, of a turned face where the
-turn moves them; `yaw` is the turn in degrees, above 0 with the nose to the right. The turn itself is in Rust
+An aligned face is a square whose numbers are those of a side of 128, whole numbers being the middles of pixels: the
+eyes are level, their middle is at (63.5, 40), and the middle of the mouth is 48 below it, as in the code of Huang et
+al. 2017 (arXiv:1704.04086). Its `marks` are x and y of eyes, nose and corners of the mouth there, of a turned face
+where the turn moves them; `yaw` is the turn in degrees, above 0 with the nose to the right. The turn itself is in Rust
 (`rust/image/src/turn.rs`): poses of a set that is made so are synthetic.
 """
 
@@ -188,7 +188,7 @@ def turned(
         faces: says the angles, and the seed of the sides.
 
     Returns:
-        The faces, named `name_+45.png` after their yaw, with `marks` and `yaw` of the inputs; their corners; the inputs.
+        The faces, named `name_+45.png` after their yaw, with `marks` and `yaw` of the inputs; their corners; inputs.
     """
     angles = np.array(faces.angles)
     of = np.repeat(np.arange(len(images)), len(angles))

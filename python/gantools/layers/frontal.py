@@ -33,7 +33,7 @@ class Window(NamedTuple):
     width: int
 
 
-#: The local paths: height and width of a patch, and of its place in a frontal face of 128 the middle, row and column.
+#: The local paths: height and width of a patch, and the middle of its place in a frontal face of 128, row and column.
 PARTS = {
     "left_eye": (40, 40, 40.0, 43.0),
     "right_eye": (40, 40, 40.0, 85.0),
@@ -45,7 +45,7 @@ BELOW_NOSE = 11
 
 
 def windows(size: int) -> dict[str, Window]:
-    """Where each patch is in a frontal face: (20, 23), (20, 65), (48, 43) and (72, 40) at 128, as the authors paste them.
+    """Where each patch is in a frontal face: (20, 23), (20, 65), (48, 43) and (72, 40) at 128, as the authors have it.
 
     Both eyes mirror each other at every size.
     """
@@ -59,10 +59,10 @@ def windows(size: int) -> dict[str, Window]:
 
 
 def corners(marks: Tensor, size: int) -> dict[str, Tensor]:
-    """Row and column of the first pixel of each patch of a face with these landmarks, int64 (n, 2), within the image.
+    """Row and column of the first pixel of each patch of a face with these landmarks, int64 (n, 2), inside it.
 
-    Eyes and mouth are in the middle of theirs. The nose's ends `BELOW_NOSE` rows under it and has its middle half way to
-    the middle of the eyes, so that it shows more of the side that is seen the more the face is turned.
+    Eyes and mouth are in the middle of theirs. The nose's ends `BELOW_NOSE` rows under it and has its middle half way
+    to the middle of the eyes, so that it shows more of the side that is seen the more the face is turned.
 
     Args:
         marks: float (n, 5, 2), x and y of eyes, nose and corners of the mouth from the middle of the first pixel.
@@ -102,14 +102,13 @@ def composed(patches: Mapping[str, Tensor], size: int) -> Tensor:
 
     The authors take the maximum of all patches and 0, which loses what is negative in a patch.
     """
-    total, count = 0.0, 0.0
+    placed, covered = [], []
     for name, patch in patches.items():
         top, left, height, width = windows(size)[name]
         around = (left, size - left - width, top, size - top - height)
-        total = total + F.pad(patch, around)
-        count = count + F.pad(torch.ones_like(patch[:1, :1]), around)
-    assert isinstance(total, Tensor) and isinstance(count, Tensor)
-    return total / count.clamp_min(1)
+        placed.append(F.pad(patch, around))
+        covered.append(F.pad(torch.ones_like(patch[:1, :1]), around))
+    return torch.stack(placed).sum(0) / torch.stack(covered).sum(0).clamp_min(1)
 
 
 def mirrored(images: Tensor, marks: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,7 +239,7 @@ class Decoder(nn.Module):
             patches: features of the local paths at their places, float (n, width, s, s).
             colours: their images there, float (n, c, s, s).
         """
-        begin = F.relu(self.begin(torch.cat((vector, noise), 1))).unflatten(1, (-1, self.base, self.base))
+        begin = F.relu(self.begin(torch.cat((vector, noise), 1))).reshape(len(vector), -1, self.base, self.base)
         sides = []
         side = begin
         for layer in self.sides:
@@ -341,7 +340,8 @@ class FrontalGenerator(nn.Module):
             features[name], patches[name] = part(given[name])
         found, vector = self.encoder(with_mirror(images))
         placed = composed(features, self.size), composed(patches, self.size)
-        return Frontal(*self.decoder(found, vector, noise, images, *placed), patches, vector)
+        image, half, quarter = self.decoder(found, vector, noise, images, *placed)
+        return Frontal(image, half, quarter, patches, vector)
 
 
 class LocalJudge(nn.Module):
@@ -374,7 +374,7 @@ class Recogniser(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """In place: convolutions N(0, 0.02) cut off at two deviations, the others N(0, 0.02); biases 0, of linear layers 0.1.
+    """In place: weights N(0, 0.02), of convolutions cut off at two deviations; biases 0, of linear layers 0.1.
 
     Source: the authors' code.
     """

@@ -292,7 +292,7 @@ def unlikeness(face: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def render(
     networks: Networks, start: Tensor, labels: Tensor | None, controls: Mapping[str, float], *, marks: Tensor
 ) -> Tensor:
-    """Frontal faces of faces with these landmarks, float (n, 5, 2) in pixels; noise is 0, the mean of what was drawn."""
+    """Frontal faces of faces with these landmarks, float (n, 5, 2) in pixels; the noise is 0, its mean in training."""
     marks = marks.to(start.dtype)
     left = faces_left(marks)
     images, turned = mirrored(start, marks, left)

@@ -22,7 +22,7 @@ def asymmetry(x: Tensor) -> Tensor:
 
 
 def with_edges(x: Tensor) -> Tensor:
-    """Images beside 8 x[i, j] - Σ of its eight neighbours, channel by channel, zeros around: (n, c, h, w) -> (n, 2c, h, w).
+    """Images (n, c, h, w) beside 8 x[i, j] - Σ of the eight neighbours, of each channel, zeros around: (n, 2c, h, w).
 
     The Laplacian that the authors' code has beside the images of half and quarter size in the symmetry loss.
     """

@@ -94,20 +94,48 @@ class MobileFaceNet(Frozen):
 
 
 def of_frontal(x: Tensor) -> Tensor:
-    """Faces aligned as by `gantools prep frontal`, float (n, c, s, s), as the network takes them: (n, c, 112, 112).
+    """Frontal faces aligned as by `gantools prep frontal`, float (n, c, s, s), as the network takes them.
 
-    The same square for every face: the middles of eyes and mouth come to the template's. What is above the image is as
+    The same square for every face: the middles of eyes and mouth come to the template's. What is beside the image is as
     its border. Bilinear; differentiable.
+
+    Returns:
+        float32 (n, c, 112, 112).
     """
-    points = np.array(TEMPLATE)
-    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
-    scale = (mouth[1] - eyes[1]) / _MOUTH
+    template = torch.tensor(TEMPLATE, dtype=torch.float32, device=x.device)
+    eyes, mouth = template[:2].mean(0), template[3:].mean(0)
+    scale = _MOUTH / (mouth - eyes)[1]
+    # Places in the square of 128 of each pixel's middle, then in those of the image.
+    across = torch.stack((scale, torch.zeros_like(scale)))
+    begin = torch.tensor(_EYES, device=x.device) - scale * eyes
+    size = x.shape[3] / _SIDE
+    return _sampled(x, (across * size).expand(len(x), 2), ((begin + 0.5) * size - 0.5).expand(len(x), 2))
+
+
+def of_marks(x: Tensor, marks: Tensor) -> Tensor:
+    """Faces float (n, c, s, s) with landmarks float (n, 5, 2) as the network takes them: float32 (n, c, 112, 112).
+
+    By the similarity that brings the template nearest to the landmarks, in the sense of least squares.
+    Source: Umeyama 1991 (doi:10.1109/34.88573), without reflections.
+    """
+    template = torch.tensor(TEMPLATE, dtype=torch.float32, device=x.device)
+    middle, there = template.mean(0), marks.float().mean(1)
+    a, b = template - middle, marks.float() - there[:, None]
+    square = a.square().sum()
+    cosine, sine = (a * b).sum((1, 2)) / square, (a[:, 0] * b[..., 1] - a[:, 1] * b[..., 0]).sum(1) / square
+    across = torch.stack((cosine, sine), 1)
+    moved = torch.stack((cosine * middle[0] - sine * middle[1], sine * middle[0] + cosine * middle[1]), 1)
+    return _sampled(x, across, there - moved)
+
+
+def _sampled(x: Tensor, across: Tensor, begin: Tensor) -> Tensor:
+    """Images at places begin + column · across + row · (across turned by 90°), each float (n, 2), in pixels of `x`."""
     at = torch.arange(SIZE, dtype=torch.float32, device=x.device)
-    # Places in the square of 128, then in -1..1 from border to border of it.
-    columns, rows = ((at - float(eyes[k])) / float(scale) + _EYES[k] for k in (0, 1))
-    rows, columns = (((v + 0.5) * (2 / _SIDE) - 1) for v in (rows, columns))
-    grid = torch.stack((columns.expand(SIZE, SIZE), rows[:, None].expand(SIZE, SIZE)), 2)
-    grid = grid.expand(len(x), -1, -1, -1)
+    columns, rows = at[None, None, :], at[None, :, None]
+    place_x = begin[:, :1, None] + columns * across[:, :1, None] - rows * across[:, 1:, None]
+    place_y = begin[:, 1:, None] + columns * across[:, 1:, None] + rows * across[:, :1, None]
+    sides = torch.tensor((x.shape[3], x.shape[2]), dtype=torch.float32, device=x.device)
+    grid = (torch.stack((place_x, place_y), 3) + 0.5) * (2 / sides) - 1
     return F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -127,7 +155,7 @@ def load(file: str | Path | None = None, by: str = "game.identity.weights") -> M
             given = {key: torch.from_numpy(archive[key]).float() for key in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError) as e:
         raise WeightsError(f"{path}: no .npz of {FILE.what} ({cause(e)}).", FILE.where(by)) from e
-    state = {}
+    state: dict[str, Tensor] = {}
     for i, (*_, slope) in enumerate(PLAN):
         names = {"weight": f"layers.{i}.weight", "bias": f"layers.{i}.bias"}
         names |= {"slope": f"slopes.{i}"} if slope else {}

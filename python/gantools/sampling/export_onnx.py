@@ -88,9 +88,9 @@ def write_onnx(generator: Generator, target: Path, *, controls: Mapping[str, flo
             "gantools export RUN --hub FOLDER has no such limit.",
         )
     if generator.system.guides:
+        needed = " and ".join(generator.system.guides)
         raise ConfigError(
-            f"{generator.run}: {generator.recipe.model} needs {' and '.join(generator.system.guides)} of each image, which an "
-            "ONNX file is not given.",
+            f"{generator.run}: {generator.recipe.model} needs {needed} of each image, which an ONNX file is not given.",
             "gantools export RUN --hub FOLDER keeps all of it.",
         )
     # Before the export, which asks for what the system would refuse.

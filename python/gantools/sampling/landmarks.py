@@ -39,7 +39,8 @@ def given_marks(translator: Translator, found: Sequence[tuple[str, Any]], table:
         keys = [matching(rows, name) for name, _ in found]
         if not any(keys):
             raise DataError(
-                f"{table}: has landmarks of none of the images: {next(iter(rows), 'nothing')!r} is not {found[0][0]!r}.",
+                f"{table}: has landmarks of none of the images: {next(iter(rows), 'nothing')!r} is not "
+                f"{found[0][0]!r}.",
                 "Its first column holds their paths or file names, with or without suffix.",
             )
         return [None if key is None else rows[key].reshape(5, 2).astype(np.float32) for key in keys]

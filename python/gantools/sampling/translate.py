@@ -67,7 +67,7 @@ class Translator:
             )
 
     def check_marks(self, tile: int | None, marks: NDArray[np.float32] | None) -> None:
-        """Refuse images without the landmarks that a system needs, landmarks for one that takes none, and both with tiles.
+        """Refuse images without the landmarks that a system needs, tiles of them, and landmarks where it takes none.
 
         Raises:
             DataError: there are none. ConfigError: they are not needed, or tiles are asked for.

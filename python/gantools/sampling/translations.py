@@ -106,7 +106,7 @@ def translate(
         "versions": versions(),
     }
     # Other images of these names, and other weights in the place of these, are another plan.
-    inputs_now = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
+    inputs_now: list[Any] = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
     if marks is not None:
         inputs_now += [[None if points is None else points.tolist() for points in marks]]
     weights = [[p.name, *_stamp(p)] for p in sorted(generator.checkpoint.glob("*.safetensors"))]

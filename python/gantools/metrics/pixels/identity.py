@@ -43,9 +43,18 @@ class IdentityScores:
 
 
 def identity_vectors(
-    images: NDArray[np.uint8], network: mobilefacenet.MobileFaceNet, device: torch.device | str = "cpu"
+    images: NDArray[np.uint8],
+    network: mobilefacenet.MobileFaceNet,
+    device: torch.device | str = "cpu",
+    marks: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
-    """Vectors of length 1 of aligned faces uint8 (n, s, s, 3), float64 (n, 128).
+    """Vectors of length 1 of faces uint8 (n, s, s, 3), float64 (n, 128).
+
+    Args:
+        images: frontal faces aligned as by `gantools prep frontal`, or any with `marks`.
+        network: MobileFaceNet.
+        device: where it is computed.
+        marks: landmarks in the images, (n, 5, 2); None: they are aligned and frontal.
 
     Raises:
         DataError: images of another kind.
@@ -59,7 +68,11 @@ def identity_vectors(
     for start in range(0, len(images), BATCH):
         part = torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])).to(device)
         with torch.no_grad(), full_precision():
-            x = mobilefacenet.of_frontal(part.permute(0, 3, 1, 2).float() / 127.5 - 1)
+            x = part.permute(0, 3, 1, 2).float() / 127.5 - 1
+            if marks is None:
+                x = mobilefacenet.of_frontal(x)
+            else:
+                x = mobilefacenet.of_marks(x, torch.from_numpy(marks[start : start + BATCH]).to(device))
             parts.append(network(x).double().cpu().numpy())
     found = np.concatenate(parts) if parts else np.zeros((0, mobilefacenet.DIMS))
     out: NDArray[np.float64] = found / np.linalg.norm(found, axis=1, keepdims=True)
@@ -71,6 +84,7 @@ def identity_scores(
     targets: NDArray[np.uint8],
     *,
     people: Sequence[int] | NDArray[np.int64] | None = None,
+    marks: NDArray[np.float32] | None = None,
     weights: str | Path | None = None,
     device: str | None = None,
 ) -> IdentityScores:
@@ -80,6 +94,7 @@ def identity_scores(
         samples: what is judged, uint8 (n, s, s, 3).
         targets: what each should show, of the same number.
         people: who is in each pair; None: everybody once.
+        marks: landmarks in the samples, (n, 5, 2), where these are turned faces; targets are frontal.
         weights: the file of MobileFaceNet; None: looked for in the usual places.
         device: "cpu", "cuda"; None: CUDA when there is one.
 
@@ -90,13 +105,15 @@ def identity_scores(
         raise DataError(f"{len(samples):,} samples and {len(targets):,} targets.", "Give equally many, at least one.")
     network = mobilefacenet.load(weights, "--weights")
     where = find_device(device)
-    ours, theirs = (identity_vectors(images, network, where) for images in (samples, targets))
+    ours, theirs = identity_vectors(samples, network, where, marks), identity_vectors(targets, network, where)
     who = np.arange(len(ours)) if people is None else np.asarray(people)
     nearest = (ours @ theirs.T).argmax(1)
     protocol = {
         "network": mobilefacenet.FILE.what,
         "sha256": network.sha256,
-        "frame": "gantools prep frontal to 112x112, bilinear, border repeated",
+        "targets": "frame of gantools prep frontal",
+        "samples": "frame of gantools prep frontal" if marks is None else "five landmarks, similarity",
+        "resampling": "112x112, bilinear, border repeated",
         "size": list(samples.shape[1:3]),
         "pairs": len(ours),
     }
