@@ -29,7 +29,7 @@ def waves(side: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def turned_by_numpy(image: NDArray[np.uint8], yaw: float, back: bool = False, near: bool = True) -> NDArray[np.uint8]:
-    """The turn written from its description; `back` keeps spans that show their back, `near=False` lets the last win."""
+    """The turn as it is described; `back` keeps spans that show their back, `near=False` lets the last one win."""
     side = image.shape[0]
     count, scale = 4 * side, 128 / (4 * side)
     cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
@@ -126,7 +126,7 @@ def photos(tmp_path: Path) -> Path:
     rows = [HEAD]
     for i, name in enumerate(("a", "b", "side", "none")):
         Image.fromarray(waves(160, seed=i)).save(folder / f"{name}.png")
-        points = FACE + [16, 10]
+        points = FACE + np.array([16, 10])
         if name == "side":
             points = points + np.array([[0, 0], [0, 0], [20, 0], [0, 0], [0, 0]])
         if name != "none":
@@ -240,7 +240,7 @@ def test_tables_that_are_wrong(photos):
 
 def test_a_face_that_is_none_is_a_reject_with_a_reason(photos):
     table = photos.parent / "points.csv"
-    points = ",".join(f"{v:.1f}" for v in (FACE * [1, -1] + [16, 120]).ravel())
+    points = ",".join(f"{v:.1f}" for v in (FACE * np.array([1, -1]) + np.array([16, 120])).ravel())
     table.write_text(f"{table.read_text()}none.png,{points}\n")
     done = made(photos, "set")
     rejects = (done.path / "rejects.jsonl").read_text()

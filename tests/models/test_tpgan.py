@@ -1,4 +1,4 @@
-"""TP-GAN: its networks by the authors' table, its terms by hand, and that a face's side and neighbours do not matter."""
+"""TP-GAN: networks by the authors' table, terms by hand, and that a face's side and neighbours do not matter."""
 
 from __future__ import annotations
 
@@ -65,9 +65,8 @@ def test_places_of_patches_are_the_authors_and_eyes_mirror_each_other():
 
 
 def test_patches_are_cut_round_the_landmarks_and_stay_inside():
-    marks = torch.tensor(
-        [[[43.0, 40], [85, 40], [71, 64], [47, 88], [82, 88]], [[2.0, 1], [126, 40], [64, 127], [2, 2], [3, 3]]]
-    )
+    face = [[43.0, 40], [85, 40], [71, 64], [47, 88], [82, 88]]
+    marks = torch.tensor([face, [[2.0, 1], [126, 40], [64, 127], [2, 2], [3, 3]]])
     at = layers.corners(marks, 128)
     assert at["left_eye"][0].tolist() == [20, 24] and at["mouth"][0].tolist() == [72, 41]
     # The lower edge is 11 below the nose, the middle half way between it and the middle of the eyes.
@@ -90,10 +89,9 @@ def test_patches_are_composed_by_their_masks():
         inside[..., w.top : w.top + w.height, w.left : w.left + w.width] = True
     assert torch.equal(made, torch.where(inside, -0.5, 0.0))
     # The authors' maximum with 0 loses all of it.
-    padded = [
-        F.pad(p, (w.left, 128 - w.left - w.width, w.top, 128 - w.top - w.height))
-        for p, w in zip(patches.values(), layers.windows(128).values(), strict=True)
-    ]
+    places = layers.windows(128)
+    around = {n: (w.left, 128 - w.left - w.width, w.top, 128 - w.top - w.height) for n, w in places.items()}
+    padded = [F.pad(patch, around[name]) for name, patch in patches.items()]
     assert float(torch.stack(padded).amax(0).abs().max()) == 0
     # Where an eye and the nose overlap it is their mean.
     patches["nose"] = patches["nose"] + 1
@@ -167,19 +165,22 @@ def test_a_mirrored_face_gives_the_mirrored_result_whoever_is_beside_it(running)
     torch.manual_seed(0)
     recipe = small("tpgan")
     network = replace(recipe.network, running=running)
-    networks = {name: net.eval() for name, net in SYSTEM.build(network).items()}
+    # In float64: what rounding does to small images is no neighbour's doing.
+    networks = {name: net.eval().double() for name, net in SYSTEM.build(network).items()}
     batch = synthetic(recipe)
+    assert batch.inputs is not None
+    batch = replace(batch, inputs=batch.inputs.double())
 
     def rendered(of: Batch) -> Tensor:
         with torch.no_grad():
             return SYSTEM.render(networks, of.inputs, None, {}, marks=of.extras["marks"])
 
     made = rendered(batch)
-    torch.testing.assert_close(rendered(mirror(batch)), made.flip(3), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(rendered(batch.part(3, 4)), made[3:4], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(rendered(mirror(batch)), made.flip(3), atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(rendered(batch.part(3, 4)), made[3:4], atol=1e-9, rtol=1e-7)
     # In training mode, as the authors' code has it at test, it would matter.
     networks["generator"].train()
-    assert float((rendered(batch.part(3, 4)) - rendered(batch)[3:4]).abs().max()) > 1e-4
+    assert float((rendered(batch.part(3, 4)) - rendered(batch)[3:4]).abs().max()) > 1e-5
 
 
 def test_noise_is_drawn_from_the_batch_and_none_when_rendering():
@@ -208,9 +209,8 @@ def test_terms_are_named_and_weighted():
         torch.manual_seed(1)
         out = stage.phases[-1].loss(networks, batch, {})
         found = {name: float(value) for name, value in out.means.items()}
-        named = sum(
-            v for name, v in found.items() if name in ("pixel", "symmetry", "adversarial", "ids", "tv", "local")
-        )
+        weighted = {"pixel", "symmetry", "adversarial", "ids", "tv", "local"}
+        named = sum(found[name] for name in weighted & found.keys())
         assert float(out.value.detach()) == pytest.approx(named, rel=1e-5) == pytest.approx(found["loss_g"], rel=1e-5)
         return found
 
@@ -228,17 +228,11 @@ def test_weights_are_the_codes_sums_as_means():
     assert list(game.pixel) == [1.0, 64**2 / area, 1.5 * 32**2 / area]
     assert list(game.symmetry) == pytest.approx([0.3 * n / area for n in (64 * 32, 64 * 32, 1.5 * 32 * 16)])
     # Images in [-1, 1] double what is counted in pixels.
-    assert game.adversarial == pytest.approx(2 * 20 / area, rel=1e-3) and game.ids == pytest.approx(
-        2 * 10 / area, rel=1e-3
-    )
+    assert [game.adversarial, game.ids] == pytest.approx([2 * 20 / area, 2 * 10 / area], rel=1e-2)
     assert game.tv == pytest.approx(3 * 1e-3) and game.local == 3 and game.repeat == 2
     shares = {name: w.height * w.width / area for name, w in layers.windows(128).items()}
-    assert {n: round(3 * v, 2) for n, v in shares.items()} == {
-        "left_eye": 0.29,
-        "right_eye": 0.29,
-        "nose": 0.23,
-        "mouth": 0.28,
-    }
+    wanted = {"left_eye": 0.29, "right_eye": 0.29, "nose": 0.23, "mouth": 0.28}
+    assert {name: round(3 * share, 2) for name, share in shares.items()} == wanted
 
 
 def test_both_players_have_the_target_of_real_images():
@@ -247,11 +241,8 @@ def test_both_players_have_the_target_of_real_images():
     wanted = F.binary_cross_entropy_with_logits(outputs, torch.full((3,), 0.9))
     assert float(tpgan.deceiving(loss, outputs, None)) == pytest.approx(float(wanted))
     plain = F.binary_cross_entropy_with_logits(outputs, torch.ones(3))
-    assert (
-        float(tpgan.deceiving(LossConfig(), outputs, None))
-        == pytest.approx(float(plain))
-        != pytest.approx(float(wanted))
-    )
+    assert float(tpgan.deceiving(LossConfig(), outputs, None)) == pytest.approx(float(plain))
+    assert float(plain) != pytest.approx(float(wanted), rel=0.01)
 
 
 @pytest.mark.parametrize(

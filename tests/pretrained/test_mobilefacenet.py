@@ -115,7 +115,7 @@ def test_both_ways_bring_the_points_to_the_template(size):
 
 def test_it_tells_people_apart(test_data):
     """The note's measurement, on fewer pairs: AUC 0.972 of same against different people of CelebA."""
-    celeba = test_data / "celeba"
+    celeba = test_data / "data" / "celeba"
     file = test_data / "weights" / "mobilefacenet_folded.npz"
     if not file.is_file() or not (celeba / "identity_CelebA.txt").is_file():
         pytest.skip("no weights of MobileFaceNet, or no identities")

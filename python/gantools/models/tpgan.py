@@ -156,7 +156,8 @@ class TPGANGame:
         check_least("game", self, "repeat")
         if min(*self.pixel, *self.symmetry) < 0 or len(self.pixel) != 3 or len(self.symmetry) != 3:
             raise ConfigError(
-                "game.pixel, game.symmetry: three numbers each, not negative, of whole, half and quarter."
+                "game.pixel, game.symmetry: three numbers each, not negative, of the image, its half and its quarter.",
+                "For example game.pixel=[1, 0.25, 0.094].",
             )
         if max(self.pixel) == 0:
             raise ConfigError("game.pixel: nothing ties results to inputs.", "Set the first above 0.")

@@ -27,7 +27,7 @@ def test_vectors_have_length_1_and_wrong_images_are_refused():
 
 def test_turned_faces_of_celeba(test_data, tmp_path):
     """0.93, 0.72 and 0.53 at 15, 30 and 45 degrees, within 0.05, by the landmarks of the turned faces."""
-    celeba, weights = test_data / "celeba", test_data / "weights" / "mobilefacenet_folded.npz"
+    celeba, weights = test_data / "data" / "celeba", test_data / "weights" / "mobilefacenet_folded.npz"
     if not weights.is_file() or not (celeba / "celeba_landmarks_onet.csv").is_file():
         pytest.skip("no weights of MobileFaceNet, or no landmarks")
     faces = prep(
