@@ -386,6 +386,26 @@ def pix2pix(bench: Bench, size: int) -> None:
         speeds(bench, place, name, given, f"batch {batch or 1}, ")
 
 
+def tpgan(bench: Bench, size: int) -> None:
+    """Images a second of turned faces; what is turned here is no face, which costs the same."""
+    import gantools
+    from gantools.data.frontal import COLUMNS
+
+    name, place = f"tpgan-{size}", bench.work / f"faces-{size}"
+    if not (place / "manifest.json").is_file():
+        images, table = bench.set_of(size).parent / "images.npy", bench.work / "points.csv"
+        names = gantools.open(bench.set_of(size)).names
+        points = ",".join(f"{v * size / 128:.1f}" for v in (43, 40, 84, 40, 63, 64, 47, 88, 82, 88))
+        table.write_text("\n".join([f"image_id,{','.join(COLUMNS)}", *(f"{one},{points}" for one in names)]))
+        gantools.prep(images, faces="frontal", landmarks=table, size=size, out=place, progress=False)
+    bench.note(recipe=name, pixels=size)
+    changes: dict[str, Any] = {"game.identity.weight": 0.0}
+    if bench.small:
+        changes |= {"network.width": 8, "network.judge_width": 4}
+    for batch in (None, 32):
+        speeds(bench, place, name, {"batch": batch, "changes": changes}, f"batch {batch or 10}, ")
+
+
 def speeds(bench: Bench, data: Path, name: str, given: dict[str, Any], label: str = "") -> None:
     """A row of results for each way to compute a recipe's steps."""
     from benches.train import Ours, steps_per_second, wait
@@ -699,6 +719,7 @@ STAGES = (
     Stage("stylegan2 256", 3.0, functools.partial(stylegan2, size=256)),
     Stage("stylegan2 128", 3.0, functools.partial(stylegan2, size=128)),
     *(Stage(f"pix2pix {size}", 1.5, functools.partial(pix2pix, size=size)) for size in (256, 64)),
+    *(Stage(f"tpgan {size}", 1.5, functools.partial(tpgan, size=size)) for size in (128, 64)),
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),

@@ -49,6 +49,8 @@ __all__ = [
     "read_images",
     "resize",
     "resize_images",
+    "turn",
+    "turned_points",
 ]
 
 __version__: str
@@ -108,6 +110,22 @@ def resize(image: NDArray[np.uint8], height: int, width: int, filter: str = "lan
         height: rows of the result.
         width: columns of the result.
         filter: `lanczos`, `bicubic`, `bilinear` or `box`.
+    """
+
+def turn(image: NDArray[np.uint8], yaw: float) -> NDArray[np.uint8]:
+    """A frontal face uint8 (h, w) or (h, w, c) turned by `yaw` degrees, uint8 (h, w, c); above 0 the nose goes right.
+
+    It is aligned as by `gantools prep frontal`. Each pixel of the face is moved by the depth of an ellipsoid with a
+    nose; what is beside it stays, and what is uncovered is filled linearly along its row.
+    """
+
+def turned_points(points: NDArray[np.float64], yaws: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Where points float64 (n, 2), x and y from the middle of the first pixel, go by turns float64 (n,) of a face.
+
+    Args:
+        points: in a face of `side` pixels.
+        yaws: degrees.
+        side: of the face, in pixels.
     """
 
 def read_images(
@@ -348,6 +366,7 @@ def prepare_shard(
     regions: NDArray[np.float64] | None = None,
     noise: float | None = None,
     seeds: NDArray[np.uint64] | None = None,
+    yaws: NDArray[np.float64] | None = None,
 ) -> tuple[int, str, list[tuple[int, str, str]], list[tuple[int, int]], int]:
     """Decodes, crops and resizes items and writes them into one file, whole or not at all.
 
@@ -365,6 +384,7 @@ def prepare_shard(
             square, and a tile's a whole multiple of the policy's width.
         noise: deviation in levels of noise that is added to the finished pixels.
         seeds: uint64 (n,), what decides each item's noise.
+        yaws: float64 (n,), degrees by which the finished face of each item is turned, as by `turn`.
 
     Returns:
         The number of images written, the file's XXH3 as 16 hexadecimal digits, the rejects: (position in `items`,

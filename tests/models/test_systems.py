@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import assert_same, blobs, write_prepared
 from torch import Tensor
 
+from gantools.data.annotations import TABLES
 from gantools.data.prepare import prep
 from gantools.data.video import prep_video
 from gantools.models import NAMES
@@ -302,6 +303,18 @@ ROWS = {
         BATCH_NORM,
         no_onnx="takes 5 frames at once",
     ),
+    "tpgan": Row(
+        "tpgan-64",
+        {"generator": 143_736_774, "discriminator": 13_357_441, "recogniser": 87_380},
+        (3, 64, 64),
+        [1.388547, 2.373726, 1.391299, 2.337152],
+        {
+            "network": {"size": 32, "width": 8, "judge_width": 4, "classes": 16},
+            "game": {"identity": {"weight": 0.0}},
+        },
+        BATCH_NORM,
+        "needs marks of each image",
+    ),
 }
 
 systems = pytest.mark.parametrize("name", ROWS)
@@ -311,6 +324,10 @@ def small(name: str, **changes: Any) -> Recipe:
     """The system's recipe, made small."""
     row = ROWS[name]
     return load_recipe(row.recipe, {"batch": BATCH, "grid": 5, "kimg": 0.032, **row.small, **changes})
+
+
+def needs_marks(recipe: Recipe) -> bool:
+    return any("marks" in stage.needs for stage in recipe.stages())
 
 
 def synthetic(recipe: Recipe, step: int = 0) -> Batch:
@@ -325,6 +342,12 @@ def synthetic(recipe: Recipe, step: int = 0) -> Batch:
     inputs = getattr(recipe.network, "input_shape", None)
     frames = recipe.data.frames
     ranked = ("better", "worse") if recipe.data.feed == "ranked" else ()
+    extras = {name: waves(recipe.image_shape, step + 2.5 + i) for i, name in enumerate(ranked)}
+    if needs_marks(recipe):
+        # Every other face looks to the left.
+        points = torch.tensor([[43.0, 40], [84, 40], [70, 64], [47, 88], [82, 88]]).to(torch.get_default_dtype())
+        extras["marks"] = (points * recipe.image_shape[0] / 128).repeat(BATCH, 1, 1)
+        extras["marks"][::2, 2, 0] *= 0.8
     return Batch(
         waves(recipe.image_shape, step),
         torch.arange(BATCH) % classes if classes else None,
@@ -333,7 +356,7 @@ def synthetic(recipe: Recipe, step: int = 0) -> Batch:
         else waves(inputs, step + 1.5)
         if frames is None
         else torch.stack([waves(inputs, step + 1.5 + 0.2 * i) for i in range(frames)], 1),
-        {name: waves(recipe.image_shape, step + 2.5 + i) for i, name in enumerate(ranked)},
+        extras,
     )
 
 
@@ -396,7 +419,9 @@ def test_it_renders_images_in_range_from_what_it_takes(name: str) -> None:
     assert begin is not None
     for choose in (lambda c: c.default, lambda c: c.low, lambda c: c.high):
         with torch.no_grad():
-            images = system.render(networks, begin, batch.labels, {c.name: choose(c) for c in system.controls})
+            controls = {c.name: choose(c) for c in system.controls}
+            guides = {name: batch.extras[name] for name in system.guides}
+            images = system.render(networks, begin, batch.labels, controls, **guides)
         h, w, c = recipe.image_shape
         assert images.shape == (BATCH, c, h, w) and images.isfinite().all()
 
@@ -537,6 +562,14 @@ def sets(tmp_path: Path) -> Callable[[Recipe], dict[str, Path]]:
                 Image.fromarray(image.squeeze()).save(images / f"{i:02d}.png")
             scale = h // recipe.network.input_shape[0]
             made_by: dict[str, Any] = {"scale": scale} if scale > 1 else {"operation": "hole"}
+            if needs_marks(recipe):
+                points = " ".join(f"{v * h / 128:.1f}" for v in (43, 40, 84, 40, 63, 64, 47, 88, 82, 88)).replace(
+                    " ", ","
+                )
+                columns = ",".join(TABLES["landmarks"].columns or ())
+                rows = "".join(f"{i:02d}.png,{points}\n" for i in range(16))
+                (tmp_path / "points.csv").write_text(f"image_id,{columns}\n{rows}")
+                made_by = {"faces": "frontal", "landmarks": tmp_path / "points.csv", "angles": (30.0,)}
             place = tmp_path / "data" / "pairs"
             if feed == "frames":
                 found["data"] = prep_video([images], size=h, scale=scale, channels=c, out=place, progress=False).path

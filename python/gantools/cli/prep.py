@@ -12,7 +12,13 @@ from gantools.cli.prep_options import CHOSEN, COLOURS, PIXELS, RESULT, WHERE, WO
 # The recipe for 28 x 28 grey images, which all relatives of MNIST are; dcgan takes any other source.
 MNIST_RECIPE = "dcgan-fashion"
 # What may stand in the place of a source and is a command of its own.
-RELATIVES = {"pairs": "prep_pairs", "tiles": "prep_pairs", "ranked": "prep_ranked", "video": "prep_video"}
+RELATIVES = {
+    "pairs": "prep_pairs",
+    "tiles": "prep_pairs",
+    "ranked": "prep_ranked",
+    "frontal": "prep_frontal",
+    "video": "prep_video",
+}
 
 
 class PrepCommand(click.Command):
@@ -60,7 +66,8 @@ def command(kind: str, shards: str | None, **options: Any) -> None:
     2/4, 3/4, 4/4, then gantools merge.
 
     Sets of pairs, for translation and super-resolution, tiles of large images, pairs of a better and a worse image, and
-    films: gantools prep pairs --help, gantools prep tiles --help, gantools prep ranked --help, gantools prep video
+    turned faces with frontal ones, and films: gantools prep pairs --help, prep tiles --help, prep ranked --help, prep
+    frontal --help, prep video
     --help. (A folder of that name is ./pairs.)
     """
     from gantools.data.prepare import prep, prep_share

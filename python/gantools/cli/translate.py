@@ -23,6 +23,7 @@ from gantools.cli.options import numbers, one_of
     "--tile", type=int, metavar="PIXELS", help="Compute larger images in tiles of this side.  [default: whole]"
 )
 @click.option("--pad", is_flag=True, help="Mirror images beyond their edge where the network does not take their size.")
+@click.option("--landmarks", metavar="FILE", help="Five points of each face, for a network that needs them.")
 @one_of("--alpha", ["error", "drop", "white", "black"], "error", "Transparent images: left out, or so.")
 @click.option("--sixteen-bit", default="full", show_default=True, metavar="RANGE", help="full, stretch or LOW:HIGH.")
 @click.option("--fps", type=float, metavar="N", help="Frames a second of an .mp4.  [default: the film's, or 25]")
@@ -38,6 +39,7 @@ def command(
     controls: tuple[str, ...],
     tile: int | None,
     pad: bool,
+    landmarks: str | None,
     alpha: str,
     sixteen_bit: str,
     fps: float | None,
@@ -68,6 +70,7 @@ def command(
         controls=numbers("--control", controls, "interpolation=0.8"),
         tile=tile,
         pad=pad,
+        landmarks=landmarks,
         alpha=alpha,
         sixteen_bit=sixteen_bit,
         fps=fps,

@@ -75,6 +75,7 @@ class Inputs:
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
         noise: what is added to each at last.
         degrade: what decides how each is degraded first.
+        yaws: float64 (n,), by how many degrees each face is turned.
     """
 
     policy: Policy
@@ -83,6 +84,7 @@ class Inputs:
     images: Source | None = None
     regions: NDArray[np.float64] | None = None
     noise: Noise | None = None
+    yaws: NDArray[np.float64] | None = None
     degrade: Noise | None = None
 
     def degraded(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
@@ -101,6 +103,8 @@ class Inputs:
             source["selection"] = hashlib.sha256(self.images.items.tobytes()).hexdigest()[:32]
         if self.regions is not None:
             source["regions"] = hashlib.sha256(self.regions.tobytes()).hexdigest()[:32]
+        if self.yaws is not None:
+            source["yaws"] = hashlib.sha256(self.yaws.tobytes()).hexdigest()[:32]
         return {**self.entry, "source": source, "policy": self.policy.to_manifest()}
 
 

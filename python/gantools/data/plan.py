@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data import filters, heif, remote
+from gantools.data import filters, frontal, heif, remote
 from gantools.data.pairs import DIRECTIONS, RANDOM, SIGMA, Inputs, Noise, check_pairs, inputs_of, tiled_policy
 from gantools.data.policy import BLACK, CROPS, DHARIWAL_FILTERS, PIXELS, SIXTEEN_BIT, Policy
 from gantools.data.prepared import FORMAT, FORMAT_VERSION, digest
@@ -70,6 +70,10 @@ class PrepOptions:
     tile: int | None = None
     stride: int | None = None
     rest: str | None = None
+    faces: str | None = None
+    landmarks: str | Path | None = None
+    pose: float | None = None
+    angles: tuple[float, ...] | None = None
 
 
 class PrepKeywords(TypedDict, total=False):
@@ -108,6 +112,10 @@ class PrepKeywords(TypedDict, total=False):
     tile: int | None
     stride: int | None
     rest: str | None
+    faces: str | None
+    landmarks: str | Path | None
+    pose: float | None
+    angles: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
     width, height = o.size if isinstance(o.size, tuple) else (o.size, o.size)
     _check(o, width, height)
     check_tiles(o)
+    faces = _faces(o)
     tiled, side = o.tile is not None, o.tile or width
     check_pairs(o.operation, o.scale, o.inputs, o.direction, tiled=tiled, size=side, sigma=o.sigma)
     # With a table of labels it is the table's column.
@@ -188,6 +197,8 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         opened = open_as(kind, None if source is None else Path(source), o.split, asked)
     if o.labels is not None:
         opened = with_label_file(opened, Path(o.labels), o.label_column)
+    if faces is not None:
+        opened = frontal.with_landmarks(opened, faces)
     for line in report(opened):
         say(line, progress)
     images, filtered = filters.apply(
@@ -220,8 +231,14 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         band=height if o.crop == "center-wide" else None,
         store=o.encoding or ENCODINGS[0] if o.store == "encoded" else PIXELS,
     )
-    tiles, regions = None, None
-    if o.tile is not None:
+    tiles, regions, inputs = None, None, None
+    if faces is not None:
+        policy = replace(policy, crop="landmarks")
+        images, regions = frontal.with_frames(frontal.with_identities(images), side)
+        filtered |= {"faces": faces.kind, "pose": faces.pose}
+        if faces.kind == "frontal":
+            images, regions, inputs = frontal.turned(images, regions, policy, faces)
+    elif o.tile is not None:
         whole, sizes, policy = images, upright_sizes(images, o.orientation == "apply"), tiled_policy(policy)
         stride = o.stride or o.tile
         images, of, regions = cut(whole, sizes, o.tile, stride, o.scale or 1, o.rest or RESTS[0])
@@ -231,7 +248,7 @@ def resolve(kind: str, options: PrepOptions, *, progress: bool = True) -> PrepPl
         filtered |= {"tiles_of": len(whole), "stride": stride, "rest": o.rest or RESTS[0]}
     elif o.direction is not None:
         policy = replace(policy, half=DIRECTIONS[o.direction])
-    inputs = inputs_of(
+    inputs = inputs or inputs_of(
         images,
         policy,
         operation=o.operation,
@@ -290,7 +307,7 @@ def _check(o: PrepOptions, width: int | None, height: int | None) -> None:
     ):
         if number is not None and number < 1:
             raise ConfigError(f"{name} is {number}; it has to be at least 1.")
-    if o.seed is not None and o.sample is None and o.operation not in RANDOM:
+    if o.seed is not None and o.sample is None and o.operation not in RANDOM and o.faces != "frontal":
         raise ConfigError("the seed is that of a random sample, or of noise.", "Add --sample N, or leave --seed out.")
     if o.sample is not None and o.limit is not None:
         raise ConfigError("a sample and a limit both say how many images.", "Give --sample or --limit.")
@@ -346,6 +363,28 @@ def check_tiles(o: PrepOptions) -> None:
             f"the stride {o.stride} is no multiple of the scale {o.scale}.",
             f"For example: gantools prep tiles --stride {near}",
         )
+
+
+def _faces(o: PrepOptions) -> frontal.Faces | None:
+    """Which faces are wanted, where the set is one of faces.
+
+    Raises:
+        ConfigError: an option of faces is wrong, goes with another one, or with something else.
+    """
+    if o.faces is None:
+        if (o.landmarks, o.pose, o.angles) != (None,) * 3:
+            raise ConfigError("landmarks, pose and angles are those of faces.", "Type: gantools prep frontal")
+        return None
+    if o.tile is not None or (o.operation, o.scale, o.inputs, o.direction) != (None,) * 4:
+        raise ConfigError("faces are neither tiles nor other pairs.", "Leave tile, operation, scale and inputs away.")
+    if o.crop != "center" or o.fast or isinstance(o.size, tuple):
+        raise ConfigError("faces have a crop of their own, a square.", "Leave crop and fast out, and give one size.")
+    if o.encoding == "original":
+        raise ConfigError("original bytes are no aligned faces.", "Choose --encoding png or jpeg.")
+    if o.angles is not None and o.faces != "frontal":
+        raise ConfigError("angles are those of frontal faces.", "Leave them away.")
+    landmarks = None if o.landmarks is None else Path(o.landmarks)
+    return frontal.Faces(o.faces, landmarks, o.pose, o.angles or frontal.ANGLES, o.seed or 0)
 
 
 def _color(text: str) -> str:

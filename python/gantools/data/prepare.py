@@ -70,7 +70,7 @@ def prep(
         balance: equally many images of each class, the first ones of each (counted before rejects).
         sample: so many images drawn at random of what is left by the above; all where there are fewer. Which ones
             depends on `seed` and the images' names alone.
-        seed: of the sample, of `noise` and of `degrade`, any whole number; None for 0.
+        seed: of the sample, of `noise`, of `degrade` and of the sides of `faces`, any whole number; None for 0.
         limit: only the first so many images of what is left by the above; not with `sample`.
         alpha: `error` (transparent images are rejected), `drop`, `white` or `black`.
         orientation: `apply` or `ignore` the orientation of EXIF or XMP data.
@@ -102,6 +102,12 @@ def prep(
         tile: cut images of any size into squares of this side instead of cropping and resizing them.
         stride: from one tile to the next; None for `tile`.
         rest: at the right and lower end, `shift` (None) adds tiles that end there, `drop` leaves the strip out.
+        faces: prepare faces aligned by their landmarks: `frontal` (pairs: these are the targets, and the same turned to
+            a side the inputs), `profiles` or `all` (no pairs); docs/data.md.
+        landmarks: a table of five points of each face; None: the source's own.
+        pose: how far the nose is aside at most (`frontal`, None: 0.06) or at least (`profiles`, None: 0.28), in
+            distances of the eyes.
+        angles: degrees that each frontal face is turned by; None for 15, 30, 45, 60.
         strict: an unreadable image is an error instead of a line in `rejects.jsonl`.
         overwrite: replace what is at `out`.
         progress: show a progress bar on stderr.

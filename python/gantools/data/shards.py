@@ -91,6 +91,7 @@ def _prepare(
     threads: int,
     progress: Callable[[int], object] | None,
     noise: Noise | None = None,
+    yaws: NDArray[np.float64] | None = None,
 ) -> _Made:
     """The images `rows` of a source as one file.
 
@@ -108,6 +109,7 @@ def _prepare(
         regions=None if regions is None else regions[rows],
         noise=None if noise is None else noise.sigma,
         seeds=None if noise is None else noise.seeds([images.names[row] for row in rows]),
+        yaws=yaws,
     )
     # What was not read for want of a network is no reject, and this shard is not done.
     if images.failure is not None and (error := images.failure()) is not None:
@@ -140,7 +142,8 @@ def _inputs(plan: PrepPlan, inputs: Inputs, targets: _Made, shard: int, folder: 
         names=names,
         failure=None,
     )
-    made = _prepare(made_of, None, inputs.policy, np.arange(count), path, threads, None, inputs.noise)
+    yaws = None if inputs.yaws is None else inputs.yaws[targets.rows]
+    made = _prepare(made_of, None, inputs.policy, np.arange(count), path, threads, None, inputs.noise, yaws)
     return replace(made, rows=targets.rows[made.rows])
 
 

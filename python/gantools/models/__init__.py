@@ -32,6 +32,7 @@ NAMES = {
     "stylegan2": "stylegan2",
     "srgan": "srgan",
     "vsrgan": "vsrgan",
+    "tpgan": "tpgan",
 }
 
 

@@ -148,7 +148,7 @@ class Phase:
         return step % self.every == (0 if self.lazy else self.every - 1)
 
 
-Role = Literal["images", "labels", "inputs", "better", "worse"]
+Role = Literal["images", "labels", "inputs", "better", "worse", "marks"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Stage:
             with the first step at or past its end, and the next one's end is counted from where it should have been.
         batch: images a step, of all processes together; None: the recipe's.
         feed: which of the training's feeds its batches come from.
-        needs: the roles of `Batch` that its phases read; `better` and `worse` are of its `extras`.
+        needs: the roles of `Batch` that its phases read; `better`, `worse` and `marks` are of its `extras`.
         fresh: networks whose optimizers begin anew.
         copies: networks that begin with the weights of another: {its name: the other's name}.
         scalars: by name, a number as a function of the images shown since the stage began.
@@ -248,6 +248,7 @@ class System:
         sampler: the network that images come from.
         shows: the networks that `render` reads; what else there is, is not loaded for sampling.
         render: (networks, latents or images, labels or None, controls by name) -> images float (n, c, h, w) in [-1, 1].
+        guides: extras of a batch that `render` is handed besides, by their names: marks float (n, 5, 2).
         averaged: networks of whose weights a moving average is kept, where the recipe asks for one.
         frozen: (config, game, pretrained) -> networks by name that were trained elsewhere, neither trained nor saved;
             `pretrained=False` asks for the same shapes without reading a file, for a dry run.
@@ -263,7 +264,8 @@ class System:
     takes: Literal["latents", "images"] = "latents"
     sampler: str = "generator"
     shows: tuple[str, ...] = ("generator",)
-    render: Callable[[Networks, Tensor, Tensor | None, Mapping[str, float]], Tensor] = render_generator
+    render: Callable[..., Tensor] = render_generator
+    guides: tuple[Role, ...] = ()
     averaged: tuple[str, ...] = ("generator",)
     frozen: Callable[[Any, Any, bool], dict[str, nn.Module]] = no_frozen
     controls: tuple[Control, ...] = ()

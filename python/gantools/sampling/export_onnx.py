@@ -89,6 +89,12 @@ def write_onnx(generator: Generator, target: Path, *, controls: Mapping[str, flo
             f"{generator.run}: {size / 2**30:.1f} GiB of weights, and one ONNX file holds 2 GiB at most.",
             "gantools export RUN --hub FOLDER has no such limit.",
         )
+    if generator.system.guides:
+        needed = " and ".join(generator.system.guides)
+        raise ConfigError(
+            f"{generator.run}: {generator.recipe.model} needs {needed} of each image, which an ONNX file is not given.",
+            "gantools export RUN --hub FOLDER keeps all of it.",
+        )
     # Before the export, which asks for what the system would refuse.
     subject.rendered(subject.start(1))
     free = ("height", "width") if subject.system.takes == "images" else ()

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gantools.sampling.images import Label, Move
 
 
@@ -46,8 +49,10 @@ class TranslateOptions(TypedDict, total=False):
     Attributes:
         tile, pad: as in `Translator.translate`.
         controls: what the system lets a user turn, by name: {"interpolation": 0.8}.
+        marks: as in `Translator.translate`.
     """
 
     tile: int | None
     pad: bool
     controls: Mapping[str, float] | None
+    marks: NDArray[np.float32] | None

@@ -35,6 +35,7 @@ class Translator:
             network normalises each image by itself.
         channels: 1 or 3.
         frames: how many frames the network takes at once; the middle one is what it makes larger. 1: it takes images.
+        most: the largest side that it takes; None: any.
     """
 
     def __init__(self, system: System, networks: Mapping[str, nn.Module], config: Any) -> None:
@@ -47,6 +48,7 @@ class Translator:
         self.reach: int | None = getattr(config, "reach", OVERLAP)
         self.channels = int(config.input_shape[2])
         self.frames = int(getattr(config, "frames", 1))
+        self.most: int | None = getattr(config, "most", None)
 
     @property
     def margin(self) -> int:
@@ -67,6 +69,25 @@ class Translator:
                 f"For example {max(256, least + least // 2)}.",
             )
 
+    def check_marks(self, tile: int | None, marks: NDArray[np.float32] | None) -> None:
+        """Refuse images without the landmarks that a system needs, tiles of them, and landmarks where it takes none.
+
+        Raises:
+            DataError: there are none. ConfigError: they are not needed, or tiles are asked for.
+        """
+        if "marks" not in self.system.guides:
+            if marks is not None:
+                raise ConfigError("landmarks: this network takes none.", "Leave them out.")
+            return
+        if tile is not None:
+            raise ConfigError("tile: this network sees a face as a whole.", "Leave it out.")
+        if marks is None:
+            raise DataError(
+                "this network needs the landmarks of each face, and there are none.",
+                "Make faces that have them: gantools prep frontal IMAGES --landmarks FILE --all-poses --out FACES; "
+                "or give those of faces that are aligned already: gantools translate --landmarks FILE",
+            )
+
     def translate(
         self,
         images: NDArray[np.uint8] | Iterable[NDArray[np.uint8]],
@@ -74,6 +95,7 @@ class Translator:
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
+        marks: NDArray[np.float32] | None = None,
     ) -> list[NDArray[np.uint8]]:
         """What the network makes of each image; an image's result does not depend on the others.
 
@@ -88,6 +110,8 @@ class Translator:
                 where tiles meet, they go over into each other.
             pad: mirror images beyond their edge where the network does not take their sides, and cut the result.
             controls: a value for each of the system's controls, by name.
+            marks: where a system needs them, x and y of the eyes, the nose and the corners of the mouth in each image,
+                from the middle of its first pixel, float (n, 5, 2).
 
         Returns:
             uint8 (scale h, scale w, c) each.
@@ -96,7 +120,7 @@ class Translator:
             ConfigError: a tile that is too small.
             DataError: an image has another number of channels, or sides that the network does not take.
         """
-        return list(self.each(images, tile=tile, pad=pad, controls=controls))
+        return list(self.each(images, tile=tile, pad=pad, controls=controls, marks=marks))
 
     def each(
         self,
@@ -105,20 +129,27 @@ class Translator:
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
+        marks: NDArray[np.float32] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
-
-        def make(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return self.made(image, tile=tile, pad=pad, controls=controls)
-
         self.check_tile(tile)
-        if self.frames == 1:
-            yield from map(make, images)
+        if self.frames > 1:
+            if marks is not None:
+                raise ConfigError(
+                    "landmarks: go with networks that need them, and this one takes films.", "Leave them out."
+                )
+            film = list(images)
+            check_frames(film)
+
+            def make(window: NDArray[np.uint8]) -> NDArray[np.uint8]:
+                return self.made(window, tile=tile, pad=pad, controls=controls)
+
+            found = by_windows(film, shots_of(film), make, count=self.frames, channels=self.channels)
+            yield from (image for _, image in found)
             return
-        film = list(images)
-        check_frames(film)
-        found = by_windows(film, shots_of(film), make, count=self.frames, channels=self.channels)
-        yield from (image for _, image in found)
+        for i, image in enumerate(images):
+            of = None if marks is None else marks[i]
+            yield self.made(image, tile=tile, pad=pad, controls=controls, marks=of)
 
     def made(
         self,
@@ -127,6 +158,7 @@ class Translator:
         tile: int | None = None,
         pad: bool = False,
         controls: Mapping[str, float],
+        marks: NDArray[np.float32] | None = None,
     ) -> NDArray[np.uint8]:
         """As `translate`, of one image, or of the frames of a window, one behind the other as channels."""
         self.check_tile(tile)
@@ -141,14 +173,20 @@ class Translator:
                 f"{w} x {h} pixels: this network takes sides that are multiples of {self.multiple}.",
                 "Mirrored beyond the edge and cut back: gantools translate --pad, or pad=True.",
             )
-        if tile is None or max(h, w) <= tile:
-            return self._whole(image, controls)
+        if self.most is not None and max(h, w) > self.most:
+            raise DataError(
+                f"{w} x {h} pixels: this network takes {self.most} x {self.most}.", "Prepare such images: gantools prep"
+            )
+        if marks is not None or tile is None or max(h, w) <= tile:
+            return self._whole(image, controls, marks)
         if self.reach is None:
             return self._blended(image, tile, controls)
         return self._tiled(image, tile, controls)
 
     @torch.no_grad()
-    def _whole(self, image: NDArray[np.uint8], controls: Mapping[str, float]) -> NDArray[np.uint8]:
+    def _whole(
+        self, image: NDArray[np.uint8], controls: Mapping[str, float], marks: NDArray[np.float32] | None = None
+    ) -> NDArray[np.uint8]:
         h, w, _ = image.shape
         more = [(0, max(self.least, side + -side % self.multiple) - side) for side in (h, w)]
         # Symmetric, since by reflection a side of one pixel has nothing to be continued by.
@@ -158,7 +196,8 @@ class Translator:
         if self.frames > 1:
             start = start.reshape(1, self.frames, self.channels, *start.shape[2:])
         with full_precision():
-            made = self.system.render(self.networks, start, None, controls)
+            guides = {} if marks is None else {"marks": torch.from_numpy(np.asarray(marks)).to(device)[None]}
+            made = self.system.render(self.networks, start, None, controls, **guides)
         levels: NDArray[np.uint8] = to_uint8(made)[0].permute(1, 2, 0).contiguous().cpu().numpy()
         return levels[: h * self.scale, : w * self.scale]
 

@@ -27,6 +27,7 @@ from gantools.progress import Progress
 from gantools.runs.checkpoint import versions
 from gantools.sampling.clips import takes_film, translate_film
 from gantools.sampling.generator import Generator
+from gantools.sampling.landmarks import given_marks
 from gantools.sampling.partial import FORMAT, FORMAT_VERSION, MANIFEST, begin, publish, stamp, weights_stamp
 
 
@@ -39,6 +40,7 @@ def translate(
     controls: Mapping[str, float] | None = None,
     tile: int | None = None,
     pad: bool = False,
+    landmarks: str | Path | None = None,
     alpha: str = "error",
     sixteen_bit: str = "full",
     fps: float | None = None,
@@ -56,6 +58,7 @@ def translate(
         checkpoint: of the run: "last", "best", or the thousands of images shown.
         controls: the system's controls by name.
         tile, pad: as in `Generator.translate`. Images whose sides the network does not take are left out.
+        landmarks: a table of five points of each image, for a system that needs them; None: those of prepared sets.
         alpha: `error` leaves transparent images out with that reason; `drop`, `white`, `black`.
         sixteen_bit: `full`, `stretch` or `LOW:HIGH`, as `gantools prep` has it.
         fps: frames a second of an .mp4; None: those of the video, or 25.
@@ -96,6 +99,9 @@ def translate(
     }
     paths = [Path(path) for path in inputs]
     if takes_film(translator, paths, target):
+        if landmarks is not None:
+            raise ConfigError("landmarks: go with images, and this is a film.", "Leave them out, or name its frames.")
+        translator.check_marks(tile, None)
         return translate_film(
             translator,
             paths,
@@ -110,9 +116,12 @@ def translate(
         raise ConfigError("fps: goes with a film, and these are images.", "Leave it out, or name a video with --out.")
     check_replaceable(target, MANIFEST, FORMAT, "translations", overwrite)
     found = [item for path in paths for item in _items(path, translator.channels, alpha, sixteen_bit)]
+    marks = given_marks(translator, found, landmarks)
     names = _output_names([name for name, _ in found])
     # Other images of these names, and other weights in the place of these, are another plan.
-    inputs_now = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
+    inputs_now: list[Any] = [[name, file, read.stamp()] for (name, read), file in zip(found, names, strict=True)]
+    if marks is not None:
+        inputs_now += [[None if points is None else points.tolist() for points in marks]]
     partial = target.with_name(target.name + ".partial")
     done = begin(partial, plan, [inputs_now, weights_stamp(generator.checkpoint)], overwrite)
     rejects: list[tuple[str, str]] = []
@@ -121,11 +130,13 @@ def translate(
         if done:
             bar.print(f"Going on after {len(done):,} images.")
         try:
-            for (name, read), file in zip(found, names, strict=True):
+            for i, ((name, read), file) in enumerate(zip(found, names, strict=True)):
                 place = partial / file
                 if file not in done:
                     try:
-                        (made,) = translator.translate([read()], tile=tile, pad=pad, controls=chosen)
+                        points = None if marks is None else marks[i]
+                        one = None if points is None else points[None]
+                        (made,) = translator.translate([read()], tile=tile, pad=pad, controls=chosen, marks=one)
                     except DataError as e:
                         rejects.append((name, e.message))
                         bar.advance(1)

@@ -79,7 +79,8 @@ class Gallery:
                 batch = self.rows(start, min(TRANSLATED, first + n - start))
                 assert batch.inputs is not None  # the stage needs them
                 with torch.no_grad():
-                    made = system.render(networks, batch.inputs, batch.labels, controls)
+                    guides = {name: batch.extras[name] for name in system.guides}
+                    made = system.render(networks, batch.inputs, batch.labels, controls, **guides)
                 yield to_uint8(made).permute(0, 2, 3, 1).contiguous()
         finally:
             for name, network in networks.items():

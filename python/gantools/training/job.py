@@ -382,6 +382,9 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
         except ConfigError as e:
             raise DataError(f"{data.path}: {e.message}", prep) from None
         changed = dataclasses.replace(changed, network=network)
+    for role in sorted({role for stage in changed.stages() for role in stage.needs} & {"marks"}):
+        if role not in data.annotations:
+            raise DataError(f"{data.path}: has no {role}, which recipe {recipe.name} needs.", prep)
     if recipe.data.balance and data.labels is None:
         raise DataError(f"{data.path}: has no labels to balance.", "Leave it out: --set data.balance=false")
     before, after = to_plain(recipe.network), to_plain(changed.network)

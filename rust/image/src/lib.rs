@@ -26,6 +26,7 @@ mod policy;
 mod region;
 pub mod resize;
 mod shown;
+mod turn;
 
 pub use colour::AlphaPolicy;
 pub use crop::{Crop, Placement};
@@ -42,3 +43,4 @@ pub use pixels::{Pixels, Rect};
 pub use policy::{PixelPolicy, Preparer, FAST_MARGIN};
 pub use region::Region;
 pub use resize::Filter;
+pub use turn::{turn, turned};

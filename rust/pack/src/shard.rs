@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use gantools_image::{
-    add_noise, encode_jpeg, encode_png, named, Crop, ImageError, PixelPolicy, Pixels, Preparer,
-    Region,
+    add_noise, encode_jpeg, encode_png, named, turn, Crop, ImageError, PixelPolicy, Pixels,
+    Preparer, Region,
 };
 use gantools_threads::parallel;
 use xxhash_rust::xxh3::Xxh3;
@@ -43,6 +43,8 @@ pub struct Work<'a> {
     pub store: Store,
     /// Noise on the finished pixels.
     pub noise: Option<Noise<'a>>,
+    /// By how many degrees the finished face of each item is turned, as many as items.
+    pub yaws: Option<&'a [f64]>,
 }
 
 /// Noise that is added to each item.
@@ -195,7 +197,7 @@ impl Job<'_> {
                 let region = self.work.regions.map(|regions| &regions[i]);
                 if let Some(size) = hand.preparer.again(self.work.policy, region, out) {
                     let size = size?;
-                    self.add_noise(i, out);
+                    self.change(i, out);
                     let largest = hand.preparer.largest();
                     return then(Done { size, largest }, None, out);
                 }
@@ -206,12 +208,18 @@ impl Job<'_> {
             let tiled = self.work.policy.crop == Crop::Tile && matches!(item, Item::Encoded(_));
             let done = prepare_item(&mut hand.preparer, item, i, self.work, out)?;
             hand.holds = tiled.then_some(number);
-            self.add_noise(i, out);
+            self.change(i, out);
             then(done, original, out)
         })
     }
 
-    fn add_noise(&self, i: usize, out: &mut [u8]) {
+    /// What is done to the finished pixels of item `i` alone.
+    fn change(&self, i: usize, out: &mut [u8]) {
+        if let Some(yaws) = self.work.yaws {
+            let policy = self.work.policy;
+            let channels = policy.decode.channels;
+            turn(out, policy.width, policy.height, channels, yaws[i]);
+        }
         if let Some(noise) = self.work.noise {
             add_noise(out, noise.sigma, noise.seeds[i]);
         }
@@ -424,6 +432,7 @@ mod tests {
             regions: None,
             store: Store::Pixels,
             noise: None,
+            yaws: None,
         }
     }
 

@@ -6,8 +6,8 @@ use gantools_pack::inputs::{self, FillError};
 use gantools_pack::inspect::{inspect_all, Inspected, Kind};
 use numpy::ndarray::{Array2, Array3, ArrayView1};
 use numpy::{
-    IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4,
-    PyReadonlyArrayDyn, PyUntypedArrayMethods,
+    IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2,
+    PyReadonlyArray4, PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -90,6 +90,39 @@ fn resize<'py>(
         py,
         resized.map_err(|e| PyValueError::new_err(e.to_string()))?,
     )
+}
+
+#[pyfunction]
+fn turn<'py>(
+    py: Python<'py>,
+    image: PyReadonlyArrayDyn<'py, u8>,
+    yaw: f64,
+) -> PyResult<Bound<'py, PyArray3<u8>>> {
+    let mut pixels = pixels_from_array(&image)?;
+    py.detach(|| {
+        let (w, h, c) = (pixels.width, pixels.height, pixels.channels);
+        gi::turn(&mut pixels.data, w, h, c, yaw);
+    });
+    to_array3(py, pixels)
+}
+
+#[pyfunction]
+fn turned_points<'py>(
+    py: Python<'py>,
+    points: PyReadonlyArray2<'py, f64>,
+    yaws: PyReadonlyArray1<'py, f64>,
+    side: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let mut points = points.as_array().to_owned();
+    if points.dim() != (yaws.len(), 2) || side == 0 {
+        return Err(PyValueError::new_err(
+            "points are float64 (n, 2), with a yaw each, and the side is at least 1",
+        ));
+    }
+    for (mut point, yaw) in points.rows_mut().into_iter().zip(yaws.as_array()) {
+        point[0] = gi::turned(point[0], point[1], *yaw, side);
+    }
+    Ok(points.into_pyarray(py))
 }
 
 /// Inputs from (resize, size, crop) each.
@@ -267,6 +300,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         decode,
         encode_png,
         resize,
+        turn,
+        turned_points,
         read_images,
         resize_images,
         inspect_images

@@ -80,7 +80,7 @@ type Prepared = (usize, String, Vec<Reject>, Vec<(usize, usize)>, usize);
 
 #[pyfunction]
 #[pyo3(signature = (source, items, policy, path, threads=0, progress=None, *, store="pixels", regions=None,
-                    noise=None, seeds=None))]
+                    noise=None, seeds=None, yaws=None))]
 fn prepare_shard(
     py: Python<'_>,
     source: &Source,
@@ -93,6 +93,7 @@ fn prepare_shard(
     regions: Option<PyReadonlyArray2<'_, f64>>,
     noise: Option<f64>,
     seeds: Option<PyReadonlyArray1<'_, u64>>,
+    yaws: Option<PyReadonlyArray1<'_, f64>>,
 ) -> PyResult<Prepared> {
     let store = by_name("store", store, &pack::Store::NAMES)?;
     let regions = regions
@@ -117,7 +118,11 @@ fn prepare_shard(
     {
         return Err(PyValueError::new_err("noise has a seed for each item"));
     }
+    if yaws.as_ref().is_some_and(|yaws| yaws.len() != items.len()) {
+        return Err(PyValueError::new_err("there is a yaw for each item"));
+    }
     let seeds = seeds.map(|seeds| seeds.as_array().to_vec());
+    let yaws = yaws.map(|yaws| yaws.as_array().to_vec());
     let items = source.numbers(&items)?;
     let mut signals = Signals::default();
     let result = py.detach(|| {
@@ -128,6 +133,7 @@ fn prepare_shard(
             noise: noise
                 .zip(seeds.as_deref())
                 .map(|(sigma, seeds)| pack::Noise { sigma, seeds }),
+            yaws: yaws.as_deref(),
         };
         pack::prepare_shard(&source.0, &items, work, &path, threads, |done| {
             signals.after(|py| match &progress {

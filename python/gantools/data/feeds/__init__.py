@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gantools.data.batches import Selection
 from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span, derived
@@ -21,7 +23,7 @@ __all__ = ["HELD_OUT", "KINDS", "Feed", "Sample", "open_feed"]
 #: What a feed may be, and what it gives.
 KINDS = {
     "one": "images, with their labels where the set has some",
-    "paired": "images and the inputs that belong to them",
+    "paired": "images and the inputs that belong to them, and landmarks where the set has them",
     "unpaired": "images of one set and inputs of another, each in an order of its own",
     "crops": "square parts of images, and the same parts of their inputs, which may be smaller",
     "frames": "crops of frames of films, and as inputs the same crops of the frames around each",
@@ -31,6 +33,7 @@ KINDS = {
 HELD_SHARE = 0.1
 
 PAIRS = "Make a set of pairs with: gantools prep pairs"
+FACES = "Make a set of faces with: gantools prep frontal"
 RANKED = "Make one with: gantools prep ranked FOLDER FOLDER --out SET"
 
 
@@ -112,7 +115,7 @@ def open_feed(
             )
         crops = _degraded(data, seed, crop, scale, degrade, flip=flip, turn=turn)
         return DegradedFeed(data, crops, crop or 0, degrade, scale, seed, device, channels_last=channels_last)
-    count, second = len(data), None
+    count, second, marks = len(data), None, None
     if kind in ("crops", "frames"):
         first, second = _crops(data, within, seed, crop, flip=flip, turn=turn)
     elif balance:
@@ -126,18 +129,31 @@ def open_feed(
         plain = Plain(len(data), seed, flip=flip)
         first = Side(data, plain)
         if kind == "paired" and within is not None:
-            second = Side(within, plain)
+            second, marks = Side(within, plain), _marks(data)
         if kind == "unpaired" and within is not None:
             second = Side(within, Plain(len(within), derived(seed, "inputs"), flip=flip))
             count = max(count, len(within))
 
     def opened(images: Side, inputs: Side | None) -> SidesFeed:
-        return SidesFeed(images, inputs, count, device, largest, channels_last=channels_last, resident=resident)
+        return SidesFeed(
+            images, inputs, count, device, largest, channels_last=channels_last, resident=resident, marks=marks
+        )
 
     if kind == "frames":
         assert second is not None  # refused above
         return FramesFeed(first, second, around(data, frames or 0, _called(data)), opened)
     return opened(first, second)
+
+
+def _marks(data: ImageSet) -> NDArray[np.float32] | None:
+    """Five points of each image's input, float32 (n, 5, 2), where the set has them: `gantools prep frontal`."""
+    found = getattr(data, "annotations", {}).get("marks")
+    if found is None:
+        return None
+    if found.shape != (len(data), 10):
+        raise DataError(f"{_called(data)}: its marks are of shape {found.shape}, not ({len(data)}, 10).", FACES)
+    marks: NDArray[np.float32] = found.astype(np.float32).reshape(-1, 5, 2)
+    return marks
 
 
 def _ranked(

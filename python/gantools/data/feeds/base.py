@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools.data.batches import Reader, Selection
@@ -90,6 +92,8 @@ class SidesFeed:
         largest: rows of the largest sample that is planned; larger ones work.
         channels_last: memory layout of the samples.
         resident: keep the sets in the device's memory; None: those that fit, on CUDA.
+        marks: x and y of the eyes, the nose and the corners of the mouth of each one's input, float32 (n, 5, 2), which
+            become the extra `marks`, mirrored where the images are.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class SidesFeed:
         *,
         channels_last: bool,
         resident: bool | None,
+        marks: NDArray[np.float32] | None = None,
     ) -> None:
         self.count, self.device = count, device
         self._images, self._inputs = images, inputs
@@ -113,6 +118,8 @@ class SidesFeed:
         self.resident = all(reader.resident for reader in self._readers)
         labels = images.data.labels
         self._labels = None if labels is None else torch.from_numpy(labels).to(device)
+        self._marks = None if marks is None else torch.from_numpy(np.ascontiguousarray(marks)).to(device)
+        self._width = images.data.shape[1] if inputs is None else inputs.data.shape[1]
 
     def at(self, position: int, n: int, following: Span | None = None) -> Sample:
         """The rows at positions position..position+n-1; those of `following` are begun. See `Feed.at`."""
@@ -121,11 +128,22 @@ class SidesFeed:
         span = (position, n)
         images = self._readers[0].read(span, self._images.select, following)
         inputs = None if self._inputs is None else self._readers[1].read(span, self._inputs.select, following)
-        labels = None
-        if self._labels is not None:
-            indices = torch.from_numpy(self._images.select(span).indices)
-            labels = self._labels.index_select(0, to_device(indices, self.device))
-        return Sample(images, labels, inputs, {})
+        labels, extras = None, {}
+        if self._labels is not None or self._marks is not None:
+            chosen = self._images.select(span)
+            indices = to_device(torch.from_numpy(chosen.indices), self.device)
+            labels = None if self._labels is None else self._labels.index_select(0, indices)
+            if self._marks is not None:
+                extras["marks"] = self._turned(self._marks.index_select(0, indices), chosen.flips)
+        return Sample(images, labels, inputs, extras)
+
+    def _turned(self, marks: Tensor, flips: NDArray[np.bool_] | None) -> Tensor:
+        """Landmarks of images that are mirrored where `flips` says so: what is left in an image stays left."""
+        if flips is None:
+            return marks
+        mirrored = marks[:, [1, 0, 2, 4, 3]]
+        mirrored = torch.stack((self._width - 1 - mirrored[..., 0], mirrored[..., 1]), 2)
+        return torch.where(to_device(torch.from_numpy(flips), self.device)[:, None, None], mirrored, marks)
 
     def close(self) -> None:
         """Stop the reading threads."""

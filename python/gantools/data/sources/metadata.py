@@ -128,7 +128,7 @@ def with_label_file(source: Source, path: Path, column: str | None = None) -> So
             continue
         if by_path.setdefault(key, value) != value:
             raise DataError(f"{path}: {key} has the labels {by_path[key]!r} and {value!r}.", "One row an image.")
-    found = [_match(by_path, name) for name in source.names]
+    found = [matching(by_path, name) for name in source.names]
     kept = np.array([i for i, key in enumerate(found) if key is not None], dtype=np.int64)
     if not len(kept):
         raise DataError(
@@ -164,7 +164,7 @@ def _label_column(path: Path, columns: list[str], names: str, asked: str | None)
     )
 
 
-def _match(rows: dict[str, Any], name: str) -> str | None:
+def matching(rows: dict[str, Any], name: str) -> str | None:
     """The row's name of an image: by its path, its file name, or either without the suffix."""
     file = name.rpartition("/")[2]
     for candidate in (name, file, str(PurePosixPath(name).with_suffix("")), PurePosixPath(file).stem):
