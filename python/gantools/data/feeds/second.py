@@ -52,7 +52,8 @@ def open_second(
     if computed and pairs is not None:
         raise ConfigError(
             f"{data.path}: holds inputs, and recipe {recipe} computes them itself.",
-            f"Take a set of images alone: {prep or 'gantools prep tiles FOLDER'}; or: gantools train --set data.degrade=null",
+            f"Take a set of images alone: {prep or 'gantools prep tiles FOLDER'}; "
+            "or: gantools train --set data.degrade=null",
         )
     if computed:
         if data.shape[2:] != wanted[2:]:
