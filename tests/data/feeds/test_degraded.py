@@ -35,12 +35,12 @@ def smooth(n=N, side=SIDE):
 DATA = Memory(smooth(), np.arange(N, dtype=np.int64))
 
 
-def feed(degrade=SMALL, *, seed=5, data=DATA, crop=CROP, scale=SCALE, kind="crops", **options):
+def feed(degrade=SMALL, *, seed=5, data=DATA, crop=CROP, scale=SCALE, kind="crops", device=CPU, **options):
     return open_feed(
         kind,
         data,
         seed=seed,
-        device=CPU,
+        device=device,
         largest=8,
         channels_last=True,
         flip=True,
@@ -95,6 +95,20 @@ def test_all_places_of_what_is_around_come():
     )
     left = {round(float(row[0, 0, 0].add(1).mul(127.5))) for row in plain.at(0, 60).images}
     assert left == {0, 4, 8}
+
+
+@pytest.mark.gpu
+def test_a_gpu_gets_the_same_rows():
+    plain, cuda = feed(), feed(device=torch.device("cuda"))
+    for position in (0, 6, 12):
+        rows = cuda.at(position, 6, (position + 6, 6))
+        assert rows.inputs.is_cuda and rows.inputs.is_contiguous(memory_format=torch.channels_last)
+        expected = plain.at(position, 6)
+        torch.testing.assert_close(rows.inputs.cpu(), expected.inputs, rtol=0, atol=1e-6)
+        torch.testing.assert_close(rows.images.cpu(), expected.images, rtol=0, atol=1e-6)
+        assert torch.equal(rows.labels.cpu(), expected.labels)
+    cuda.close()
+    plain.close()
 
 
 def test_what_cannot_be_degraded():
