@@ -18,6 +18,8 @@ from gantools.data import clips as reading
 from gantools.data.clips import luma
 from gantools.data.video import prep_video
 from gantools.errors import ConfigError, DataError, Interrupted
+from gantools.metrics.pixels.paired import paired_scores
+from gantools.metrics.pixels.similarity import planes
 from gantools.models.vsrgan import SYSTEM, VSRGANConfig, build
 from gantools.sampling.generator import Generator
 from gantools.sampling.translate import Translator
@@ -165,6 +167,12 @@ def test_a_folder_of_frames(run, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(out / f"{i:03d}.png")), made[i])
     told = json.loads((out / "manifest.json").read_text())
     assert (told["count"], told["fps"], told["shots"]) == (6, None, [0])
+    # Scored as any pairs are, frame by frame by their names.
+    truth = write_frames(tmp_path / "truth", frames.repeat(2, 1).repeat(2, 2))
+    scored = paired_scores(out, truth, ["psnr"], channel="y", crop=8)
+    x, y = (planes(np.stack(v), "y", 8) for v in (made, frames.repeat(2, 1).repeat(2, 2)))
+    by_hand = (10 * np.log10(255**2 / ((x - y) ** 2).mean((1, 2, 3)))).mean()
+    assert scored.mean["psnr"] == pytest.approx(by_hand)
     with pytest.raises(DataError, match="exists already"):
         translate(run, [place], out=out, device="cpu")
     assert not (tmp_path / "large.partial").exists()
