@@ -146,8 +146,10 @@ class Translator:
                     f"{w} x {h} pixels: this network takes {self.most} x {self.most}.",
                     "Prepare such images: gantools prep",
                 )
-            if marks is not None or tile is None or max(h, w) <= tile:
-                yield self._whole(image, controls, None if marks is None else marks[i])
+            if marks is not None:
+                yield self._whole(image, controls, marks[i])
+            elif tile is None or max(h, w) <= tile:
+                yield self._whole(image, controls)
             elif self.reach is None:
                 yield self._blended(image, tile, controls)
             else:
