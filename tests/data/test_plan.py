@@ -11,6 +11,7 @@ import pytest
 
 from gantools import _native
 from gantools.cli.prep import command
+from gantools.cli.prep_frontal import frontal
 from gantools.cli.prep_pairs import pairs, tiles
 from gantools.data.loader import Loader, LoaderOptions
 from gantools.data.plan import PrepKeywords, PrepOptions
@@ -31,9 +32,10 @@ def test_keywords_are_those_of_the_classes_they_are_handed_to():
 
 
 def test_every_option_of_the_command_is_an_argument_of_prep_and_the_reverse():
-    options = [p.name for c in (command, pairs, tiles) for p in c.params if isinstance(p, click.Option)]
-    # The size of tiles is the argument `tile`; images side by side have a direction.
-    offered = {*options, "tile"} - {"shards", "side_by_side"}
+    options = [p.name for c in (command, pairs, tiles, frontal) for p in c.params if isinstance(p, click.Option)]
+    # The size of tiles is the argument `tile`; images side by side have a direction; faces are of a kind and a pose.
+    switches = {"shards", "side_by_side", "frontal", "profiles", "profile", "all_poses"}
+    offered = {*options, "tile", "faces", "pose"} - switches
     own = {name for name, p in inspect.signature(prep).parameters.items() if p.kind is p.KEYWORD_ONLY}
     assert offered == (own - {"progress"}) | {field.name for field in dataclasses.fields(PrepOptions)}
 

@@ -133,11 +133,8 @@ class Translator:
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
         self.check_tile(tile)
+        self.check_marks(tile, marks)
         if self.frames > 1:
-            if marks is not None:
-                raise ConfigError(
-                    "landmarks: go with networks that need them, and this one takes films.", "Leave them out."
-                )
             film = list(images)
             check_frames(film)
 
@@ -177,8 +174,10 @@ class Translator:
             raise DataError(
                 f"{w} x {h} pixels: this network takes {self.most} x {self.most}.", "Prepare such images: gantools prep"
             )
-        if marks is not None or tile is None or max(h, w) <= tile:
+        if marks is not None:
             return self._whole(image, controls, marks)
+        if tile is None or max(h, w) <= tile:
+            return self._whole(image, controls)
         if self.reach is None:
             return self._blended(image, tile, controls)
         return self._tiled(image, tile, controls)

@@ -51,7 +51,7 @@ def test_turned_faces_of_celeba(test_data, tmp_path):
         score = identity_scores(inputs[at], images[at], marks=marks[at], people=faces.labels[at], weights=weights)
         assert score.mean == pytest.approx(wanted, abs=0.05), angle
         found[angle] = score
-    assert found[15].rank1 == 1.0 and found[60].rank1 < 1.0
+    assert found[15].rank1 == 1.0 and found[60].mean < found[15].mean - 0.3
     same = identity_scores(images[::4], images[::4], weights=weights)
     assert same.mean == pytest.approx(1) and same.rank1 == 1.0
     assert same.protocol["sha256"] == found[15].protocol["sha256"] and same.protocol != found[15].protocol
