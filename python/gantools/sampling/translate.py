@@ -32,6 +32,7 @@ class Translator:
             again, without being asked.
         reach: pixels around a tile that its result depends on; None: a result depends on all of its image, because the
             network normalises each image by itself.
+        whole: whether an image is never computed in parts.
         channels: 1 or 3.
     """
 
@@ -43,6 +44,7 @@ class Translator:
         self.least = int(getattr(config, "least", 2 * self.multiple if self.multiple > 1 else 1))
         self.pads = bool(getattr(config, "pads", True))
         self.reach: int | None = getattr(config, "reach", OVERLAP)
+        self.whole = bool(getattr(config, "whole", False))
         self.channels = int(config.input_shape[2])
 
     @property
@@ -52,11 +54,13 @@ class Translator:
         return reach + -reach % self.multiple
 
     def check_tile(self, tile: int | None) -> None:
-        """Refuse a side of tiles of which nothing is left without their margins.
+        """Refuse a side of tiles of which nothing is left without their margins, and tiles where there must be none.
 
         Raises:
-            ConfigError: it is too small.
+            ConfigError: it is too small, or the network needs whole images.
         """
+        if tile is not None and self.whole:
+            raise ConfigError("tile: this network looks at an image as a whole; parts would each get what one should.")
         least = 2 * self.margin + (self.multiple if self.multiple > 1 else 1)
         if tile is not None and tile < least:
             raise ConfigError(
