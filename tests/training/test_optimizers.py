@@ -36,3 +36,19 @@ def test_a_scheduled_beta_is_that_of_the_images_shown(kind):
     for a, b, c in zip(ours.parameters(), theirs.parameters(), constant.parameters(), strict=True):
         torch.testing.assert_close(a, b)
         assert not torch.allclose(a, c)
+
+
+@pytest.mark.parametrize("kind", ["adam", "rmsprop", "sgd"])
+def test_a_gradient_of_another_layout_changes_the_weights_it_is_of(kind):
+    """Gradients of gradients come in the order of rows, where weights may lie channels last."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+    before = {name: p.detach().clone() for name, p in layer.named_parameters()}
+    gradients = [torch.randn(p.shape) for p in layer.parameters()]
+    assert gradients[0].stride() != layer.weight.stride()
+    Optimizer(layer, OptimConfig(lr=0.1, kind=kind), 1.0, torch.device("cpu")).step(gradients, 0)
+    for (name, p), gradient in zip(layer.named_parameters(), gradients, strict=True):
+        moved = before[name] - p
+        assert torch.equal(moved.sign(), gradient.sign()), name
+        if kind == "sgd":
+            torch.testing.assert_close(moved, 0.1 * gradient)

@@ -73,5 +73,8 @@ class Optimizer:
                 group["alpha"] = self.betas(nimg)[1]
         # They are kept until the next step: freeing and allocating them costs page faults.
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            # Fused optimizers go by the order in memory: a gradient of another layout would change other weights.
+            if gradient is not None and gradient.stride() != parameter.stride():
+                gradient = torch.empty_like(parameter, dtype=gradient.dtype).copy_(gradient)
             parameter.grad = gradient
         self.inner.step()
