@@ -236,6 +236,45 @@ ROWS = {
         {"network": {"width": 2, "judge_width": 4}},
         BATCH_NORM,
     ),
+    "sfgan": Row(
+        "sfgan-glasses",
+        {
+            "generator": 5_025_512,
+            "judge_place": 2_792_417,
+            "appearance": 7_837_699,
+            "back": 7_837_699,
+            "judge_target": 2_764_737,
+            "judge_source": 2_764_737,
+        },
+        (3, 128, 128),
+        # Stages of two, three and five phases, twice around.
+        [
+            *(1.477788, 0.556475, 20.973381, 0.429994, 0.461296, 1.569299, 0.562028, 20.67918, 0.420027, 0.451912),
+            *(1.469153, 0.564215, 20.634262, 0.408492, 0.441758, 1.582425, 0.561238, 20.524748, 0.402493, 0.429895),
+        ],
+        {
+            "network": {
+                "size": 16,
+                "width": 4,
+                "halvings": 2,
+                "hidden": 8,
+                "foregrounds": 2,
+                "canvas": 8,
+                "pool": 5,
+                "translator_width": 4,
+                "blocks": 1,
+                "judge_width": 4,
+                "judge_halvings": 1,
+            },
+            "game": {
+                "geometry_kimg": 0.008,
+                "appearance_kimg": 0.008,
+                "critic_steps": 1,
+                "foregrounds": str(Path(__file__).parent / "foregrounds.npy"),
+            },
+            "optim.generator": {"lr": 0.0001},
+        },
+    ),
     "srgan": Row(
         "srgan-x4",
         {"generator": 1_547_350, "discriminator": 23_563_649, "content": 1_547_350},

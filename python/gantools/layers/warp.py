@@ -47,14 +47,14 @@ def homography_matrix(p: Tensor) -> Tensor:
     Source: Lin et al. 2018 (arXiv:1803.01837), section 3.1; Mei et al. 2008 for the algebra.
     """
     p1, p2, p3, p4, p5, p6, p7, p8 = wide(p).unbind(1)
-    return exponential(torch.stack((p1, p2, p3, p4, -p1 - p8, p5, p6, p7, p8), 1).unflatten(1, (3, 3)))
+    return exponential(torch.stack((p1, p2, p3, p4, -p1 - p8, p5, p6, p7, p8), 1).reshape(-1, 3, 3))
 
 
 def affine_matrix(p: Tensor) -> Tensor:
     """exp [[p1, p2, p3], [p4, p5, p6], [0, 0, 0]], float (n, 3, 3), of p float (n, 6): never mirrored, never folded."""
     p1, p2, p3, p4, p5, p6 = wide(p).unbind(1)
     nought = torch.zeros_like(p1)
-    return exponential(torch.stack((p1, p2, p3, p4, p5, p6, nought, nought, nought), 1).unflatten(1, (3, 3)))
+    return exponential(torch.stack((p1, p2, p3, p4, p5, p6, nought, nought, nought), 1).reshape(-1, 3, 3))
 
 
 def frame(height: int, width: int, like: Tensor, extent: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -118,8 +118,8 @@ class SplineWarp(nn.Module):
         places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
         basis = torch.cat((_bending(places, self.centres), torch.ones_like(places[:, :1]), places), 1)
         weights = basis @ self.solve
-        moved = (weights[None, :, :, None] * p.unflatten(1, (-1, 2))[:, None]).sum(2)
-        return (places + moved).unflatten(1, (height, width))
+        moved = (weights[None, :, :, None] * p.reshape(len(p), 1, -1, 2)).sum(2)
+        return (places + moved).reshape(len(p), height, width, 2)
 
 
 def _bending(a: Tensor, b: Tensor) -> Tensor:
