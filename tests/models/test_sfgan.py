@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benches.placing import landed, unit
 from PIL import Image
 from tests.conftest import blobs, write_prepared
 from tests.models.by_hand import adams, gradients, step
@@ -320,6 +321,42 @@ def test_translated_files_have_the_bits_of_their_inputs_outside_the_mask(run, tm
             assert 0.05 < mask.mean() < 0.9
             assert np.array_equal(before[~mask], after[~mask])
             assert (before[mask] != after[mask]).any(1).mean() > 0.5
+
+
+def test_a_foreground_that_is_not_there(run):
+    generator = Generator.load(run, device="cpu")
+    assert [c.high for c in generator.system.controls if c.name == "foreground"] == [1.0]
+    with pytest.raises(ConfigError, match=r"control foreground: must be in \[0, 1\], not 2"):
+        generator.translate([np.zeros((16, 16, 3), np.uint8)], controls={"foreground": 2})
+
+
+def test_the_bench_measures_where_the_foreground_is():
+    """A point of the canvas is where the frame shows it; and the task with a known truth can be run."""
+    placer = networks_of(dataclasses.replace(SMALL, scale=0.5, shift=(0.25, -0.1)))["generator"]
+    assert isinstance(placer, Placer)
+    p = 0.1 * torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    points = torch.tensor([[-0.42, -0.02], [0.3, 0.1]])
+    at = landed(placer, p, points)
+    grid = placer.grid(p, 400, 400)
+    for i in range(3):
+        for point, (x, y) in zip(points, at[i], strict=True):
+            column, row = (int((float(v) + 1) * 200) for v in (x, y))
+            torch.testing.assert_close(grid[i, row, column], point, atol=0.03, rtol=0)
+    lines = unit(steps=1, every=1, batch=4)
+    assert [step for step, _, _ in lines] == [0, 1]
+    assert lines[0][1] == lines[0][2] == pytest.approx(8.65, abs=0.05) and lines[1][2] != lines[0][2]
+
+
+def test_thin_lines_of_a_large_canvas_are_whole():
+    networks = networks_of(dataclasses.replace(SMALL, canvas=256, foregrounds=1))
+    rgba = torch.zeros(1, 4, 256, 256)
+    rgba[:, 3, 100:103] = 1.0  # three of 256 rows, thinner than a row of 16
+    networks["foregrounds"].rgba = rgba
+    placer = networks["generator"]
+    assert isinstance(placer, Placer)
+    with torch.no_grad():
+        alpha = placer(pick(networks, 0, 3), torch.zeros(1, 3, 16, 16), torch.zeros(1, 8)).composed.alpha
+    assert alpha.sum().item() == pytest.approx(3 * 16 / 16, rel=0.05)  # its area, where single samples would miss it
 
 
 def test_no_tiles(run):

@@ -59,6 +59,11 @@ class Predictor(nn.Module):
         return cast(Tensor, self.last(F.relu(self.hidden(features.flatten(1)))))
 
 
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Images float (n, c, h, w) at this size, in float32 at least: bilinear, antialiased where they become smaller."""
+    return F.interpolate(wide(images), (height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
 class Place(NamedTuple):
     """Where a foreground is put.
 
@@ -125,14 +130,16 @@ class Placer(nn.Module):
             start: parameters of the warp that it begins with, float (n, count).
             strength: share of the change of the parameters that is made.
         """
-        small = F.interpolate(background, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
+        small, canvas = (resized(x, self.size, self.size) for x in (background, foreground))
         p = start
         for _ in range(self.warps):
-            seen = sample(foreground, self.grid(p, self.size, self.size))
-            answer = self.predictor(torch.cat((small, seen.to(small.dtype)), 1))
+            seen = sample(canvas, self.grid(p, self.size, self.size))
+            answer = self.predictor(torch.cat((small, seen), 1))
             p = p + self.bound * torch.tanh(wide(answer))
         p = start + strength * (p - start)
-        warped = sample(foreground, self.grid(p, background.shape[2], background.shape[3]))
+        height, width = background.shape[2:]
+        # A canvas of far more pixels than the frame would be sampled here and there, and thin lines fall to dots.
+        warped = sample(resized(foreground, height, width), self.grid(p, height, width))
         return Place(lay(warped, background), p - start, p)
 
     def faults(self, foreground: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
