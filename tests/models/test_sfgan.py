@@ -292,7 +292,7 @@ def test_without_foregrounds_a_line_says_what_to_give(run, tmp_path):
     changes = {**CHANGES, "game": {"critic_steps": 1}}
     with pytest.raises(ConfigError, match="what is to be put on the images") as error:
         train("sfgan-glasses", data=places["real"], inputs=places["bare"], overrides=changes, out=tmp_path / "r")
-    assert "--set game.foregrounds=PATH" in (error.value.hint or "") and not (tmp_path / "r").exists()
+    assert "Set game.foregrounds=PATH" in (error.value.hint or "") and not (tmp_path / "r").exists()
 
 
 def test_translated_files_have_the_bits_of_their_inputs_outside_the_mask(run, tmp_path):

@@ -26,7 +26,7 @@ def read_foregrounds(
     Raises:
         ConfigError: there are none, others than asked for, or none that can be read.
     """
-    give = f"Give them: --set {key}=PATH, a .npy of uint8 (n, side, side, 4) or a folder of PNG files with transparency"
+    give = f"Set {key}=PATH: a .npy of uint8 (n, side, side, 4), or a folder of PNG files with transparency"
     if path is None:
         raise ConfigError(f"{key}: what is to be put on the images?", f"{give}.")
     place = Path(path)
@@ -41,7 +41,7 @@ def read_foregrounds(
     if (n, h) != (count, side):
         raise ConfigError(
             f"{key}: {place}: holds {n} of {h}x{h} pixels, and the networks take {count} of {side}x{side}.",
-            f"--set network.foregrounds={n} --set network.canvas={h}",
+            f"Set network.foregrounds={n} and network.canvas={h}.",
         )
     if not levels[..., 3].any(axis=(1, 2)).all():
         raise ConfigError(f"{key}: {place}: one of them is transparent everywhere.", "Take it out.")
