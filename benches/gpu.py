@@ -406,6 +406,18 @@ def tpgan(bench: Bench, size: int) -> None:
         speeds(bench, place, name, {"batch": batch, "changes": changes}, f"batch {batch or 10}, ")
 
 
+def placing(bench: Bench) -> None:
+    """Images a second in each stage of SF-GAN, with drawn foregrounds."""
+    place = bench.set_of(32 if bench.small else 128)
+    narrow = {"network.width": 4, "network.halvings": 3, "network.canvas": 16, "network.translator_width": 4}
+    narrow |= {"network.blocks": 1, "network.judge_width": 4, "network.judge_halvings": 2}
+    lengths = {"geometry": {}, "appearance": {"game.geometry_kimg": 0.0}}
+    lengths["joint"] = {"game.geometry_kimg": 0.0, "game.appearance_kimg": 0.0}
+    for stage, length in lengths.items():
+        given = {"batch": None, "inputs": place, "changes": {**(narrow if bench.small else {}), **length}}
+        speeds(bench, place, "sfgan-glasses", given, f"{stage}, ")
+
+
 def speeds(bench: Bench, data: Path, name: str, given: dict[str, Any], label: str = "") -> None:
     """A row of results for each way to compute a recipe's steps."""
     from benches.train import Ours, steps_per_second, wait
@@ -720,6 +732,7 @@ STAGES = (
     Stage("stylegan2 128", 3.0, functools.partial(stylegan2, size=128)),
     *(Stage(f"pix2pix {size}", 1.5, functools.partial(pix2pix, size=size)) for size in (256, 64)),
     *(Stage(f"tpgan {size}", 1.5, functools.partial(tpgan, size=size)) for size in (128, 64)),
+    Stage("sfgan", 1.5, placing),
     Stage("dcgan run", 3.0, functools.partial(a_run, prefix="dcgan")),
     Stage("stylegan2 run", 4.0, functools.partial(a_run, prefix="stylegan2")),
     Stage("score", 1.0, scoring),

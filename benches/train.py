@@ -77,6 +77,7 @@ class Ours:
         bfloat16, compiled, graphs: how phases are computed.
         channels_last: memory layout.
         changes: further overrides of the recipe.
+        inputs: the second set of a training without pairs.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Ours:
         compiled: bool = False,
         graphs: bool = False,
         changes: Mapping[str, Any] | None = None,
+        inputs: Path | None = None,
     ) -> None:
         asked: dict[str, Any] = {"compute.channels_last": channels_last, **(changes or {})}
         if batch is not None:
@@ -101,7 +103,8 @@ class Ours:
             loaded = recipe_from_dict(recipe, "benches/train.py", overrides=asked)
         dataset, self.device = PreparedSet(data), torch.device(device)
         loaded, _ = fitted(loaded, dataset, asked)
-        self.job = Job(loaded, dataset, self.device, Path("runs"))
+        second = None if inputs is None else PreparedSet(inputs)
+        self.job = Job(loaded, dataset, self.device, Path("runs"), second)
         self.said: list[str] = []
         with self.settings():
             self.state = TrainingState(loaded, self.device, pretrained=False)

@@ -238,6 +238,45 @@ ROWS = {
         {"network": {"width": 2, "judge_width": 4}},
         BATCH_NORM,
     ),
+    "sfgan": Row(
+        "sfgan-glasses",
+        {
+            "generator": 5_025_512,
+            "judge_place": 2_792_417,
+            "appearance": 7_837_699,
+            "back": 7_837_699,
+            "judge_target": 2_764_737,
+            "judge_source": 2_764_737,
+        },
+        (3, 128, 128),
+        # Stages of two, three and five phases, twice around.
+        [
+            *(1.477082, 0.557035, 20.907825, 0.430529, 0.461285, 1.570232, 0.562156, 20.640997, 0.420551, 0.451705),
+            *(1.468385, 0.565087, 20.572252, 0.409361, 0.441688, 1.578761, 0.56178, 20.426899, 0.402353, 0.430358),
+        ],
+        {
+            "network": {
+                "size": 16,
+                "width": 4,
+                "halvings": 2,
+                "hidden": 8,
+                "foregrounds": 2,
+                "canvas": 8,
+                "pool": 5,
+                "translator_width": 4,
+                "blocks": 1,
+                "judge_width": 4,
+                "judge_halvings": 1,
+            },
+            "game": {
+                "geometry_kimg": 0.008,
+                "appearance_kimg": 0.008,
+                "critic_steps": 1,
+                "foregrounds": str(Path(__file__).parent / "foregrounds.npy"),
+            },
+            "optim.generator": {"lr": 0.0001},
+        },
+    ),
     "srgan": Row(
         "srgan-x4",
         {"generator": 1_547_350, "discriminator": 23_563_649, "content": 1_547_350},

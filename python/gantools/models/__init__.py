@@ -28,6 +28,7 @@ NAMES = {
     "progan": "progan",
     "r3gan": "r3gan",
     "resnet": "resnet",
+    "sfgan": "sfgan",
     "stylegan": "stylegan",
     "stylegan2": "stylegan2",
     "srgan": "srgan",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
@@ -18,8 +18,8 @@ from gantools.layers.init import normal_networks
 from gantools.layers.memory import Pool
 from gantools.layers.patch import PatchDiscriminator, receptive_field
 from gantools.layers.translation import MULTIPLE, ResNetTranslator, reach
-from gantools.models.games import scores
-from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Seen, Stage, System
+from gantools.models.games import pooled_judge, put_in_pools
+from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.content import l1, luma_correlation
 from gantools.objectives.losses import LossConfig
 
@@ -156,28 +156,10 @@ def stages(config: CycleGANConfig, game: CycleGANGame) -> tuple[Stage, ...]:
         means |= {"loss_g": value.detach(), "luma_correlation": 0.5 * agreement.detach()}
         return Out(value, means, {"target": made_target.detach(), "source": made_source.detach()})
 
-    def remember(networks: Networks, seen: Seen) -> None:
-        for side in ("target", "source"):
-            pool = networks[f"pool_{side}"]
-            assert isinstance(pool, Pool)
-            pool.put(seen.rows[side])
-
-    def judge(side: Literal["target", "source"]) -> Phase:
-        def loss(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-            pool, network = networks[f"pool_{side}"], networks[f"judge_{side}"]
-            assert isinstance(pool, Pool)
-            real = batch.images if side == "target" else batch.inputs
-            real_outputs, fake_outputs = network(real), network(pool.take(batch))
-            value = game.loss.discriminator(real_outputs, fake_outputs)
-            said = {f"{name}_{side}": score for name, score in scores(game.loss, real_outputs, fake_outputs).items()}
-            return Out(value, {f"loss_d_{side}": value.detach(), **said})
-
-        return Phase(f"judge_{side}", (f"judge_{side}",), loss)
-
     phases = (
-        Phase("translators", ("generator", "back"), translators, after=remember),
-        judge("target"),
-        judge("source"),
+        Phase("translators", ("generator", "back"), translators, after=put_in_pools("target", "source")),
+        pooled_judge(game.loss, "target", lambda networks, batch: batch.images),
+        pooled_judge(game.loss, "source", lambda networks, batch: cast(Tensor, batch.inputs)),
     )
     return (Stage("all", phases, needs=("images", "inputs")),)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gantools.errors import ConfigError, check_least
-from gantools.layers.memory import History
+from gantools.layers.memory import History, Pool
 from gantools.layers.spectral import iterate
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Seen, Stage, classes_of
 from gantools.objectives.losses import LossConfig
@@ -363,6 +363,32 @@ def lazy_penalties(penalties: Penalties, classes: int, labels: Literal["uniform"
         return Phase(name, ("discriminator",), loss, penalty.every, lazy=True, after=after, uncoupled=uncoupled)
 
     return [phase(penalty.name) for penalty in penalties.lazy]
+
+
+def put_in_pools(*sides: str) -> After:
+    """An `after` that hands the rows named `sides` to the pools `pool_<side>`."""
+
+    def after(networks: Networks, seen: Seen) -> None:
+        for side in sides:
+            cast(Pool, networks[f"pool_{side}"]).put(seen.rows[side])
+
+    return after
+
+
+def pooled_judge(loss: LossConfig, side: str, real: Callable[[Networks, Batch], Tensor]) -> Phase:
+    """The phase of `judge_<side>`, who tells `real` images from those of `pool_<side>`.
+
+    Logged: `loss_d_<side>` and `scores` with `_<side>`.
+    """
+
+    def judged(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
+        network, pool = networks[f"judge_{side}"], cast(Pool, networks[f"pool_{side}"])
+        real_outputs, fake_outputs = network(real(networks, batch)), network(pool.take(batch))
+        value = loss.discriminator(real_outputs, fake_outputs)
+        said = {f"{name}_{side}": score for name, score in scores(loss, real_outputs, fake_outputs).items()}
+        return Out(value, {f"loss_d_{side}": value.detach(), **said})
+
+    return Phase(f"judge_{side}", (f"judge_{side}",), judged)
 
 
 def follow(name: str, first: After | None = None) -> After:

@@ -237,8 +237,9 @@ class System:
             of the images it makes. Where it has fields `size`, `channels` or `classes`, they follow the data unless the
             user sets them, and `input_channels` the inputs of a set of pairs; `classes` above 0 means that networks are
             called with labels. A system that starts from images has `input_shape` as well, and may have `multiple` and
-            `least` (what its sides must be multiples of, and at least), `pads` (whether others are continued unasked)
-            and `reach` (pixels beyond a block of `multiple` that a result depends on; None: all).
+            `least` (what its sides must be multiples of, and at least), `pads` (whether others are continued unasked),
+            `reach` (pixels beyond a block of `multiple` that a result depends on; None: all) and `whole` (whether an
+            image cannot be made in parts at all).
         game: frozen dataclass of the weights and switches of its objective, a recipe's section `game`. Where it has a
             method `prepare(networks)`, that refuses networks that lack what its switches need, and gives further ones
             whose buffers these need, by name.
@@ -251,8 +252,10 @@ class System:
         guides: extras of a batch that `render` is handed besides, by their names: marks float (n, 5, 2).
         averaged: networks of whose weights a moving average is kept, where the recipe asks for one.
         frozen: (config, game, pretrained) -> networks by name that were trained elsewhere, neither trained nor saved;
-            `pretrained=False` asks for the same shapes without reading a file, for a dry run.
+            `pretrained=False` asks for the same shapes without reading a file, for a dry run. One of a name that
+            `build` has, too, takes its place and is saved: buffers that a file fills once.
         controls: what a user may turn when sampling.
+        controls_of: (config) -> controls in place of `controls`, where their ranges depend on the networks' shape.
         styles: its way by inner latents, where it has a mapping network.
         reference: where it comes from.
     """
@@ -269,6 +272,7 @@ class System:
     averaged: tuple[str, ...] = ("generator",)
     frozen: Callable[[Any, Any, bool], dict[str, nn.Module]] = no_frozen
     controls: tuple[Control, ...] = ()
+    controls_of: Callable[[Any], tuple[Control, ...]] | None = None
     styles: Styles | None = None
     reference: str = ""
 

@@ -104,9 +104,9 @@ class TPGANConfig:
         return False
 
     @property
-    def reach(self) -> int | None:
-        """None: a result depends on all of its image."""
-        return None
+    def whole(self) -> bool:
+        """A result depends on all of its image, and on landmarks that are places in it."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -291,8 +291,13 @@ class Recipe:
 
     @property
     def system(self) -> System:
-        """The system it trains."""
-        return find_system(self.model)
+        """The system it trains, with the controls that networks of this shape have."""
+        system = find_system(self.model)
+        return (
+            system
+            if system.controls_of is None
+            else dataclasses.replace(system, controls=system.controls_of(self.network))
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

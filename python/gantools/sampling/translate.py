@@ -33,6 +33,7 @@ class Translator:
             again, without being asked.
         reach: pixels around a tile that its result depends on; None: a result depends on all of its image, because the
             network normalises each image by itself.
+        whole: whether an image is never computed in parts.
         channels: 1 or 3.
         frames: how many frames the network takes at once; the middle one is what it makes larger. 1: it takes images.
         most: the largest side that it takes; None: any.
@@ -46,6 +47,7 @@ class Translator:
         self.least = int(getattr(config, "least", 2 * self.multiple if self.multiple > 1 else 1))
         self.pads = bool(getattr(config, "pads", True))
         self.reach: int | None = getattr(config, "reach", OVERLAP)
+        self.whole = bool(getattr(config, "whole", False))
         self.channels = int(config.input_shape[2])
         self.frames = int(getattr(config, "frames", 1))
         self.most: int | None = getattr(config, "most", None)
@@ -57,11 +59,13 @@ class Translator:
         return reach + -reach % self.multiple
 
     def check_tile(self, tile: int | None) -> None:
-        """Refuse a side of tiles of which nothing is left without their margins.
+        """Refuse a side of tiles of which nothing is left without their margins, and tiles where there must be none.
 
         Raises:
-            ConfigError: it is too small.
+            ConfigError: it is too small, or the network needs whole images.
         """
+        if tile is not None and self.whole:
+            raise ConfigError("tile: this network looks at an image as a whole.", "Leave it out.")
         least = 2 * self.margin + (self.multiple if self.multiple > 1 else 1)
         if tile is not None and tile < least:
             raise ConfigError(
@@ -69,18 +73,16 @@ class Translator:
                 f"For example {max(256, least + least // 2)}.",
             )
 
-    def check_marks(self, tile: int | None, marks: NDArray[np.float32] | None) -> None:
-        """Refuse images without the landmarks that a system needs, tiles of them, and landmarks where it takes none.
+    def check_marks(self, marks: NDArray[np.float32] | None) -> None:
+        """Refuse images without the landmarks that a system needs, and landmarks where it takes none.
 
         Raises:
-            DataError: there are none. ConfigError: they are not needed, or tiles are asked for.
+            DataError: there are none. ConfigError: they are not needed.
         """
         if "marks" not in self.system.guides:
             if marks is not None:
                 raise ConfigError("landmarks: this network takes none.", "Leave them out.")
             return
-        if tile is not None:
-            raise ConfigError("tile: this network sees a face as a whole.", "Leave it out.")
         if marks is None:
             raise DataError(
                 "this network needs the landmarks of each face, and there are none.",
@@ -133,7 +135,7 @@ class Translator:
     ) -> Iterator[NDArray[np.uint8]]:
         """As `translate`, one after the other."""
         self.check_tile(tile)
-        self.check_marks(tile, marks)
+        self.check_marks(marks)
         if self.frames > 1:
             film = list(images)
             check_frames(film)

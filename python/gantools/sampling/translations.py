@@ -101,7 +101,7 @@ def translate(
     if takes_film(translator, paths, target):
         if landmarks is not None:
             raise ConfigError("landmarks: go with images, and this is a film.", "Leave them out, or name its frames.")
-        translator.check_marks(tile, None)
+        translator.check_marks(None)
         return translate_film(
             translator,
             paths,

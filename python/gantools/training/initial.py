@@ -28,6 +28,9 @@ def take_weights(state: TrainingState, checkpoint: Path) -> list[str]:
         wanted = network.state_dict()
         if not wanted:
             continue
+        if name in state.files:
+            lines.append(f"{name}: of this training's own file")
+            continue
         if f"{name}.safetensors" not in files:
             lines.append(f"{name}: not in {checkpoint.name}, begins anew")
             continue
