@@ -6,8 +6,8 @@
 A narrow StyleGAN2 at 32x32 is trained on CelebA's faces without glasses, then on 200 faces with glasses in three ways,
 for equally many images. Faces with glasses of other people, as many as there are, are held out: scored are the Fréchet
 distance (768 features of Inception) and KID of `--samples` samples to these, without the noise of layers (control
-`noise`), which a training this short leaves as specks. Whether samples are copies: the distance
-by pixels of each sample to the nearest of the 200, mirrored ones included, beside that of the held-out faces, which
+`noise`), which a training this short leaves as specks. Whether samples are copies: the distance by pixels
+of each sample to the nearest of the 200, mirrored ones included, beside that of the held-out faces, which
 cannot be copies. The annotation files lie beside the archive. What is in FOLDER is not made again; the table is
 `few.md` there.
 """
@@ -85,7 +85,7 @@ def measure(run: Path, few: PreparedSet, held: PreparedSet, samples: int, seed: 
         **found,
         "nearest": {"samples": quantiles(ours), "held out": quantiles(theirs), "share below their 5 %": share},
         "augment_p": last.get("augment_p"),
-        "kimg": last["kimg"],
+        "kimg": generator.nimg / 1000,
     }
 
 
