@@ -6,10 +6,9 @@
 A narrow StyleGAN2 at 32x32 is trained on CelebA's faces without glasses, then on 200 faces with glasses in three ways,
 for equally many images. Faces with glasses of other people, as many as there are, are held out: scored are the Fréchet
 distance (768 features of Inception) and KID of `--samples` samples to these, without the noise of layers (control
-`noise`), which a training this short leaves as specks. Whether samples are copies: the distance by pixels
-of each sample to the nearest of the 200, mirrored ones included, beside that of the held-out faces, which
-cannot be copies. The annotation files lie beside the archive. What is in FOLDER is not made again; the table is
-`few.md` there.
+`noise`), which a training this short leaves as specks. Whether samples are copies: the distance by pixels of each
+sample to the nearest of the 200, mirrored ones included, beside that of the held-out faces, which cannot be copies.
+The annotation files lie beside the archive. What is in FOLDER is not made again; the table is `few.md` there.
 """
 
 from __future__ import annotations
