@@ -71,7 +71,8 @@ def trained(place: Path, data: PreparedSet, kimg: float, seed: int, more: dict[s
 
 def measure(run: Path, few: PreparedSet, held: PreparedSet, samples: int, seed: int) -> dict[str, Any]:
     """Scores against the faces held out, and distances to the nearest of the 200."""
-    made = gantools.Generator.load(run, device="cpu").sample(samples, seed=seed + 1, controls={"noise": 0})
+    generator = gantools.Generator.load(run, device="cpu")
+    made = generator.sample(samples, seed=seed + 1, controls={"noise": 0})
     scores = gantools.score(
         made, ref=held.path, metrics=["fid", "kid"], dims=768, interval=False, seed=seed, device="cpu"
     )
