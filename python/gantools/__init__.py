@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gantools.metrics.results.scores import Score, Scores
     from gantools.metrics.scorer import score
     from gantools.quickstart import quickstart
+    from gantools.sampling.augmented import augment_set
     from gantools.sampling.export_onnx import export_onnx
     from gantools.sampling.generator import Generator
     from gantools.sampling.hub import export_hub
@@ -51,6 +52,7 @@ _PLACES = {
     "PreparedSet": "data.prepared",
     "Score": "metrics.results.scores",
     "Scores": "metrics.results.scores",
+    "augment_set": "sampling.augmented",
     "blend": "sampling.latents",
     "directions": "editing.directions",
     "export": "data.exports",
@@ -76,6 +78,7 @@ __all__ = [
     "Score",
     "Scores",
     "__version__",
+    "augment_set",
     "blend",
     "directions",
     "export",

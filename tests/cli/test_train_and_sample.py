@@ -104,3 +104,41 @@ def test_which_images_are_made(call, make_set, tmp_path):
     ):
         code, out, err = call("sample", "--out", "not", *arguments)
         assert code in (1, 2) and message in err and out == "" and not (tmp_path / "not").exists(), arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--per-class", "3"], 2, "--per-class: is for prepared sets"),
+        (["--classes", "1"], 2, "--classes: is for prepared sets"),
+        (["--generated-only"], 2, "--generated-only: is for prepared sets"),
+        (["--augment", "data/told"], 2, "how many images of each class?"),
+        (["--augment", "data/told", "--per-class", "some"], 2, "neither a number nor fill"),
+        (["--augment", "data/told", "--per-class", "3", "-n", "3"], 2, "-n: makes a folder of samples"),
+        (["--augment", "data/told", "--per-class", "3", "--format", "png"], 2, "--format: makes a folder of samples"),
+        (["--augment", "data/told", "--per-class", "3", "--class", "1"], 2, "--class: makes a folder of samples"),
+        (["--augment", "data/nowhere", "--per-class", "3"], 1, "data/nowhere: no such folder"),
+        (["--augment", "data/told", "--per-class", "0"], 2, "at least 1 or fill"),
+    ],
+)
+def test_mistakes_with_sets_end_in_a_message(call, make_set, arguments, code, message):
+    make_set(n=48, size=8, classes=3, name="told")
+    found, out, err = call("sample", *arguments)
+    assert (found, out) == (code, "") and message in err and "Traceback" not in err
+
+
+def test_a_set_with_generated_images(call, tmp_path):
+    import numpy as np
+    from tests.conftest import blobs
+
+    np.savez(tmp_path / "a.npz", images=blobs(24, 8, 3), labels=np.arange(24) % 3, classes=np.array(["x", "y/z", "w"]))
+    assert call("prep", "a.npz", "--size", "8", "--out", "data/told")[0] == 0
+    assert call("train", "dcgan", *TINY, "--kimg", "0.016", "--set", "network.classes=3")[0] == 0
+    code, out, err = call("sample", "--augment", "data/told", "--per-class", "4", "--classes", "x, y/z")
+    assert (code, out) == (0, "data/told-augmented\n") and "8 of them generated" in err
+    code, out, err = call("info", "data/told-augmented")
+    assert code == 0 and "8 generated images" in out and "4 x, 4 y/z" in out
+    assert call("verify", "data/told-augmented")[0] == 0
+    code, out, err = call("sample", "--augment", "data/told", "--per-class", "2", "--generated-only", "--out", "other")
+    assert (code, out) == (0, "other\n") and "6 images of (8, 8, 3) in other, 6 of them generated." in err
+    assert call("show", "other")[0] == 0

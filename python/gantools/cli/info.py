@@ -123,6 +123,9 @@ def _print(found: dict[str, Any]) -> None:
         h, w, c = pairs["shape"]
         rows = {key: value for key, value in pairs.items() if key not in ("folder", "shape", "fingerprint")}
         table("inputs", {"size": f"{w} x {h}, {'grey' if c == 1 else 'RGB'}", **rows})
+    for made in found.get("generated", []):
+        rows = {key: made[key] for key in ("run", "checkpoint", "recipe", "seed") if key in made}
+        table(f"{made['count']:,} generated images", {**rows, "classes": counted(made.get("classes", {}))})
     sizes = found.get("sizes", {})
     shown = dict(list(sizes.items())[:SIZES_SHOWN])
     if rest := sum(sizes.values()) - sum(shown.values()):

@@ -39,6 +39,26 @@ def replaceable(target: Path) -> bool:
     return target.is_dir() and (is_prepared(target) or not any(target.iterdir()))
 
 
+def is_done(target: Path, document: dict[str, Any], overwrite: bool) -> bool:
+    """Whether `target` holds the set of this plan already, so that there is nothing to do.
+
+    Raises:
+        DataError: it holds something else that may not be replaced.
+    """
+    if not target.exists():
+        return False
+    if not overwrite:
+        if complete(target, document):
+            return True
+        raise DataError(
+            f"{target} exists and is something else.",
+            "Choose another place with --out, or replace it with --overwrite.",
+        )
+    if not replaceable(target):
+        raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
+    return False
+
+
 @contextmanager
 def working_folder(partial: Path, document: dict[str, Any], overwrite: bool) -> Iterator[None]:
     """The folder of an unfinished set, locked against a second run; what a run with another plan left is refused."""

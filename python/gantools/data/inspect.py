@@ -121,7 +121,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
 
     Returns:
         A dict that JSON can hold: `name`, `path`, `count`, `shape`, `bytes` (of all files), `shards`, `fingerprint`,
-        `source`, `policy`, `versions`; `inputs` of a set of pairs (`operation`, `shape` and the like); `sizes`
+        `source`, `policy`, `versions`; `inputs` of a set of pairs (`operation`, `shape` and the like);
+        `generated`, of which runs and by what generated images were made, where there are any; `sizes`
         (WIDTHxHEIGHT before preparation -> images, the most first) where the set says; `classes` (name -> images) where
         there are labels; `attributes` (name -> images that have it), `partition` (train, val, test -> images) and
         `annotations` (name -> shape) where there are any; `rejects` (class of the reason -> images); `duplicates`
@@ -144,6 +145,8 @@ def info(path: str | Path, *, duplicates: bool = True, progress: bool = False) -
     }
     if data.inputs is not None:
         found["inputs"] = manifest["inputs"]
+    if data.generated:
+        found["generated"] = manifest["generated"]
     if data.sizes is not None:
         pairs = Counter((width, height) for width, height in data.sizes.tolist())
         found["sizes"] = {f"{width}x{height}": n for (width, height), n in pairs.most_common()}

@@ -48,6 +48,8 @@ def finish(images: Listing, plan: dict[str, Any], records: list[dict[str, Any]],
     manifest = _described(plan, plan["name"], source, plan["policy"], records, [images.names[i] for i in kept], partial)
     if "inputs" in plan and images.inputs is not None:
         manifest["inputs"] = _finish_inputs(plan, records, [images.inputs[i] for i in kept], partial / INPUTS)
+    if plan.get("generated"):
+        manifest["generated"] = plan["generated"]
     if rejects:
         manifest["rejects"] = _entry(partial, REJECTS)
     if images.labels is not None and images.classes is not None:

@@ -22,7 +22,7 @@ from typing import Any, Unpack
 
 from gantools.data.advice import worth_saying
 from gantools.data.engines import check_engine, make_shards
-from gantools.data.folder_work import PLAN, complete, link, publish, replaceable, working_folder
+from gantools.data.folder_work import PLAN, complete, is_done, link, publish, working_folder
 from gantools.data.listing import Listing
 from gantools.data.manifest import finish
 from gantools.data.plan import PrepKeywords, PrepOptions, resolve, say
@@ -124,17 +124,9 @@ def prep(
     check_engine(engine, workers)
     plan = resolve(str(kind), PrepOptions(**options), progress=progress)
     target, document = plan.target, plan.document
-    if target.exists():
-        if not overwrite and complete(target, document):
-            say(f"{target} is already prepared this way; nothing to do.", progress)
-            return PreparedSet(target)
-        if not overwrite:
-            raise DataError(
-                f"{target} exists and is something else.",
-                "Choose another place with --out, or replace it with --overwrite.",
-            )
-        if not replaceable(target):
-            raise DataError(f"{target} is not a prepared set; --overwrite does not delete it.", "Choose another --out.")
+    if is_done(target, document, overwrite):
+        say(f"{target} is already prepared this way; nothing to do.", progress)
+        return PreparedSet(target)
     partial = target.with_name(target.name + ".partial")
     with working_folder(partial, document, overwrite):
         if not complete(partial, document):

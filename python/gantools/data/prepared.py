@@ -94,6 +94,11 @@ class PreparedSet:
         labels = self.manifest.get("labels")
         return list(labels["classes"]) if labels else None
 
+    @property
+    def generated(self) -> int:
+        """How many of the images are generated, those of `gantools sample --augment`; the annotation says which."""
+        return sum(int(entry["count"]) for entry in self.manifest.get("generated", []))
+
     @cached_property
     def inputs(self) -> PreparedSet | None:
         """Of a set of pairs, what belongs to each image as an input, in the same order; None for any other set."""

@@ -54,6 +54,12 @@ def texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(is_text, value))
 
 
+def records(inner: Check) -> Check:
+    """A check for a list of such."""
+    each = many(inner)
+    return lambda value: isinstance(value, list) and each(value)
+
+
 def record(required: dict[str, Check], optional: dict[str, Check] | None = None) -> Check:
     """A check for an object with these keys and any others; a fault is raised with the key's name."""
 
@@ -117,6 +123,7 @@ PREPARED_SET = record(
         ),
         "policy": is_object,
         "inputs": record({"fingerprint": is_text, "operation": is_text}, {"scale": is_count}),
+        "generated": records(record({"count": is_count}, {"run": is_text, "classes": is_counts, "weights": is_text})),
         "versions": is_object,
         "plan": is_text,
         "names": ENTRY,

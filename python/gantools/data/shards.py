@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gantools import _native
 from gantools.data.advice import in_words
+from gantools.data.folder_work import link
 from gantools.data.pairs import Inputs, Noise
 from gantools.data.plan import PrepPlan
 from gantools.data.policy import PIXELS, Policy
@@ -57,6 +58,38 @@ def make_shard(
         record["inputs"] = inputs.entry()
     record = {**made.entry(), "rejects": made.rejects, **record}
     write_json(folder / _record_name(shard), record)
+    return record
+
+
+def make_shard_of(images: Source, policy: Policy, shard: int, folder: Path, threads: int = 0) -> dict[str, Any]:
+    """Makes shard number `shard` of all of `images`, which need no regions, and returns its record, as `make_shard`."""
+    made = _prepare(images, None, policy, np.arange(len(images)), folder / _file(policy, shard), threads, None)
+    record = {**made.entry(), "rejects": made.rejects}
+    write_json(folder / _record_name(shard), record)
+    return record
+
+
+def taken_shard(
+    file: Path, policy: Policy, shard: int, folder: Path, xxh3: str, sizes: list[tuple[int, int]]
+) -> dict[str, Any] | None:
+    """Takes a shard of another set as number `shard` into `folder`, as a second name of the file where that can be.
+
+    Args:
+        file: the shard.
+        policy: of both sets.
+        shard: its number here.
+        folder: where it is put.
+        xxh3: the hash that it must have.
+        sizes: (width, height) of each of its images before it was prepared.
+
+    Returns:
+        Its record; None where its bytes have another hash.
+    """
+    if (record := read_record(folder, shard)) is None:
+        made = _Made(_file(policy, shard), xxh3, np.arange(len(sizes)), [], sizes, 0)
+        link(file, folder / made.file)
+        write_json(folder / _record_name(shard), {**made.entry(), "rejects": []})
+        record = read_record(folder, shard)
     return record
 
 

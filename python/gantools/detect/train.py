@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gantools.data.enlarged import generated_note
 from gantools.data.feeds.base import derived
 from gantools.data.feeds.orders import Balanced, Plain
+from gantools.data.prepared import PreparedSet, is_prepared
 from gantools.detect import judge
 from gantools.detect.descent import descend
 from gantools.detect.detector import FORMAT, MANIFEST, to_network, write_detector
@@ -27,7 +29,7 @@ from gantools.detect.disturb import by_chance
 from gantools.detect.images import Images, read_images, split
 from gantools.detect.networks import NETWORKS, Cnn, Spectrum, build
 from gantools.device import find_device, out_of_memory
-from gantools.errors import ConfigError, unknown_name
+from gantools.errors import ConfigError, DataError, unknown_name
 from gantools.files import check_replaceable, whole_folder
 
 # Training images of each kind that the linear network is fitted to: all of their spectra are in memory.
@@ -89,6 +91,8 @@ def train_detector(
     check_replaceable(target, MANIFEST, FORMAT, "a detector", overwrite)
     _check(fake, leave_out, network, n, kimg, batch, lr, seed)
     where = find_device(device)
+    if is_prepared(real) and (note := generated_note(PreparedSet(real))) is not None:
+        raise DataError(f"{real}: {note}", "Give the set without them with --real.")
     reals = read_images("real", real, None, None, seed=seed, device=device)
     shape: tuple[int, int, int] = reals.levels.shape[1:]
     fakes = [

@@ -1,14 +1,18 @@
-"""What commands that sample are given: a run, and latents."""
+"""What commands that sample are given, a run and latents, and what their manifests say of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gantools.runs.checkpoint import versions
 from gantools.sampling.generator import Generator
 from gantools.sampling.latents import read_latents
+from gantools.sampling.options import Options
 
 
 def load_sampler(run: str | Path | None, checkpoint: str | float = "last", device: str | None = None) -> Generator:
@@ -21,6 +25,22 @@ def load_sampler(run: str | Path | None, checkpoint: str | float = "last", devic
     generator = Generator.load(run, checkpoint, device=device)
     generator.check_samples()
     return generator
+
+
+def origin(generator: Generator, said: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """What a manifest says of how images were made: of which run, `said`, and by which options."""
+    label, directions = generator.class_number(options.get("class_")), options.get("directions")
+    return {
+        "run": str(generator.run.absolute()),
+        "checkpoint": generator.checkpoint.absolute().name,
+        "recipe": generator.recipe.name,
+        **said,
+        **({} if label is None or generator.classes is None else {"class": generator.classes[label]}),
+        **({"controls": generator.controls(options.get("controls"))} if generator.system.controls else {}),
+        **({"directions": dict(directions)} if directions else {}),
+        "data": {key: generator.data[key] for key in ("path", "name", "fingerprint")},
+        "versions": versions(),
+    }
 
 
 def given_latents(

@@ -25,10 +25,9 @@ from gantools import _native
 from gantools.errors import ConfigError, DataError
 from gantools.files import check_replaceable, whole_folder, write_json
 from gantools.grid import write_grid
-from gantools.runs.checkpoint import versions
 from gantools.sampling.film import check_film, write_film
 from gantools.sampling.generator import Generator
-from gantools.sampling.given import given_latents, load_sampler
+from gantools.sampling.given import given_latents, load_sampler, origin
 from gantools.sampling.images import BATCH
 from gantools.sampling.latents import read_latents, write_array
 from gantools.sampling.options import Options
@@ -209,22 +208,13 @@ def walk(
 
 
 def _manifest(generator: Generator, n: int, format: str, said: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    label, directions = generator.class_number(options["class_"]), options["directions"]
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "count": n,
         "shape": list(generator.image_shape),
         "format_images": format,
-        "run": str(generator.run.absolute()),
-        "checkpoint": generator.checkpoint.absolute().name,
-        "recipe": generator.recipe.name,
-        **said,
-        **({} if label is None or generator.classes is None else {"class": generator.classes[label]}),
-        **({"controls": generator.controls(options["controls"])} if generator.system.controls else {}),
-        **({"directions": dict(directions)} if directions else {}),
-        "data": {key: generator.data[key] for key in ("path", "name", "fingerprint")},
-        "versions": versions(),
+        **origin(generator, said, options),
     }
 
 

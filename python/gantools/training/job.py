@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gantools.data.enlarged import generated_note
 from gantools.data.feeds.second import open_second
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_manifest
 from gantools.device import find_device
@@ -309,7 +310,8 @@ def open_data(
     if len(dataset) == 0:
         raise DataError(f"{dataset.path}: has no images.")
     resolved, notes = fitted(recipe, dataset, asked)
-    return dataset, resolved, notes
+    generated = generated_note(dataset)
+    return dataset, resolved, [*([] if generated is None else [f"{dataset.path}: {generated}"]), *notes]
 
 
 def _fits(recipe: Recipe, shape: tuple[int, ...], asked: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gantools.data.enlarged import generated_note
 from gantools.data.exports import folder, hf_imagefolder, npz, parquet, stylegan, webdataset
 from gantools.data.exports.base import Images
 from gantools.data.plan import say
@@ -61,6 +62,8 @@ def export(
             f"{images.path} is a set of pairs: these are its targets. Its inputs are the set {images.inputs.path}.",
             progress,
         )
+    if (note := generated_note(images)) is not None:
+        say(f"{images.path}: {note}", progress)
     target.parent.mkdir(parents=True, exist_ok=True)
     with Progress(f"exporting {images.name}", len(images), show=progress) as bar:
         EXPORTS[to](Images(images, threads, bar.update), target)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from gantools.data.enlarged import generated_note
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared
 from gantools.data.sources.base import IMAGE_SUFFIXES
 from gantools.errors import ConfigError, DataError
@@ -79,6 +80,8 @@ class Prepared(LevelReader):
         self.label = str(images.path)
         self.set = images
         self.shape = images.shape
+        note = generated_note(images)
+        self.notes = () if note is None else (note,)
         entry = images.manifest.get("inputs")
         kept = ("operation", "scale", "direction", "kernel")
         self.inputs = None if entry is None else {key: entry[key] for key in kept if key in entry}

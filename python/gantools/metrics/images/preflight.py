@@ -114,6 +114,7 @@ def preflight(source: ImageReader, n: int | None = None) -> Preflight:
         return Preflight(source.label, count, notes=source.notes)
     h, w, c = source.shape
     known = Preflight(source.label, count, {(w, h): count}, {"grey" if c == 1 else "RGB": count}, {PIXELS: count})
+    known = replace(known, notes=source.notes)
     if isinstance(source, Array) and _bytes(source.shape) * count <= MAX_HASHED_BYTES:
         images = source.images[:count]
         hashes = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images]
