@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools.data.image_set import ImageSet
+from gantools.data.seeds import philox
 from gantools.device import to_device
 
 # The rest of the GPU's memory is for networks and activations.
@@ -51,11 +52,6 @@ def epochs_of(count: int, start: int, n: int) -> Iterator[tuple[int, slice]]:
         length = min(n, count - offset)
         yield epoch, slice(offset, offset + length)
         start, n = start + length, n - length
-
-
-def philox(seed: int, number: int) -> np.random.Generator:
-    """A generator of its own for each pair of numbers in [0, 2**64)."""
-    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
 
 
 class Order:

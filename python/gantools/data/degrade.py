@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantools import _native
-from gantools.data.batches import philox
+from gantools.data.seeds import philox
 from gantools.degradation import Degradation, Round
 
 #: Uniform numbers that an image's degradation is drawn from: of each round, and of the end with two for the place.

@@ -21,9 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gantools.data.batches import philox
-from gantools.data.feeds.base import derived
 from gantools.data.feeds.orders import Plain
+from gantools.data.seeds import derived, philox
 from gantools.detect.descent import descend
 from gantools.detect.detector import BATCH, to_network
 from gantools.detect.disk import read_networks, read_record, reading, write_networks

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.data.batches import philox
-from gantools.data.feeds.base import derived
 from gantools.data.prepared import PreparedSet, is_prepared
+from gantools.data.seeds import derived, philox
 from gantools.errors import DataError
 from gantools.metrics.images.open import open_source
 from gantools.metrics.images.reader import ImageReader

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantools.data.enlarged import generated_note
-from gantools.data.feeds.base import derived
 from gantools.data.feeds.orders import Balanced, Plain
 from gantools.data.prepared import PreparedSet, is_prepared
+from gantools.data.seeds import derived
 from gantools.detect import judge
 from gantools.detect.descent import descend
 from gantools.detect.detector import FORMAT, MANIFEST, to_network, write_detector

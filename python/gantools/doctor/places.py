@@ -36,10 +36,10 @@ def weights_files() -> list[WeightsFile]:
     """Every published file of weights or parameters that gantools reads, the Inception network's first."""
     from gantools.metrics.networks.published import PUBLISHED
     from gantools.metrics.pixels import lpips, niqe
-    from gantools.pretrained import inception, vgg19
+    from gantools.pretrained import inception, mobilefacenet, vgg19
 
     files = [inception.WEIGHTS, *(network.weights for network in PUBLISHED.values()), *lpips.weights_files()]
-    files += [vgg19.TORCHVISION, vgg19.NORMALISED, niqe.PRISTINE]
+    files += [vgg19.TORCHVISION, vgg19.NORMALISED, niqe.PRISTINE, mobilefacenet.FILE]
     return list({file.name: file for file in files}.values())
 
 

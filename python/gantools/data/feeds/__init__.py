@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from gantools.data.batches import Selection
-from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span, derived
+from gantools.data.feeds.base import HELD_OUT, Feed, RankedFeed, Sample, Side, SidesFeed, Span
 from gantools.data.feeds.degraded import DegradedFeed
 from gantools.data.feeds.frames import VIDEO, FramesFeed, around
 from gantools.data.feeds.orders import Balanced, Crops, Plain
 from gantools.data.image_set import ImageSet
+from gantools.data.seeds import derived
 from gantools.degradation import Degradation
 from gantools.errors import ConfigError, DataError, unknown_name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -175,8 +174,3 @@ class RankedFeed:
         """Stop the reading threads."""
         for feed in (self._images, self._shown, self._held):
             feed.close()
-
-
-def derived(seed: int, role: str) -> int:
-    """A seed in [0, 2**63) for another purpose: from SHA-256 of the seed and the purpose's name."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {role}".encode()).digest()[:8], "little") >> 1

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gantools.data.batches import as_floats, cut
 from gantools.data.degrade import degraded, numbers, offsets
-from gantools.data.feeds.base import Sample, Span, derived
+from gantools.data.feeds.base import Sample, Span
 from gantools.data.feeds.orders import Crops
 from gantools.data.image_set import ImageSet
+from gantools.data.seeds import derived
 from gantools.degradation import Degradation
 from gantools.device import to_device
 

@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gantools.data.batches import Order, Selection, epochs_of, philox
-from gantools.data.feeds.base import Span, derived
+from gantools.data.batches import Order, Selection, epochs_of
+from gantools.data.feeds.base import Span
+from gantools.data.seeds import derived, philox
 
 # Blocks of all classes whose orders are drawn at a time.
 BLOCKS = 256
