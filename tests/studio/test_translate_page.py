@@ -9,6 +9,7 @@ import shlex
 import shutil
 import struct
 import zlib
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import numpy as np
@@ -179,9 +180,17 @@ def test_the_python_line_of_a_file_gives_the_same(shelf, tmp_path, monkeypatch):
 def test_large_images_are_computed_in_tiles(shelf, monkeypatch):
     monkeypatch.setattr(translate, "WHOLE", 100 * 100)
     asked = translate.read_asked(Query(f"run={CYCLE}"))
-    assert translate._tile(asked, (100, 100, 3), 1) is None
-    assert translate._tile(asked, (100, 101, 3), 1) == 1024
-    assert translate._tile(asked, (100, 101, 3), 4) == 256
+
+    def network(**changes):
+        return SimpleNamespace(**{"scale": 1, "whole": False, "least_tile": 33, **changes})
+
+    assert translate._tile(asked, (100, 100, 3), network()) is None
+    assert translate._tile(asked, (100, 101, 3), network()) == 1024
+    assert translate._tile(asked, (100, 101, 3), network(scale=4)) == 256
+    assert translate._tile(asked, (100, 101, 3), network(whole=True)) is None
+    assert translate._tiles(network(least_tile=81)) == [128, 256, 512, 1024]
+    with pytest.raises(ConfigError, match="one of auto for this network, not 64"):
+        translate._tile(translate.read_asked(Query(f"run={CYCLE}&tile=64")), (10, 10, 3), network(whole=True))
     image = give(shelf, png(noise(120, 100, 3)))["image"]
     assert told(shelf, f"/api/translation?run={CYCLE}&image={image}&name=a.png")["command"].endswith("--tile 1024")
 

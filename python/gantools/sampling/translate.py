@@ -58,6 +58,11 @@ class Translator:
         reach = OVERLAP if self.reach is None else self.reach
         return reach + -reach % self.multiple
 
+    @property
+    def least_tile(self) -> int:
+        """The smallest side of a tile of which something is left without its margins."""
+        return 2 * self.margin + (self.multiple if self.multiple > 1 else 1)
+
     def check_tile(self, tile: int | None) -> None:
         """Refuse a side of tiles of which nothing is left without their margins, and tiles where there must be none.
 
@@ -66,7 +71,7 @@ class Translator:
         """
         if tile is not None and self.whole:
             raise ConfigError("tile: this network looks at an image as a whole.", "Leave it out.")
-        least = 2 * self.margin + (self.multiple if self.multiple > 1 else 1)
+        least = self.least_tile
         if tile is not None and tile < least:
             raise ConfigError(
                 f"tile: must be at least {least} for this network, not {tile}.",

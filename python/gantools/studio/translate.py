@@ -24,6 +24,7 @@ from gantools.studio.view import numbers_of, plain
 
 if TYPE_CHECKING:
     from gantools.sampling.generator import Generator
+    from gantools.sampling.translate import Translator
 
 #: Pixels that an image may have, and what is made of it.
 PIXELS = 64_000_000
@@ -190,7 +191,7 @@ def about(shelf: Shelf, query: Query, body: bytes) -> Answer:
             "controls": [vars(control) for control in generator.system.controls],
             "scale": translator.scale,
             "channels": translator.channels,
-            "tiles": _tiles(translator.scale),
+            "tiles": _tiles(translator),
             "alpha": list(_native.ALPHA_POLICIES),
             "examples": _examples(path, translator.channels),
             "device": str(generator.device),
@@ -198,8 +199,11 @@ def about(shelf: Shelf, query: Query, body: bytes) -> Answer:
     )
 
 
-def _tiles(scale: int) -> list[int]:
-    return [side for side in TILES if (side * scale) ** 2 <= TILE] or [TILES[0]]
+def _tiles(translator: Translator) -> list[int]:
+    if translator.whole:
+        return []
+    large = [side for side in TILES if side >= translator.least_tile]
+    return [side for side in large if (side * translator.scale) ** 2 <= TILE] or large[:1]
 
 
 def _examples(path: Path, channels: int) -> list[dict[str, Any]]:
@@ -225,13 +229,13 @@ def _pixels(shelf: Shelf, asked: Asked, path: Path, channels: int) -> NDArray[np
     return data[asked.index]
 
 
-def _tile(asked: Asked, shape: tuple[int, ...], scale: int) -> int | None:
+def _tile(asked: Asked, shape: tuple[int, ...], translator: Translator) -> int | None:
     """The side of the parts that an image is computed in; None: whole.
 
     Raises:
         ConfigError: what would come of it is too large, or a tile is.
     """
-    h, w = shape[:2]
+    (h, w), scale = shape[:2], translator.scale
     made = h * w * scale * scale
     if made > PIXELS:
         raise ConfigError(
@@ -239,12 +243,13 @@ def _tile(asked: Asked, shape: tuple[int, ...], scale: int) -> int | None:
             "are shown here.",
             "Make the image smaller, or type: gantools translate with --tile 256",
         )
-    tiles = _tiles(scale)
+    tiles = _tiles(translator)
     if asked.tile is not None:
         if asked.tile not in tiles:
-            raise ConfigError(f"tile: must be one of {', '.join(map(str, tiles))}, not {asked.tile}.")
+            known = ", ".join(map(str, tiles)) or "auto for this network"
+            raise ConfigError(f"tile: must be one of {known}, not {asked.tile}.")
         return asked.tile
-    return None if made <= WHOLE else tiles[-1]
+    return None if made <= WHOLE or not tiles else tiles[-1]
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,7 @@ def _make(shelf: Shelf, query: Query) -> _Made:
         path,
         generator,
         pixels,
-        _tile(asked, pixels.shape, translator.scale),
+        _tile(asked, pixels.shape, translator),
     )
 
 
