@@ -19,11 +19,11 @@ import numpy as np
 from gantools import _native
 from gantools.data.sources import open_source
 
-#: Most pixels between two frames, along each side.
+#: Most pixels between two frames, along each side, unless told otherwise.
 FASTEST = 6
 
 
-def pans(source: Path, out: Path, frames: int, side: int, seed: int, start: int, stop: int | None) -> int:
+def pans(source: Path, out: Path, frames: int, side: int, seed: int, start: int, stop: int | None, fastest: int) -> int:
     """Write a film of each photograph from number `start` on, before `stop`; how many there are."""
     images = open_source(source, "all", loose=True)
     made = 0
@@ -33,7 +33,7 @@ def pans(source: Path, out: Path, frames: int, side: int, seed: int, start: int,
         if room.min() < 0:
             continue
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        speed = rng.integers(-FASTEST, FASTEST + 1, 2)
+        speed = rng.integers(-fastest, fastest + 1, 2)
         speed = np.where((speed % 4 == 0).all(), speed + 1, speed)
         at = rng.integers(0, room + 1)
         folder = out / Path(name).stem
@@ -56,11 +56,14 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--frames", type=int, default=12, help="frames of each film")
     parser.add_argument("--side", type=int, default=128, help="of a frame in pixels")
+    parser.add_argument("--fastest", type=int, default=FASTEST, help="most pixels between two frames")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", dest="start", type=int, default=0, help="number of the first photograph")
     parser.add_argument("--to", dest="stop", type=int, help="number after the last one")
     asked = parser.parse_args()
-    made = pans(asked.photographs, asked.out, asked.frames, asked.side, asked.seed, asked.start, asked.stop)
+    made = pans(
+        asked.photographs, asked.out, asked.frames, asked.side, asked.seed, asked.start, asked.stop, asked.fastest
+    )
     print(f"{made} films in {asked.out}")
 
 
