@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.conftest import assert_same
+from tests.conftest import assert_same, blobs, write_prepared
 
 from gantools.errors import ConfigError
 from gantools.runs.checkpoint import read_state
@@ -67,6 +67,24 @@ def test_two_processes_are_one_training(points: dict[str, Any], tmp_path: Path) 
     assert process.wait(timeout=200) == 0, process.communicate()[1]
     train(resume=half, kimg=0.32, device="cpu", progress=False)
     assert read_state(newest(half))["nimg"] == 320 and apart(half, one) < 1e-5
+
+
+def test_two_processes_train_convolutions_as_one(tmp_path: Path) -> None:
+    """Their weights lie channels last, and gradients that are averaged in the order of rows; pools get all rows."""
+    sets = {name: write_prepared(tmp_path / name, blobs(16, 16, 3, i)) for i, name in enumerate(("data", "inputs"))}
+    network = {"size": 16, "width": 4, "blocks": 1, "judge_width": 4, "judge_halvings": 2, "pool": 5}
+    changes = {f"network.{key}": value for key, value in network.items()}
+    # Steepest descent, which makes no more of a rounding than it is.
+    changes |= {"optim.kind": "sgd", "optim.lr": 0.0001, "compute.channels_last": True, "batch": 4, "kimg": 0.016}
+    one = train("cyclegan-64", **sets, out=tmp_path / "one", overrides=changes, device="cpu", progress=False)
+    assert one is not None
+    words = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    process = together(
+        "cyclegan-64", "--data", sets["data"], "--inputs", sets["inputs"], "--out", tmp_path / "two", *words
+    )
+    assert process.wait(timeout=200) == 0, process.communicate()[1]
+    (two,) = (tmp_path / "two").iterdir()
+    assert apart(two, one) < 1e-4
 
 
 def test_a_batch_that_cannot_be_dealt_out() -> None:

@@ -64,8 +64,9 @@ class Processes:
             return dict(rows)
         found = {}
         for name, mine in rows.items():
+            mine = mine.contiguous()  # what is received is laid out as what is sent
             parts = [torch.empty_like(mine) for _ in range(self.size)]
-            dist.all_gather(parts, mine.contiguous())
+            dist.all_gather(parts, mine)
             found[name] = torch.cat(parts)
         return found
 
