@@ -22,7 +22,7 @@ _WEIGHTS = re.compile(
     r"|lpips-v0\.1-(alex|vgg|squeeze)\.pth|clip-ViT-(B-32|L-14-336px)\.pt|niqe_pris_params\.npz"
 )
 # Put there by hand, as they are never downloaded: cleared they would be lost.
-_GIVEN = re.compile(r"dinov2_vit[sblg]14_pretrain\.pth|vgg_normalised_conv3_1\.pth")
+_GIVEN = re.compile(r"dinov2_vit[sblg]14_pretrain\.pth|vgg_normalised_conv3_1\.pth|mobilefacenet_folded\.npz")
 _DATA = frozenset({"MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "celeba"})
 
 

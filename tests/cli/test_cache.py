@@ -153,11 +153,11 @@ def test_every_weights_file_that_gantools_looks_for_is_known() -> None:
     """A name that the list does not know would stay for ever; one that is never fetched must not be removed."""
     from gantools.metrics.networks import published as features
     from gantools.metrics.pixels import lpips, niqe
-    from gantools.pretrained import backbones, vgg19
+    from gantools.pretrained import backbones, mobilefacenet, vgg19
     from gantools.pretrained import weights as files
     from gantools.pretrained.inception import WEIGHTS
 
-    del lpips, niqe, backbones, features, vgg19
+    del lpips, niqe, backbones, features, mobilefacenet, vgg19
     known = [o for o in gc.get_objects() if type(o) is files.WeightsFile and o.variable.startswith("GANTOOLS_")]
     assert len(known) >= 10
     for file in known:
