@@ -167,6 +167,8 @@ def _advice(reason: str) -> str | None:
     """What helps against a reason why nothing could be translated."""
     if "alpha" in reason or "transparen" in reason:
         return "Transparent images need --alpha drop, white or black."
+    if "landmarks" in reason:
+        return "Give them with --landmarks FILE, or faces that have them: gantools prep frontal IMAGES --all-poses"
     return "Mirrored beyond the edge and cut back: --pad" if "multiples of" in reason else None
 
 
