@@ -149,6 +149,8 @@ class Phase:
 
 
 Role = Literal["images", "labels", "inputs", "better", "worse", "marks"]
+#: Those of `Batch.extras` that a set has as annotations, a row an image.
+ANNOTATED: tuple[Role, ...] = ("marks",)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from gantools.data.feeds.second import open_second
 from gantools.data.prepared import MANIFEST, PreparedSet, is_prepared, read_manifest
 from gantools.device import find_device
 from gantools.errors import CheckpointError, ConfigError, DataError, GantoolsError
-from gantools.models.system import classes_of
+from gantools.models.system import ANNOTATED, classes_of
 from gantools.recipes import recipe_names
 from gantools.recipes.recipe import Recipe, load_recipe, parse_overrides, recipe_from_dict
 from gantools.recipes.strict import differences, to_plain
@@ -384,7 +384,7 @@ def fitted(recipe: Recipe, data: PreparedSet, asked: Mapping[str, Any]) -> tuple
         except ConfigError as e:
             raise DataError(f"{data.path}: {e.message}", prep) from None
         changed = dataclasses.replace(changed, network=network)
-    for role in sorted({role for stage in changed.stages() for role in stage.needs} & {"marks"}):
+    for role in sorted({role for stage in changed.stages() for role in stage.needs} & set(ANNOTATED)):
         if role not in data.annotations:
             raise DataError(f"{data.path}: has no {role}, which recipe {recipe.name} needs.", prep)
     if recipe.data.balance and data.labels is None:
