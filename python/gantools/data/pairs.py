@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gantools import _native
 from gantools.data.degrade import degraded, numbers
 from gantools.data.policy import PIXELS, TILE, Policy
+from gantools.data.seeds import derived
 from gantools.data.sources import Source, open_source
 from gantools.data.tiles import squares, upright_sizes
 from gantools.degradation import Degradation
@@ -74,7 +75,7 @@ class Inputs:
         images: their source, a row for each target; None where they are made of the prepared targets.
         regions: float64 (n, 8), what is kept of each, for the crops that need it.
         noise: what is added to each at last.
-        degrade: what decides how each is degraded first.
+        degrade: with the name of an image the seed of how it is degraded first; None: it is not.
         yaws: float64 (n,), by how many degrees each face is turned.
     """
 
@@ -85,13 +86,13 @@ class Inputs:
     regions: NDArray[np.float64] | None = None
     noise: Noise | None = None
     yaws: NDArray[np.float64] | None = None
-    degrade: Noise | None = None
+    degrade: int | None = None
 
     def degraded(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> NDArray[np.uint8]:
         """The prepared targets uint8 (n, h, w, c) as the inputs are made of them."""
         if self.degrade is None:
             return pixels
-        drawn = [numbers(int(seed) >> 1, np.zeros(1, np.int64)) for seed in self.degrade.seeds(names)]
+        drawn = [numbers(derived(self.degrade, name), np.zeros(1, np.int64)) for name in names]
         uniform, seeds = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
         return degraded(pixels, Degradation(), pixels.shape[1] // self.policy.height, uniform, seeds)
 
@@ -211,7 +212,7 @@ def inputs_of(
         noise = noise or Noise(SIGMA, 0)
         entry |= {"degradation": "real-esrgan", "seed": noise.seed}
         made = replace(small, crop="none", filter="bicubic", pad_color=None, band=None)
-        return Inputs(made, entry, images.names, degrade=noise)
+        return Inputs(made, entry, images.names, degrade=noise.seed)
     effect = operation if operation in _native.EFFECTS else "none"
     channels = policy.channels if operation in ("hole", "noise") else 1
     plain = replace(small, crop="none", filter="bicubic", pad_color=None, band=None, effect=effect, channels=channels)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantools.errors import ConfigError
 from gantools.layers.spectral import spectral
 
 #: Factors that can be enlarged by, and the factors of the steps in which that is done.
@@ -27,6 +28,12 @@ JUDGE_HALVINGS, UNET_HALVINGS = 4, 3
 RRDB_REACH = 32
 #: What a dense block adds is this share of what it computed. Source: arXiv:1809.00219, section 3.1.
 RESIDUAL = 0.2
+
+
+def check_scale(scale: int) -> None:
+    """ConfigError: the key `network.scale` is no factor by which these networks enlarge."""
+    if scale not in STEPS:
+        raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {scale}.")
 
 
 def reach(kind: str, scale: int, blocks: int) -> int:

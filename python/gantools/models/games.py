@@ -383,10 +383,8 @@ def pooled_judge(loss: LossConfig, side: str, real: Callable[[Networks, Batch], 
 
     def judged(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         network, pool = networks[f"judge_{side}"], cast(Pool, networks[f"pool_{side}"])
-        real_outputs, fake_outputs = network(real(networks, batch)), network(pool.take(batch))
-        value = loss.discriminator(real_outputs, fake_outputs)
-        said = {f"{name}_{side}": score for name, score in scores(loss, real_outputs, fake_outputs).items()}
-        return Out(value, {f"loss_d_{side}": value.detach(), **said})
+        value, means = discriminator_loss(loss, network(real(networks, batch)), network(pool.take(batch)))
+        return Out(value, {f"{name}_{side}": mean for name, mean in means.items()})
 
     return Phase(f"judge_{side}", (f"judge_{side}",), judged)
 

@@ -20,19 +20,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantools.errors import ConfigError
+from gantools.errors import ConfigError, check_least
 from gantools.layers.super_resolution import (
     ENLARGERS,
     JUDGE_HALVINGS,
-    STEPS,
     UNET_HALVINGS,
     Judge,
     Ranker,
     UNetJudge,
     VGGJudge,
+    check_scale,
     reach,
 )
-from gantools.models.games import follow, scores
+from gantools.models.games import discriminator_loss, follow
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import DIFFERENCES, l1, sharpened, total_variation
 from gantools.objectives.losses import LossConfig
@@ -74,13 +74,11 @@ class SRGANConfig:
     ranker: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("channels", "width", "blocks", "growth", "judge_width", "judge_hidden", "judge_halvings"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"network.{key}: must be at least 1, not {getattr(self, key)}.")
+        names = ("channels", "width", "blocks", "growth", "judge_width", "judge_hidden", "judge_halvings")
+        check_least("network", self, *names)
         if self.ranker < 0 or (self.ranker > 0 and self.size < 32):
             raise ConfigError(f"network.ranker: must be at least 0, and 0 for crops below 32, not {self.ranker}.")
-        if self.scale not in STEPS:
-            raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
+        check_scale(self.scale)
         halvings = {"srgan": JUDGE_HALVINGS, "unet": UNET_HALVINGS, "vgg": self.judge_halvings}[self.judge]
         # VGG's convolutions leave out what is over a half, the others' would not fit together or into their top.
         step = math.lcm(self.scale, 1 if self.judge == "vgg" else 1 << halvings)
@@ -252,9 +250,7 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
         with torch.no_grad():
             images = networks["generator"](batch.inputs)
         judge = networks["discriminator"]
-        real_outputs, fake_outputs = judge(batch.images), judge(images)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        return Out(value, {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)})
+        return Out(*discriminator_loss(game.loss, judge(batch.images), judge(images)))
 
     def ranker(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         # As one batch: normalised apart, better and worse images would lose what tells them apart.

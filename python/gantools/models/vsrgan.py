@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from gantools.errors import ConfigError, check_least
-from gantools.layers.super_resolution import STEPS
+from gantools.layers.super_resolution import check_scale
 from gantools.layers.video import VIDEO_JUDGE_HALVINGS, VideoJudge, VSRResNet
-from gantools.models.games import follow, scores
+from gantools.models.games import discriminator_loss, follow
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import charbonnier, l2
 from gantools.objectives.losses import LossConfig
@@ -50,8 +50,7 @@ class VSRGANConfig:
         check_least("network", self, "channels", "frames", "width", "blocks", "judge_width")
         if self.frames % 2 == 0:
             raise ConfigError(f"network.frames: must be odd, with one in the middle, not {self.frames}.")
-        if self.scale not in STEPS:
-            raise ConfigError(f"network.scale: must be one of {', '.join(map(str, STEPS))}, not {self.scale}.")
+        check_scale(self.scale)
         step = math.lcm(self.scale, 1 << VIDEO_JUDGE_HALVINGS)
         if self.size < step or self.size % step:
             raise ConfigError(
@@ -158,9 +157,7 @@ def stages(config: VSRGANConfig, game: VSRGANGame) -> tuple[Stage, ...]:
         with torch.no_grad():
             images = networks["generator"](batch.inputs)
         judge = networks["discriminator"]
-        real_outputs, fake_outputs = judge(batch.images), judge(images)
-        value = game.loss.discriminator(real_outputs, fake_outputs)
-        return Out(value, {"loss_d": value.detach(), **scores(game.loss, real_outputs, fake_outputs)})
+        return Out(*discriminator_loss(game.loss, judge(batch.images), judge(images)))
 
     needs: tuple[Role, ...] = ("images", "inputs")
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
