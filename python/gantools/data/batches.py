@@ -43,6 +43,39 @@ class Selection(NamedTuple):
 
 # What names a batch: a position, or a position and a number of images.
 Key = TypeVar("Key")
+Made = TypeVar("Made")
+
+
+class Ahead(Generic[Key, Made]):
+    """What a thread of its own makes of a key, while what it made of the last one is used.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"gantools-{name}")
+        self._begun: tuple[Key, Future[Made]] | None = None
+
+    def holds(self, key: Key) -> bool:
+        """Whether it is this key's that is being made, or was, and has not been taken."""
+        return self._begun is not None and self._begun[0] == key
+
+    def begin(self, key: Key, make: Callable[[], Made]) -> None:
+        """What `make` gives is the key's, and what was begun for another one is forgotten."""
+        # The one thread makes in turn, so what nobody asked for after all does no harm to this.
+        self._begun = (key, self._pool.submit(make))
+
+    def take(self) -> Made:
+        """What was begun last, as soon as it is made."""
+        assert self._begun is not None
+        made = self._begun[1].result()
+        self._begun = None
+        return made
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def epochs_of(count: int, start: int, n: int) -> Iterator[tuple[int, slice]]:
@@ -114,8 +147,7 @@ class Reader(Generic[Key]):
             self._source = _Pinned(data, device, channels_last, side, largest)
         else:
             self._source = _Host(data, device, channels_last, side)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gantools-batches")
-        self._ahead: tuple[Key, Future[_Filled]] | None = None
+        self._ahead: Ahead[Key, _Filled] = Ahead("batches")
 
     def read(self, key: Key, select: Callable[[Key], Selection | None], following: Key | None) -> Tensor:
         """float32 (m, c, h, w) in [-1, 1] on the device: the images `select(key)`; those of `following` are begun.
@@ -125,26 +157,22 @@ class Reader(Generic[Key]):
             select: the images of a batch; None when there is no such batch, which is allowed for `following` only.
             following: the key that will probably be read next. Another one is no mistake, only slower. None: unknown.
         """
-        if self._ahead is None or self._ahead[0] != key:
+        if not self._ahead.holds(key):
             selection = select(key)
             if selection is None:
                 raise IndexError(f"there is no batch {key}")
-            self._start(key, selection)
-        assert self._ahead is not None
-        filled = self._ahead[1].result()
-        images = self._source.finish(filled)
-        self._ahead = None
+            self._begin(key, selection)
+        images = self._source.finish(self._ahead.take())
         if following is not None and (selection := select(following)) is not None:
-            self._start(following, selection)
+            self._begin(following, selection)
         return images
 
     def close(self) -> None:
         """Stop the reading thread."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ahead.close()
 
-    def _start(self, key: Key, selection: Selection) -> None:
-        # The one thread fills in turn, so a batch that nobody asked for after all does no harm to this one.
-        self._ahead = (key, self._pool.submit(self._source.fill, selection))
+    def _begin(self, key: Key, selection: Selection) -> None:
+        self._ahead.begin(key, lambda: self._source.fill(selection))
 
 
 def fits(data: ImageSet, device: torch.device) -> bool:

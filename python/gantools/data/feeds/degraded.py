@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from gantools.data.batches import as_floats, cut
+from gantools.data.batches import Ahead, as_floats, cut
 from gantools.data.degrade import degraded, numbers, offsets
 from gantools.data.feeds.base import Sample, Span
 from gantools.data.feeds.orders import Crops
@@ -50,18 +48,15 @@ class DegradedFeed:
         self._data, self._crops, self._side, self._settings, self._scale = data, crops, side, settings, scale
         self._seed = derived(seed, "degrade")
         self._labels = None if data.labels is None else torch.from_numpy(data.labels).to(device)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="gantools-degrade")
-        self._ahead: tuple[Span, Future[tuple[Tensor, Tensor, Tensor]]] | None = None
+        self._ahead: Ahead[Span, tuple[Tensor, Tensor, Tensor]] = Ahead("degrade")
 
     def at(self, position: int, n: int, following: Span | None = None) -> Sample:
         """The rows at positions position..position+n-1; those of `following` are begun. See `Feed.at`."""
         if position < 0 or n < 1:
             raise ValueError(f"position is at least 0 and n at least 1, not {position}, {n}")
-        if self._ahead is None or self._ahead[0] != (position, n):
+        if not self._ahead.holds((position, n)):
             self._begin((position, n))
-        assert self._ahead is not None
-        images, inputs, indices = self._ahead[1].result()
-        self._ahead = None
+        images, inputs, indices = self._ahead.take()
         if following is not None:
             self._begin(following)
         floats = [
@@ -73,10 +68,10 @@ class DegradedFeed:
 
     def close(self) -> None:
         """Stop the reading thread."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._ahead.close()
 
     def _begin(self, span: Span) -> None:
-        self._ahead = (span, self._pool.submit(self._fill, span))
+        self._ahead.begin(span, lambda: self._fill(span))
 
     def _fill(self, span: Span) -> tuple[Tensor, Tensor, Tensor]:
         """Bytes of the crops (n, side, side, c) and of their inputs, and the images' numbers."""
