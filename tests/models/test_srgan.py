@@ -457,7 +457,7 @@ def test_phases_compile_whole():
         (lambda: PerceptualConfig(network="vgg19-normalised", layer="conv5_4"), "vgg19-normalised"),
         (lambda: SRGANGame(perceptual=PerceptualConfig(0.0)), "nothing ties"),
         (lambda: SRGANGame(gan=False, pretrain_kimg=0.0), "nothing to train"),
-        (lambda: frozen(SRGANConfig(channels=1), SRGANGame(), False), "takes colour"),
+        (lambda: frozen(SRGANConfig(channels=2), SRGANGame(), False), "takes luma or colour"),
     ],
 )
 def test_what_cannot_be(make, words):

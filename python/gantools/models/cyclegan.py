@@ -18,7 +18,7 @@ from gantools.layers.init import normal_networks
 from gantools.layers.memory import Pool
 from gantools.layers.patch import PatchDiscriminator, receptive_field
 from gantools.layers.translation import MULTIPLE, ResNetTranslator, reach
-from gantools.models.games import pooled_judge, put_in_pools
+from gantools.models.games import pooled_judge, put_in_pools, summed
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.content import l1, luma_correlation
 from gantools.objectives.losses import LossConfig
@@ -150,10 +150,9 @@ def stages(config: CycleGANConfig, game: CycleGANGame) -> tuple[Stage, ...]:
         if game.identity > 0:
             # Each translator is given what it should make: images of its own target set.
             terms["identity"] = game.identity * game.cycle * (l1(there(target), target) + l1(back(source), source))
-        value = sum(terms.values(), start=terms["cycle"].new_zeros(()))
+        value, means = summed(terms)
         agreement = luma_correlation(source, made_target) + luma_correlation(target, made_source)
-        means = {name: term.detach() for name, term in terms.items()}
-        means |= {"loss_g": value.detach(), "luma_correlation": 0.5 * agreement.detach()}
+        means["luma_correlation"] = 0.5 * agreement.detach()
         return Out(value, means, {"target": made_target.detach(), "source": made_source.detach()})
 
     phases = (

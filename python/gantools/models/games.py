@@ -220,6 +220,12 @@ def with_penalties(out: Out, penalties: Penalties, term: Callable[[PenaltyConfig
     return Out(value, means, out.rows)
 
 
+def summed(terms: Mapping[str, Tensor], name: str = "loss_g") -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of the terms of a loss, and what is logged of it: each term, and their sum by this name."""
+    value = sum(terms.values(), start=next(iter(terms.values())).new_zeros(()))
+    return value, {**{term: part.detach() for term, part in terms.items()}, name: value.detach()}
+
+
 def roles(classes: int) -> tuple[Role, ...]:
     """What a stage needs of the data whose networks are told `classes` classes: see `Stage.needs`."""
     return ("images", "labels") if classes else ("images",)

@@ -28,7 +28,7 @@ from gantools.layers.patch import PatchDiscriminator
 from gantools.layers.placing import Foregrounds, Place, PlaceJudge, Placer
 from gantools.layers.translation import MULTIPLE, ResNetTranslator
 from gantools.layers.warp import blurred, make_warp
-from gantools.models.games import discriminator_loss, pooled_judge, put_in_pools, with_penalties
+from gantools.models.games import discriminator_loss, pooled_judge, put_in_pools, summed, with_penalties
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Seen, Stage, System
 from gantools.objectives.content import l1, luma
 from gantools.objectives.losses import LossConfig
@@ -300,8 +300,7 @@ def stages(config: SFGANConfig, game: SFGANGame) -> tuple[Stage, ...]:
         }
         if game.identity > 0:
             terms["identity"] = game.identity * game.cycle * (l1(there(target), target) + l1(back(source), source))
-        value = sum(terms.values(), start=terms["cycle"].new_zeros(()))
-        means = {**{name: term.detach() for name, term in terms.items()}, "loss_t": value.detach()}
+        value, means = summed(terms, "loss_t")
         rows = {"target": made_target, "source": made_source, "composed": source}
         return Out(value, means, {name: row.detach() for name, row in rows.items()})
 

@@ -32,7 +32,8 @@ from gantools.layers.super_resolution import (
     check_scale,
     reach,
 )
-from gantools.models.games import discriminator_loss, follow
+from gantools.models.enlarging import check_ties, features, judge_phase, ties
+from gantools.models.games import summed
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import DIFFERENCES, l1, sharpened, total_variation
 from gantools.objectives.losses import LossConfig
@@ -171,13 +172,7 @@ class SRGANGame:
     def __post_init__(self) -> None:
         if min(self.pretrain_kimg, self.judge_kimg, self.pixel, self.variation, self.adversarial) < 0:
             raise ConfigError("game: pretrain_kimg, judge_kimg, pixel, variation and adversarial must not be negative.")
-        if not self.gan and self.pretrain_kimg == 0:
-            raise ConfigError("game: pretrain_kimg 0 without the stage gan leaves nothing to train.")
-        if self.gan and self.pixel == 0 and self.perceptual.weight == 0:
-            raise ConfigError(
-                "game: the stage gan has neither a loss of pixels nor of features, nothing ties results to inputs.",
-                "Set game.pixel or game.perceptual.weight above 0.",
-            )
+        check_ties(self)
 
 
 def build(config: SRGANConfig) -> dict[str, nn.Module]:
@@ -205,14 +200,7 @@ def build(config: SRGANConfig) -> dict[str, nn.Module]:
 
 def frozen(config: SRGANConfig, game: SRGANGame, pretrained: bool) -> dict[str, nn.Module]:
     """The network of the perceptual loss, where the second stage has one."""
-    if not game.gan or game.perceptual.weight == 0:
-        return {}
-    if config.channels != 3:
-        raise ConfigError(
-            f"network.channels: a perceptual loss takes colour, the images have {config.channels} channel(s).",
-            "Set game.perceptual.weight=0 and game.pixel above 0.",
-        )
-    return {"features": game.perceptual.loaded(pretrained)}
+    return features(config.channels, game, pretrained)
 
 
 def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
@@ -231,26 +219,13 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
         return Out(value, {"pixel": value.detach()})
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-        images, judge = networks["generator"](batch.inputs), networks["discriminator"]
-        target = wanted(batch)
-        real_outputs = judge(batch.images) if game.loss.loss.pairs else None
-        terms = {"adversarial": game.adversarial * game.loss.generator(judge(images), real_outputs)}
-        if game.pixel > 0:
-            terms["pixel"] = game.pixel * difference(images, target)
+        images, target = networks["generator"](batch.inputs), wanted(batch)
+        terms = ties(networks, batch, images, target, game, difference)
         if game.variation > 0:
             terms["variation"] = game.variation * total_variation(images)
-        if game.perceptual.weight > 0:
-            terms["perceptual"] = game.perceptual.of(networks["features"], images, target)
         if game.rank.weight > 0:
             terms["rank"] = game.rank.weight * ranked(networks["ranker"].judge(images))  # type: ignore[operator]
-        value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))
-        return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
-
-    def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-        with torch.no_grad():
-            images = networks["generator"](batch.inputs)
-        judge = networks["discriminator"]
-        return Out(*discriminator_loss(game.loss, judge(batch.images), judge(images)))
+        return Out(*summed(terms))
 
     def ranker(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
         # As one batch: normalised apart, better and worse images would lose what tells them apart.
@@ -263,7 +238,7 @@ def stages(config: SRGANConfig, game: SRGANGame) -> tuple[Stage, ...]:
     needs: tuple[Role, ...] = ("images", "inputs")
     ranking = Stage("rank", (Phase("ranker", ("ranker",), ranker),), needs=(*needs, "better", "worse"))
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
-    judge = Phase("discriminator", ("discriminator",), discriminator, after=follow("discriminator"))
+    judge = judge_phase(game)
     last = Stage(
         "gan",
         (Phase("generator", ("generator",), generator), judge),

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import nn
 
 from gantools.errors import ConfigError, check_least
 from gantools.layers.super_resolution import check_scale
 from gantools.layers.video import VIDEO_JUDGE_HALVINGS, VideoJudge, VSRResNet
-from gantools.models.games import discriminator_loss, follow
+from gantools.models.enlarging import check_ties, features, judge_phase, ties
+from gantools.models.games import summed
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import charbonnier, l2
 from gantools.objectives.losses import LossConfig
@@ -99,13 +99,7 @@ class VSRGANGame:
     def __post_init__(self) -> None:
         if min(self.pretrain_kimg, self.pixel, self.adversarial) < 0:
             raise ConfigError("game: pretrain_kimg, pixel and adversarial must not be negative.")
-        if not self.gan and self.pretrain_kimg == 0:
-            raise ConfigError("game: pretrain_kimg 0 without the stage gan leaves nothing to train.")
-        if self.gan and self.pixel == 0 and self.perceptual.weight == 0:
-            raise ConfigError(
-                "game: the stage gan has neither a loss of pixels nor of features, nothing ties results to inputs.",
-                "Set game.pixel or game.perceptual.weight above 0.",
-            )
+        check_ties(self)
 
 
 def build(config: VSRGANConfig) -> dict[str, nn.Module]:
@@ -118,14 +112,7 @@ def build(config: VSRGANConfig) -> dict[str, nn.Module]:
 
 def frozen(config: VSRGANConfig, game: VSRGANGame, pretrained: bool) -> dict[str, nn.Module]:
     """The network of the perceptual loss, where the second stage has one."""
-    if not game.gan or game.perceptual.weight == 0:
-        return {}
-    if config.channels not in (1, 3):
-        raise ConfigError(
-            f"network.channels: a perceptual loss takes luma or colour, the images have {config.channels} channels.",
-            "Set game.perceptual.weight=0 and game.pixel above 0.",
-        )
-    return {"features": game.perceptual.loaded(pretrained)}
+    return features(config.channels, game, pretrained)
 
 
 def stages(config: VSRGANConfig, game: VSRGANGame) -> tuple[Stage, ...]:
@@ -143,27 +130,14 @@ def stages(config: VSRGANConfig, game: VSRGANGame) -> tuple[Stage, ...]:
         return Out(value, {"pixel": value.detach()})
 
     def generator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-        images, judge = networks["generator"](batch.inputs), networks["discriminator"]
-        real_outputs = judge(batch.images) if game.loss.loss.pairs else None
-        terms = {"adversarial": game.adversarial * game.loss.generator(judge(images), real_outputs)}
-        if game.pixel > 0:
-            terms["pixel"] = game.pixel * charbonnier(images, batch.images)
-        if game.perceptual.weight > 0:
-            terms["perceptual"] = game.perceptual.of(networks["features"], images, batch.images)
-        value = sum(terms.values(), start=terms["adversarial"].new_zeros(()))
-        return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
-
-    def discriminator(networks: Networks, batch: Batch, scalars: Scalars) -> Out:
-        with torch.no_grad():
-            images = networks["generator"](batch.inputs)
-        judge = networks["discriminator"]
-        return Out(*discriminator_loss(game.loss, judge(batch.images), judge(images)))
+        images = networks["generator"](batch.inputs)
+        return Out(*summed(ties(networks, batch, images, batch.images, game, charbonnier)))
 
     needs: tuple[Role, ...] = ("images", "inputs")
     first = Stage("pretrain", (Phase("content", ("generator",), content),), needs=needs)
     if not game.gan:
         return (first,)
-    judge = Phase("discriminator", ("discriminator",), discriminator, after=follow("discriminator"))
+    judge = judge_phase(game)
     last = Stage("gan", (Phase("generator", ("generator",), generator), judge), needs=needs, fresh=("generator",))
     if game.pretrain_kimg == 0:
         return (last,)
