@@ -360,6 +360,16 @@ def test_weights_of_another_run(go, make_set, capsys):
         go(resume=run, init_from=run)
 
 
+def test_what_another_training_remembers_is_not_taken(go, capsys):
+    # The mean of its weights so far, and of how many steps: buffers alone, as pools and an augmentation's strength are.
+    run = go(overrides=["game.historical=0.1"])
+    capsys.readouterr()
+    new = go(init_from=run, kimg=0.008, progress=True, overrides=["game.historical=0.1"])
+    assert "generator_history: what a training remembers, begins anew" in capsys.readouterr().err
+    ours, theirs = (load_file(list_checkpoints(r)[-1] / "generator_history.safetensors") for r in (new, run))
+    assert float(theirs["count"]) > float(ours["count"]) == 1
+
+
 def test_frozen_layers_stay_as_they_are(go):
     run = go()
     new = go(init_from=run, freeze_d=1, kimg=0.048)

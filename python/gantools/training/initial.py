@@ -15,8 +15,9 @@ from gantools.training.state import TrainingState
 def take_weights(state: TrainingState, checkpoint: Path) -> list[str]:
     """Load what fits of the networks of `checkpoint` into those of `state`; lines that say what was taken.
 
-    A network is found by its name, a tensor by its name and shape. Averages start from the averages there, or from the
-    weights where there are none. Optimizers and counters stay new.
+    A network is found by its name, a tensor by its name and shape. What has buffers alone remembers something of its
+    own training, as pools of images or the strength of an augmentation, and stays new. Averages start from the averages
+    there, or from the weights where there are none. Optimizers and counters stay new.
 
     Raises:
         CheckpointError: nothing fits.
@@ -30,6 +31,10 @@ def take_weights(state: TrainingState, checkpoint: Path) -> list[str]:
             continue
         if name in state.files:
             lines.append(f"{name}: of this training's own file")
+            continue
+        if next(network.parameters(), None) is None:
+            # Pools of images, running means, the strength of an augmentation: of that training's data.
+            lines.append(f"{name}: what a training remembers, begins anew")
             continue
         if f"{name}.safetensors" not in files:
             lines.append(f"{name}: not in {checkpoint.name}, begins anew")
