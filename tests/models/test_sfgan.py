@@ -113,6 +113,29 @@ def test_the_judges_have_opposite_roles_in_the_joint_stage():
     assert torch.equal(real, batch_of().images) and torch.allclose(fake, composed)
 
 
+@pytest.mark.parametrize("stage", ["geometry", "joint"])
+def test_backgrounds_without_a_foreground_are_generated_ones(stage):
+    """1/4 of what is to be taken for composed: its loss weighs 1/4 against 3/4 of the composed ones'."""
+    none = type(SFGANGame().penalties)()
+    networks, losses = networks_of(), {}
+    with torch.no_grad():
+        for weight in networks["judge_place"].parameters():
+            weight.mul_(3)
+    for bare in (0.0, 0.25):
+        game = SFGANGame(grey=False, blur=0.0, penalties=none, bare=bare)
+        torch.manual_seed(7)
+        losses[bare] = phase_of(stage, "judge_place", game).loss(networks, batch_of(), {})
+    judge, batch = networks["judge_place"], batch_of()
+    real = batch.images if stage == "geometry" else networks["back"](batch.images)
+    plain = SFGANGame().place.discriminator(judge(real), judge(batch.inputs))
+    assert abs(float((plain - losses[0.0].value).detach())) > 1e-3
+    torch.testing.assert_close(losses[0.25].value, 0.75 * losses[0.0].value + 0.25 * plain)
+    torch.testing.assert_close(losses[0.25].means["loss_d"], losses[0.25].value.detach())
+    assert "bare_score" in losses[0.25].means and "bare_score" not in losses[0.0].means
+    with pytest.raises(ConfigError, match=r"game\.bare: must be below 1"):
+        SFGANGame(bare=1.0)
+
+
 def test_the_judges_are_two_networks():
     """One network in both roles would be taught both labels for the same images at once, and so nothing."""
     networks = networks_of()

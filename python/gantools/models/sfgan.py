@@ -141,6 +141,8 @@ class SFGANGame:
         jitter: deviation of the numbers of the warp that a foreground begins with in training.
         grey: the judge of places is shown luma alone.
         blur: deviation of a Gaussian in pixels through which it sees; 0: none.
+        bare: share of backgrounds without a foreground in what it is to take for composed. Without any, it may not
+            learn that a foreground is wanted at all, and the generator does best to hide it.
         place: its adversarial loss.
         penalties: of the judge of places, by name.
         displacement: weight of the square of the change of the warp's numbers.
@@ -157,6 +159,7 @@ class SFGANGame:
     jitter: float = 0.1
     grey: bool = True
     blur: float = 1.0
+    bare: float = 0.0
     place: LossConfig = field(default_factory=LossConfig)
     penalties: Penalties = field(default_factory=_r1)
     displacement: float = 0.02
@@ -167,8 +170,10 @@ class SFGANGame:
 
     def __post_init__(self) -> None:
         check_least("game", self, "critic_steps")
-        names = ("geometry_kimg", "appearance_kimg", "jitter", "blur", "displacement")
+        names = ("geometry_kimg", "appearance_kimg", "jitter", "blur", "bare", "displacement")
         check_least("game", self, *names, "adversarial", "cycle", "identity", least=0)
+        if self.bare >= 1:
+            raise ConfigError(f"game.bare: must be below 1, not {self.bare}.", "For example 0.5.")
         for key in ("place", "loss"):
             if getattr(self, key).loss.pairs:
                 raise ConfigError(
@@ -269,7 +274,14 @@ def stages(config: SFGANConfig, game: SFGANGame) -> tuple[Stage, ...]:
                 fake = look(put(networks, batch, game.jitter).place.composed.images)
                 wanted = look(real(networks, batch))
             judge = networks["judge_place"]
-            out = Out(*discriminator_loss(game.place, judge(wanted), judge(fake)))
+            real_outputs = judge(wanted)
+            value, means = discriminator_loss(game.place, real_outputs, judge(fake))
+            if game.bare > 0:
+                assert batch.inputs is not None
+                plain = judge(look(batch.inputs))
+                value = (1 - game.bare) * value + game.bare * game.place.discriminator(real_outputs, plain)
+                means |= {"loss_d": value.detach(), "bare_score": game.place.loss.score(plain.detach().float()).mean()}
+            out = Out(value, means)
             return with_penalties(out, game.penalties, lambda penalty: penalty(judge, wanted, fake, batch))
 
         uncoupled = ("judge_place",) if game.penalties.gradient else ()
