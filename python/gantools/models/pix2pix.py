@@ -18,7 +18,7 @@ from gantools.errors import ConfigError
 from gantools.layers.init import normal_networks
 from gantools.layers.patch import PatchDiscriminator, PixelDiscriminator
 from gantools.layers.unet import UNet, UNetNorm, reach
-from gantools.models.games import scores
+from gantools.models.games import scores, summed
 from gantools.models.system import Batch, Control, Networks, Out, Phase, Scalars, Stage, System
 from gantools.objectives.losses import LossConfig
 
@@ -241,8 +241,7 @@ def stages(config: Pix2PixConfig, game: Pix2PixGame) -> tuple[Stage, ...]:
             terms["gan"] = game.adversarial * game.loss.generator(judged(networks, batch, images), real_outputs)
         if game.pixel > 0:
             terms["pixel"] = game.pixel * weighted_l1(made, batch.images, missing, game.hole)
-        value = torch.stack(list(terms.values())).sum()
-        return Out(value, {**{name: term.detach() for name, term in terms.items()}, "loss_g": value.detach()})
+        return Out(*summed(terms))
 
     judge = (Phase("discriminator", ("discriminator",), discriminator),) if game.adversarial > 0 else ()
     phases = (*judge, Phase("generator", ("generator",), generator))

@@ -31,7 +31,7 @@ from gantools.layers.frontal import (
     windows,
 )
 from gantools.layers.init import initialised
-from gantools.models.games import discriminator_loss
+from gantools.models.games import discriminator_loss, summed
 from gantools.models.system import Batch, Networks, Out, Phase, Role, Scalars, Stage, System
 from gantools.objectives.content import l1, total_variation
 from gantools.objectives.losses import LossConfig
@@ -255,8 +255,8 @@ def stages(config: TPGANConfig, game: TPGANGame) -> tuple[Stage, ...]:
             shares = [place.height * place.width / config.size**2 for place in places.values()]
             parts = [l1(made.patches[name], frontal_patch(targets, place)) for name, place in places.items()]
             terms["local"] = game.local * weighted(shares, parts)
-        value = torch.stack(list(terms.values())).sum()
-        return Out(value, {**{name: term.detach() for name, term in terms.items()}, **means, "loss_g": value.detach()})
+        value, shown = summed(terms)
+        return Out(value, means | shown)
 
     names = "recogniser" if config.classes and game.ids > 0 else None
     phases = (
